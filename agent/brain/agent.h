@@ -1,0 +1,149 @@
+/* agent.h - everything an agent decides: step(state, input, now) -> effects. Pure.
+ *
+ * Order of checks: design section 6, in checks.c as a table. State is durable before the first write: the brain emits SAVE
+ * (slot bytes) and holds every effect that depends on it until SAVED comes back. Steps of a plan are issued as engine operations;
+ * the shell performs them and reports results as inputs. Repeating any input is harmless.
+ *
+ *   inputs:  START CONNECTED DISCONNECTED RESET STEPS HEAD BLOB STATEMENT MISSING SAVED APPLIED REMOVED OBSERVED RUN RUN_ENDED
+ *            REPORT_ACK SEAL_ACK TICK
+ *   effects: SEND (hello, report, seal) FETCH SAVE APPLY REMOVE RUN_START RUN_STOP ALARM KEEP
+ */
+#pragma once
+#include "core/bundle.h"
+#include "core/head.h"
+#include "core/order.h"
+#include "core/promotion.h"
+#include "core/registry.h"
+#include "core/report.h"
+#include "core/root.h"
+#include "core/run.h"
+#include "core/seal.h"
+
+#define SL_AGENT_HEALTHY_KEPT 10 /* last bundles that were healthy, per unit */
+
+typedef struct SlAgent SlAgent;
+
+typedef struct {
+    const uint8_t *secret; /* 64 bytes, borrowed: the agent's signing key */
+    const char *cluster;   /* own id, from enrolment */
+    const char *env;       /* own environment, fixed by enrolment */
+    const char *version;
+    const char *boot;      /* 32 hex, random, new at each start */
+    /* Bytes by digest that the shell holds verified (SHA-256 checked when stored); borrowed until the next call; NULL if not there. */
+    GBytes *(*blob)(const char *digest, void *user);
+    void *user;
+} SlAgentConfig;
+
+/* @slots: the two slots' bytes as read (either may be NULL or damaged). Both unusable and @first_root given = just enrolled;
+ * both unusable without it = state-lost. Errors: CORRUPT only if the configuration contradicts the state (other cluster). */
+SL_MUST_USE SlAgent *sl_agent_new(const SlAgentConfig *config, GBytes *slot_a, GBytes *slot_b, GError **error);
+void sl_agent_free(SlAgent *agent);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlAgent, sl_agent_free)
+/* The first slot of a newly enrolled agent, from the verified answer. (transfer full) */
+SL_MUST_USE GBytes *sl_agent_first_slot(const char *cluster, const char *env, const GPtrArray *roots /* of SlSigned* */,
+                                        const SlSigned *registry /* nullable */, const char *root_digest, GError **error);
+
+typedef enum {
+    SL_AGENT_START,
+    SL_AGENT_CONNECTED,    /* nonce: 32 hex, fresh */
+    SL_AGENT_DISCONNECTED,
+    SL_AGENT_RESET,        /* nonce: fresh */
+    SL_AGENT_STEPS,
+    SL_AGENT_HEAD,
+    SL_AGENT_BLOB,         /* digest is now in the blob store (verified) */
+    SL_AGENT_STATEMENT,    /* a fetched statement, text checked against digest */
+    SL_AGENT_MISSING,      /* fetch failed or "missing": retried later */
+    SL_AGENT_SAVED,        /* generation */
+    SL_AGENT_APPLIED,      /* an object was applied, or not (error) */
+    SL_AGENT_REMOVED,
+    SL_AGENT_OBSERVED,     /* health of an object */
+    SL_AGENT_RUN,          /* record of a run changed */
+    SL_AGENT_RUN_ENDED,    /* final facts: the brain makes the seal */
+    SL_AGENT_REPORT_ACK,
+    SL_AGENT_SEAL_ACK,
+    SL_AGENT_TICK,
+    SL_AGENT_N_INPUTS
+} SlAgentInputType;
+
+/* An object of a unit, as engine operations and observations name it. Borrowed strings. */
+typedef struct {
+    const char *app, *kind, *namespace_, *name; /* kind "group/Kind" */
+} SlObjectRef;
+
+typedef struct {
+    const char *run_id;
+    SlRunPhase phase;          /* Succeeded or Failed */
+    const char *reason, *exit, *message;
+    uint64_t attempts;
+    int64_t started_us, finished_us;
+    const GPtrArray *outputs;  /* of char* "model sha256:<digest> <bytes>": stored and synced already */
+    const GPtrArray *metrics;  /* of char* */
+} SlRunEnd;
+
+typedef struct {
+    SlAgentInputType type;
+    const char *nonce;              /* CONNECTED, RESET */
+    const GPtrArray *roots, *registries; /* STEPS: of SlSigned* */
+    const SlSigned *statement;      /* HEAD, STATEMENT */
+    const char *digest;             /* BLOB, STATEMENT, MISSING, APPLIED (of the object), SEAL_ACK */
+    uint64_t generation;            /* SAVED */
+    SlObjectRef object;             /* APPLIED, REMOVED, OBSERVED */
+    const GError *error;            /* APPLIED, REMOVED, MISSING */
+    SlHealth health;                /* OBSERVED */
+    const char *reason, *message;   /* OBSERVED; SEAL_ACK: message = why refused or NULL */
+    const char *run_id;             /* RUN */
+    const json_t *record;           /* RUN: the common record */
+    const SlRunEnd *end;            /* RUN_ENDED */
+    const char *boot;               /* REPORT_ACK */
+    uint64_t counter;
+    bool want_full;
+} SlAgentInput;
+
+typedef enum {
+    SL_AGENT_DO_HELLO,
+    SL_AGENT_DO_REPORT,    /* statement; at most one un-acknowledged */
+    SL_AGENT_DO_SEAL,      /* statement; repeated until SEAL_ACK */
+    SL_AGENT_DO_FETCH,     /* digest, is_statement */
+    SL_AGENT_DO_SAVE,      /* bytes, generation: write the other slot, fsync, then SAVED */
+    SL_AGENT_DO_APPLY,     /* object, digest (canonical JSON in the blob store), promotion, bundle; force */
+    SL_AGENT_DO_REMOVE,    /* object */
+    SL_AGENT_DO_ADOPT,     /* object or run that should exist already (after START): observe it, never start it */
+    SL_AGENT_DO_RUN_START, /* run_id, object, digest; generation */
+    SL_AGENT_DO_RUN_STOP,  /* run_id, reason */
+    SL_AGENT_DO_KEEP,      /* digests: every blob and model still needed; others may be collected */
+    SL_AGENT_DO_LOG,       /* level, event, message: an alarm or a refusal, for the log */
+    SL_AGENT_N_EFFECTS
+} SlAgentEffectType;
+
+typedef struct {
+    SlAgentEffectType type;
+    char *app, *kind, *namespace_, *name; /* object */
+    char *digest;
+    bool is_statement, force;
+    GBytes *bytes;
+    uint64_t generation;
+    SlSigned *statement;
+    char *run_id, *job, *run_key, *promotion, *bundle, *release;
+    char *event, *message;  /* LOG; RUN_STOP: message = reason */
+    bool is_error;
+    GPtrArray *digests;     /* KEEP: of char* */
+    /* HELLO */
+    char *nonce;
+    uint64_t root_version, registry_version, term, head_version;
+    uint32_t format_max;
+    bool state_lost;
+} SlAgentEffect;
+void sl_agent_effect_free(SlAgentEffect *effect);
+
+typedef struct {
+    GPtrArray *effects; /* of SlAgentEffect* */
+    int64_t next_us;    /* UTC; when to TICK at the latest */
+} SlAgentOutput;
+SlAgentOutput *sl_agent_output_new(void);
+void sl_agent_output_free(SlAgentOutput *output);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlAgentOutput, sl_agent_output_free)
+
+void sl_agent_step(SlAgent *agent, const SlAgentInput *input, int64_t now_us, SlAgentOutput *out);
+
+/* State for `sluice-agent status`, tests and the simulation's checkers. (transfer full) */
+json_t *sl_agent_view(const SlAgent *agent, int64_t now_us);

@@ -1,0 +1,27 @@
+# Hardening flags, probed one by one: gcc 12 and clang 14 each lack some (security checklist 7.1).
+include(CheckCCompilerFlag)
+include(CheckLinkerFlag)
+option(SLUICE_HARDENING "Build with hardening flags" OFF)
+add_library(sluice_hardening INTERFACE)
+if(SLUICE_HARDENING)
+  set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+  foreach(flag -fstrict-flex-arrays=3 -fstack-clash-protection -fstack-protector-strong
+               -fcf-protection=full -mbranch-protection=standard -fno-delete-null-pointer-checks
+               -fno-strict-overflow -fno-strict-aliasing -ftrivial-auto-var-init=zero
+               -fzero-init-padding-bits=all -Wtrampolines -Wbidi-chars=any)
+    string(MAKE_C_IDENTIFIER "have${flag}" var)
+    check_c_compiler_flag("-Werror ${flag}" ${var})
+    if(${var})
+      target_compile_options(sluice_hardening INTERFACE ${flag})
+    endif()
+  endforeach()
+  target_compile_options(sluice_hardening INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+  target_link_options(sluice_hardening INTERFACE -pie)
+  foreach(flag -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,nodlopen -Wl,--as-needed)
+    string(MAKE_C_IDENTIFIER "have${flag}" var)
+    check_linker_flag(C ${flag} ${var})
+    if(${var})
+      target_link_options(sluice_hardening INTERFACE ${flag})
+    endif()
+  endforeach()
+endif()

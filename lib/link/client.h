@@ -1,0 +1,24 @@
+/* client.h - the agent's side: one CURVE DEALER on the loop, reconnecting with jitter, client-side heartbeats. */
+#pragma once
+#include "link/keys.h"
+#include "proto/wire.h"
+#include "runtime/loop.h"
+
+typedef struct SlClient SlClient;
+typedef struct {
+    void *user;
+    void (*connected)(void *user);    /* handshake done (monitor event), each time */
+    void (*disconnected)(void *user, const char *why);
+    void (*received)(void *user, const Sluice__Wire__Envelope *envelope); /* valid, direction DOWN */
+} SlClientEvents;
+typedef struct {
+    const char *endpoint;
+    const uint8_t *server_key; /* 32 bytes */
+    const SlCurveKeys *keys;
+    SlMessageRole role;        /* AGENT or ENROL */
+    const SlClientEvents *events;
+    SlLoop *loop;
+} SlClientConfig;
+SL_MUST_USE SlClient *sl_client_new(const SlClientConfig *config, GError **error);
+void sl_client_free(SlClient *client);
+bool sl_client_send(SlClient *client, const Sluice__Wire__Envelope *envelope); /* false: not connected or queue full */

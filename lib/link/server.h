@@ -1,0 +1,35 @@
+/* server.h - the coordinator's side: CURVE ROUTER on the loop, ZAP allow-list, start-up self-test; and the enrolment port.
+ * Identity of a peer is its CURVE key (ZAP user id read from the body frame), never a routing id.
+ * Socket options and traps: docs/adr; MAXMSGSIZE before bind, ZAP handler before the ROUTER, option 93, HANDSHAKE_IVL 5 s, SNDHWM 16,
+ * BACKLOG 4096, TCP keepalive, LINGER 0, ROUTER_MANDATORY 1, no heartbeats on the ROUTER. */
+#pragma once
+#include "link/keys.h"
+#include "proto/wire.h"
+#include "runtime/loop.h"
+
+typedef struct SlServer SlServer;
+typedef struct {
+    void *user;
+    /* @curve: 64 hex; @envelope valid and for this direction and role; borrowed. */
+    void (*received)(void *user, const char *curve, const Sluice__Wire__Envelope *envelope);
+    /* A message that was dropped: too large, malformed, flood. For the log and counters. */
+    void (*dropped)(void *user, const char *curve, const GError *error);
+    /* Enrolment port: answer with sl_server_enrol_reply using @peer. */
+    void (*enrol)(void *user, const char *peer, const Sluice__Wire__Envelope *envelope);
+} SlServerEvents;
+typedef struct {
+    const char *endpoint, *enrol_endpoint; /* "tcp://127.0.0.1:7400"; enrol may be NULL */
+    const SlCurveKeys *keys;
+    const SlServerEvents *events;
+    SlLoop *loop;
+    size_t peers_max;
+} SlServerConfig;
+/* Binds, then proves with an unlisted key that ZAP refuses it; anything else is an error. Errors: PORT_IN_USE, ZAP_OPEN, ... */
+SL_MUST_USE SlServer *sl_server_new(const SlServerConfig *config, GError **error);
+void sl_server_free(SlServer *server);
+/* Replaces the allow-list; also checked on every message (ZAP runs only at the handshake). Of char* 64 hex. */
+void sl_server_allow(SlServer *server, const GPtrArray *curve_keys);
+/* Latest-wins for HEAD: a newer one replaces one still queued for that peer. False: the peer is not connected or its queue is full
+ * (it will say HELLO again). */
+bool sl_server_send(SlServer *server, const char *curve, const Sluice__Wire__Envelope *envelope);
+void sl_server_enrol_reply(SlServer *server, const char *peer, const Sluice__Wire__Envelope *envelope);
