@@ -6,7 +6,18 @@
  *
  *   inputs:  START CONNECTED DISCONNECTED RESET STEPS HEAD BLOB STATEMENT MISSING SAVED APPLIED REMOVED OBSERVED RUN RUN_ENDED
  *            REPORT_ACK SEAL_ACK TICK
- *   effects: SEND (hello, report, seal) FETCH SAVE APPLY REMOVE RUN_START RUN_STOP ALARM KEEP
+ *   effects: HELLO REPORT SEAL FETCH SAVE APPLY REMOVE ADOPT RUN_START RUN_STOP RUN_FORGET KEEP LOG
+ *
+ * What the shell does with them:
+ *   - FETCH is asked once; the shell drops all open fetches at DISCONNECTED and RESET (the brain asks again), stores bytes only
+ *     after checking their SHA-256, then says BLOB or STATEMENT; `missing`, wrong bytes or a time-out is MISSING.
+ *   - SAVE goes to slot file number (generation % 2): slot 0 is @slot_a, slot 1 is @slot_b of sl_agent_new. At most one is open.
+ *     Answer SAVED with the generation, or SAVED with error (disk full: tried again later; a failed fsync must end the process).
+ *   - APPLY is answered by APPLIED with the same digest, always. After APPLIED, OBSERVED speaks of that version only.
+ *     A fetch of a model that failed is APPLIED with an error of a retryable class (or OBSERVED Unknown), never Degraded.
+ *   - ADOPT with run_id: the run was started before: say its record (and end); never start it. If the engine lost it: RUN_ENDED
+ *     Failed, reason Lost. RUN_START may repeat for a run whose start was never confirmed by RUN.
+ *   - SEAL and REPORT are sent when connected, dropped otherwise: the brain repeats them.
  */
 #pragma once
 #include "core/bundle.h"
@@ -29,17 +40,20 @@ typedef struct {
     const char *env;       /* own environment, fixed by enrolment */
     const char *version;
     const char *boot;      /* 32 hex, random, new at each start */
+    const char *root_digest; /* 64 hex of root version 1, pinned by enrolment: start again from it when both slots are lost */
     /* Bytes by digest that the shell holds verified (SHA-256 checked when stored); borrowed until the next call; NULL if not there. */
     GBytes *(*blob)(const char *digest, void *user);
     void *user;
 } SlAgentConfig;
 
-/* @slots: the two slots' bytes as read (either may be NULL or damaged). Both unusable and @first_root given = just enrolled;
- * both unusable without it = state-lost. Errors: CORRUPT only if the configuration contradicts the state (other cluster). */
+/* @slot_a, @slot_b: the two slots' bytes as read (either may be NULL or damaged); the larger generation that verifies wins.
+ * Both unusable = state-lost: enrolment always wrote one. Strings of @config are copied, the secret and @user are borrowed.
+ * Errors: AGENT_STATE (the configuration contradicts the state: other cluster or environment), INVALID. */
 SL_MUST_USE SlAgent *sl_agent_new(const SlAgentConfig *config, GBytes *slot_a, GBytes *slot_b, GError **error);
 void sl_agent_free(SlAgent *agent);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlAgent, sl_agent_free)
-/* The first slot of a newly enrolled agent, from the verified answer. (transfer full) */
+/* The first slot (generation 0: slot_a) of a newly enrolled agent: verifies root 1 against @root_digest, the chain after it,
+ * and the registry's signatures. Errors: ROOT_INVALID, AGENT_ROOT_STEP, AGENT_REGISTRY, ... (transfer full) */
 SL_MUST_USE GBytes *sl_agent_first_slot(const char *cluster, const char *env, const GPtrArray *roots /* of SlSigned* */,
                                         const SlSigned *registry /* nullable */, const char *root_digest, GError **error);
 
@@ -53,7 +67,7 @@ typedef enum {
     SL_AGENT_BLOB,         /* digest is now in the blob store (verified) */
     SL_AGENT_STATEMENT,    /* a fetched statement, text checked against digest */
     SL_AGENT_MISSING,      /* fetch failed or "missing": retried later */
-    SL_AGENT_SAVED,        /* generation */
+    SL_AGENT_SAVED,        /* generation; error if it could not be written */
     SL_AGENT_APPLIED,      /* an object was applied, or not (error) */
     SL_AGENT_REMOVED,
     SL_AGENT_OBSERVED,     /* health of an object */
@@ -88,11 +102,11 @@ typedef struct {
     const char *digest;             /* BLOB, STATEMENT, MISSING, APPLIED (of the object), SEAL_ACK */
     uint64_t generation;            /* SAVED */
     SlObjectRef object;             /* APPLIED, REMOVED, OBSERVED */
-    const GError *error;            /* APPLIED, REMOVED, MISSING */
+    const GError *error;            /* SAVED, APPLIED, REMOVED, MISSING */
     SlHealth health;                /* OBSERVED */
     const char *reason, *message;   /* OBSERVED; SEAL_ACK: message = why refused or NULL */
     const char *run_id;             /* RUN */
-    const json_t *record;           /* RUN: the common record */
+    const json_t *record;           /* RUN: the common record (core/run.h), at most 4 KiB canonical */
     const SlRunEnd *end;            /* RUN_ENDED */
     const char *boot;               /* REPORT_ACK */
     uint64_t counter;
@@ -102,14 +116,15 @@ typedef struct {
 typedef enum {
     SL_AGENT_DO_HELLO,
     SL_AGENT_DO_REPORT,    /* statement; at most one un-acknowledged */
-    SL_AGENT_DO_SEAL,      /* statement; repeated until SEAL_ACK */
+    SL_AGENT_DO_SEAL,      /* statement, digest of its text, run_id; repeated until SEAL_ACK */
     SL_AGENT_DO_FETCH,     /* digest, is_statement */
     SL_AGENT_DO_SAVE,      /* bytes, generation: write the other slot, fsync, then SAVED */
     SL_AGENT_DO_APPLY,     /* object, digest (canonical JSON in the blob store), promotion, bundle; force */
     SL_AGENT_DO_REMOVE,    /* object */
-    SL_AGENT_DO_ADOPT,     /* object or run that should exist already (after START): observe it, never start it */
-    SL_AGENT_DO_RUN_START, /* run_id, object, digest; generation */
-    SL_AGENT_DO_RUN_STOP,  /* run_id, reason */
+    SL_AGENT_DO_ADOPT,     /* object (and digest), or run_id, that should exist already (after START): observe it, never start it */
+    SL_AGENT_DO_RUN_START, /* run_id, run_key, job, generation, object, digest, promotion, bundle, release */
+    SL_AGENT_DO_RUN_STOP,  /* run_id, message = reason */
+    SL_AGENT_DO_RUN_FORGET, /* run_id: its seal was acknowledged */
     SL_AGENT_DO_KEEP,      /* digests: every blob and model still needed; others may be collected */
     SL_AGENT_DO_LOG,       /* level, event, message: an alarm or a refusal, for the log */
     SL_AGENT_N_EFFECTS
