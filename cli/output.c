@@ -1,0 +1,207 @@
+/* output.c - tables, colours and JSON for the terminal. Everything from outside is escaped here, once. */
+#include "base/text.h"
+#include "cli/private.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct SlTable {
+    size_t columns;
+    GPtrArray *rows; /* of char **, the first is the headings */
+};
+
+#define CELL_MAX 400
+
+void sl_print_json(SlCli *cli, const json_t *value)
+{
+    (void)cli;
+    char *dumped = json_dumps(value, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+    puts(dumped != NULL ? dumped : "null");
+    free(dumped);
+}
+
+static char **take_cells(const char *first, va_list list, size_t columns)
+{
+    GPtrArray *cells = g_ptr_array_new();
+    for (const char *cell = first; cell != NULL; cell = va_arg(list, const char *)) {
+        g_ptr_array_add(cells, strchr(cell, '\033') != NULL ? g_strdup(cell) : sl_escape_for_people(cell, CELL_MAX));
+    }
+    while (cells->len < columns) {
+        g_ptr_array_add(cells, g_strdup(""));
+    }
+    g_ptr_array_add(cells, NULL);
+    return (char **)g_ptr_array_free(cells, FALSE);
+}
+
+SlTable *sl_table_new(const char *first_heading, ...)
+{
+    SlTable *table = g_new0(SlTable, 1);
+    table->rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+    va_list list;
+    va_start(list, first_heading);
+    char **cells = take_cells(first_heading, list, 0);
+    va_end(list);
+    table->columns = g_strv_length(cells);
+    g_ptr_array_add(table->rows, cells);
+    return table;
+}
+
+void sl_table_row(SlTable *table, const char *first_cell, ...)
+{
+    va_list list;
+    va_start(list, first_cell);
+    g_ptr_array_add(table->rows, take_cells(first_cell, list, table->columns));
+    va_end(list);
+}
+
+/* Columns on the screen: characters, without colour sequences. */
+static size_t shown_width(const char *text)
+{
+    size_t width = 0;
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '\033') {
+            while (*c != '\0' && *c != 'm') {
+                c++;
+            }
+            if (*c == '\0') {
+                break;
+            }
+        } else if (((unsigned char)*c & 0xc0) != 0x80) {
+            width++;
+        }
+    }
+    return width;
+}
+
+/* Prints the last cell, continued below itself where the terminal is too narrow for it. */
+static void print_last(const char *cell, size_t indent, int width, FILE *out)
+{
+    size_t room = width > 0 && (size_t)width > indent + 20 ? (size_t)width - indent : SIZE_MAX;
+    if (shown_width(cell) <= room) {
+        fprintf(out, "%s\n", cell);
+        return;
+    }
+    g_auto(GStrv) words = g_strsplit(cell, " ", -1);
+    size_t at = 0;
+    for (size_t i = 0; words[i] != NULL; i++) {
+        size_t len = shown_width(words[i]);
+        if (at > 0 && at + 1 + len > room) {
+            fprintf(out, "\n%*s", (int)indent, "");
+            at = 0;
+        }
+        fprintf(out, "%s%s", at > 0 ? " " : "", words[i]);
+        at += len + (at > 0 ? 1 : 0);
+    }
+    fputc('\n', out);
+}
+
+static void print_row(char **cells, const size_t *widths, size_t columns, int width, FILE *out)
+{
+    size_t indent = 0;
+    for (size_t i = 0; i + 1 < columns; i++) {
+        fprintf(out, "%s%*s", cells[i], (int)(widths[i] - shown_width(cells[i]) + 2), "");
+        indent += widths[i] + 2;
+    }
+    print_last(cells[columns - 1], indent, width, out);
+}
+
+void sl_table_print(SlTable *table, SlCli *cli, FILE *out)
+{
+    g_autofree size_t *widths = g_new0(size_t, table->columns);
+    for (unsigned r = 0; r < table->rows->len; r++) {
+        char **cells = g_ptr_array_index(table->rows, r);
+        for (size_t i = 0; i < table->columns; i++) {
+            widths[i] = MAX(widths[i], shown_width(cells[i]));
+        }
+    }
+    for (unsigned r = 0; r < table->rows->len; r++) {
+        print_row(g_ptr_array_index(table->rows, r), widths, table->columns, cli->width, out);
+    }
+    g_ptr_array_unref(table->rows);
+    g_free(table);
+}
+
+static const char *colour_of(const char *state)
+{
+    static const struct {
+        const char *colour;
+        const char *words;
+    } table[] = {
+        {"\033[32m", " Healthy Succeeded SUCCEEDED open connected ok Running yes "},
+        {"\033[31m", " Degraded Failed FAILED ERRORED REJECTED shut stale refused error no EXPIRED "},
+        {"\033[33m", " Progressing Missing Unknown Pending Queued Admitted GATING REQUESTED QUEUED RENDERING COMMITTING "
+                     "COMMITTED PUBLISHED APPLYING VERIFYING wait warning Suspended paused pinned "},
+    };
+    g_autofree char *word = g_strdup_printf(" %s ", state);
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+        if (strstr(table[i].words, word) != NULL) {
+            return table[i].colour;
+        }
+    }
+    return NULL;
+}
+
+char *sl_colour_state(SlCli *cli, const char *state)
+{
+    g_autofree char *safe = sl_escape_for_people(state != NULL ? state : "-", 64);
+    const char *colour = cli->colour ? colour_of(safe) : NULL;
+    return colour != NULL ? g_strdup_printf("%s%s\033[0m", colour, safe) : g_steal_pointer(&safe);
+}
+
+void sl_say(SlCli *cli, const char *format, ...)
+{
+    (void)cli;
+    va_list list;
+    va_start(list, format);
+    vprintf(format, list);
+    va_end(list);
+    putchar('\n');
+}
+
+char *sl_since(const char *time_text, const char *now_text)
+{
+    int64_t then = 0, now = 0;
+    if (time_text == NULL || now_text == NULL || !sl_parse_time(time_text, &then) || !sl_parse_time(now_text, &now)) {
+        return g_strdup("-");
+    }
+    return now > then ? sl_format_duration(now - then) : g_strdup("0s");
+}
+
+const char *sl_short(const char *digest)
+{
+    static char ring[8][12];
+    static unsigned next;
+    char *buffer = ring[next++ % G_N_ELEMENTS(ring)];
+    g_strlcpy(buffer, digest != NULL ? digest : "-", 11);
+    return buffer;
+}
+
+int64_t sl_cli_now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * SL_SECOND_US + now.tv_nsec / 1000;
+}
+
+int sl_cli_watch(SlCli *cli, int (*show)(SlCli *cli, void *user), void *user)
+{
+    if (!sl_cli_flag(cli, "watch")) {
+        return show(cli, user);
+    }
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigaddset(&interrupt, SIGTERM);
+    sigprocmask(SIG_BLOCK, &interrupt, NULL);
+    int code = SL_EXIT_OK;
+    do {
+        if (isatty(STDOUT_FILENO) && !cli->json) {
+            fputs("\033[H\033[2J", stdout);
+        }
+        code = show(cli, user);
+        fflush(stdout);
+    } while (sigtimedwait(&interrupt, NULL, &(struct timespec){.tv_sec = 1}) < 0);
+    return code;
+}
