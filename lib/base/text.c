@@ -53,6 +53,19 @@ static bool is_hostile(gunichar c)
            (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
 }
 
+bool sl_is_plain_line(const char *text, size_t len)
+{
+    if (!g_utf8_validate_len(text, len, NULL)) {
+        return false;
+    }
+    for (const char *at = text; at < text + len; at = g_utf8_next_char(at)) {
+        if (is_hostile(g_utf8_get_char(at))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 char *sl_escape_for_people(const char *text, size_t max)
 {
     GString *out = g_string_new(NULL);

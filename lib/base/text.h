@@ -7,6 +7,8 @@
 bool sl_is_name(const char *text);
 /* Valid UTF-8 without NUL or control characters other than TAB, LF and (if @allow_cr) CR. */
 bool sl_is_clean_utf8(const char *bytes, size_t len, bool allow_cr);
+/* One line that shows what it holds: no control character, no bidirectional override, no line separator. */
+bool sl_is_plain_line(const char *text, size_t len);
 /* Copy with control characters, invalid UTF-8 and terminal escapes as \xNN; at most @max bytes, then "...".
  * For anything from outside that reaches a log or a terminal. (transfer full) */
 char *sl_escape_for_people(const char *text, size_t max);
