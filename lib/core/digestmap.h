@@ -1,6 +1,6 @@
 /* digestmap.h - authenticated dictionary for everything long (registries, targets, desired lists, applied). Pure.
  *
- * Entry line `<key> <values...>` LF; key without spaces. Entries sorted by key in 2^k buckets (bucket = first k bits
+ * Entry line `<key> <values...>` LF (`<key>` LF without values); key without spaces. Entries sorted by key in 2^k buckets (bucket = first k bits
  * of SHA-256 of the key; smallest k with count <= 64 * 2^k, k <= 16). Bucket text = its lines (may be empty).
  * Index text = "k: N\n" and one bucket digest per line. Root = SHA-256 of the index text. A reader
  * needs the index and its own bucket; both are fetched by digest like any blob. */
@@ -8,7 +8,8 @@
 #include "sluice/error.h"
 
 #define SL_MAP_K_MAX 16
-#define SL_MAP_BUCKET_BYTES_MAX (256 * 1024)
+/* 64 entries on average; four times that at the longest line is beyond any honest map. */
+#define SL_MAP_BUCKET_BYTES_MAX (1024 * 1024)
 #define SL_MAP_LINE_MAX 4096
 
 typedef struct SlMap SlMap; /* a whole map, built or read */

@@ -5,7 +5,7 @@
  * from the previous report (at most SL_REPORT_CHANGES_MAX), "- <key>" for one that is gone. The coordinator applies the
  * changes and compares the root; on a difference it asks for the whole (RESET of reports: full: yes, change = all,
  * in several reports if needed).
- * Entries of the applied map, `<key> <canonical JSON without spaces in strings? no: the JSON object as is>`:
+ * Entries of the applied map, `<key> <canonical JSON>`:
  *   `unit/<app>/<env>`   {"bundle","health","message","promotion","reason","seq","since","withheld":n,"latched":bool}
  *   `object/<app>/<env>/<kind>/<ns>/<name>`  {"health","message","reason","since","digest"}  (kind = group/Kind with '/' as '~')
  *   `run/<app>/<env>/<run id>`  the run record (core/run.h)
@@ -35,3 +35,6 @@ SL_MUST_USE SlReport *sl_report_parse(GBytes *text, GError **error);
 SL_MUST_USE GBytes *sl_report_format(const SlReport *report, GError **error);
 void sl_report_free(SlReport *report);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlReport, sl_report_free)
+/* Adds a change line if the report stays within SL_REPORT_CHANGES_MAX lines and SL_STATEMENT_MAX bytes; false (and
+ * nothing added): it belongs into the next report. Creates @changes if it is NULL. */
+bool sl_report_add_change(SlReport *report, const char *change);

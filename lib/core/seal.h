@@ -24,7 +24,12 @@ SL_MUST_USE SlSeal *sl_seal_parse(GBytes *text, GError **error);
 SL_MUST_USE GBytes *sl_seal_format(const SlSeal *seal, GError **error);
 void sl_seal_free(SlSeal *seal);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlSeal, sl_seal_free)
-/* Manifest digest (64 hex, borrowed until the seal is freed) of an output by name; NULL if it has none. */
+/* Manifest digest (64 hex) of an output by name; NULL if it has none. */
 char *sl_seal_output(const SlSeal *seal, const char *name); /* (transfer full) */
 /* false if absent; a non-finite metric is returned as such. */
 bool sl_seal_metric(const SlSeal *seal, const char *name, double *ret_value);
+/* The seal as gates and the API see it (sluice/gate.h): {"digest","phase","reason","run-id","run-key","promotion","bundle",
+ * "release","job","app","environment","cluster","generation","attempts","started","finished","exit","message",
+ * "metrics":{name: number|"NaN"},"inputs":{name:{digest}},"outputs":{name:{digest,bytes}}}. @digest: of the
+ * seal's text. (transfer full) */
+json_t *sl_seal_to_json(const SlSeal *seal, const char *digest);
