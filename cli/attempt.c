@@ -1,0 +1,69 @@
+/* attempt.c - asks for an attempt (promote, rollback, redeploy, remove), signs it if told so, and follows it. */
+#include "base/text.h"
+#include "cli/act.h"
+#include "cli/review.h"
+#include <unistd.h>
+
+#define SIGN_WAIT_US (60 * SL_SECOND_US) /* rendering and the gates before approval take seconds */
+
+/* Waits until the attempt has a statement that we may sign, shows it and signs. */
+static int sign_when_ready(SlCli *cli, int64_t n)
+{
+    g_autofree char *path = g_strdup_printf("/v1/attempts/%" G_GINT64_FORMAT, n);
+    for (int64_t end = sl_cli_now_us() + SIGN_WAIT_US; sl_cli_now_us() < end; usleep(100 * 1000)) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(json_t) attempt = sl_api_get(cli, path, NULL, &error);
+        if (attempt == NULL) {
+            return sl_cli_fail(cli, error);
+        }
+        if (sl_state_is_final(sl_json_str(attempt, "state"))) {
+            return SL_EXIT_OK; /* nobody had to sign, or a gate said no: the outcome says it */
+        }
+        if (sl_cli_may_sign(cli, attempt) && sl_json_str(attempt, "statement.text") != NULL) {
+            int code = sl_review(cli, attempt);
+            return code != SL_EXIT_OK ? code : sl_cli_approve(cli, n, attempt);
+        }
+        if (sl_json_int(attempt, "approvals.threshold", -1) == 0) {
+            return SL_EXIT_OK;
+        }
+    }
+    fprintf(stderr, "sluice: nothing for you to sign yet; later: sluice approve %" G_GINT64_FORMAT "\n", n);
+    return SL_EXIT_WAITING;
+}
+
+/* Where a caller whose key is in the role need not be asked twice: rollback signs at once (design section 8). */
+static bool signs_by_itself(const char *verb)
+{
+    return g_str_equal(verb, "rollback");
+}
+
+int sl_cli_attempt(SlCli *cli, const char *verb, json_t *args)
+{
+    g_autofree char *unit = g_strdup_printf("%s/%s", sl_json_str_or(args, "app", ""), sl_json_str_or(args, "env", ""));
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) answer = sl_api_act(cli, verb, args, &error);
+    if (answer == NULL) {
+        return sl_cli_fail(cli, error);
+    }
+    int64_t n = sl_json_int(answer, "attempt", 0), timeout = 0;
+    const char *limit = sl_cli_option(cli, "timeout");
+    if (limit != NULL && !sl_parse_duration(limit, &timeout, &error)) {
+        return sl_cli_fail(cli, error);
+    }
+    if (sl_cli_flag(cli, "sign") || (signs_by_itself(verb) && !sl_cli_flag(cli, "ask-only"))) {
+        int code = sign_when_ready(cli, n);
+        if (code != SL_EXIT_OK) {
+            return code;
+        }
+    }
+    if (sl_cli_flag(cli, "wait")) {
+        return sl_cli_follow(cli, n, timeout);
+    }
+    if (sl_cli_json(cli)) {
+        sl_print_json(cli, answer);
+    } else {
+        sl_say(cli, "attempt %" G_GINT64_FORMAT ": %s of %s asked for; `sluice status` shows it, `sluice approve %" G_GINT64_FORMAT "` signs it",
+               n, verb, unit, n);
+    }
+    return SL_EXIT_OK;
+}

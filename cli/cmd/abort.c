@@ -1,0 +1,32 @@
+/* abort.c - sluice abort: ends an attempt that is not committed yet. */
+#include "base/text.h"
+#include "cli/act.h"
+
+static int run(SlCli *cli)
+{
+    int64_t n = 0;
+    if (!sl_parse_int64(sl_cli_arg(cli, 0), &n) || n < 1) {
+        return sl_cli_usage(cli, "ATTEMPT is a number of `sluice history`");
+    }
+    json_t *args = json_object();
+    sl_json_set_int(args, "attempt", n);
+    sl_json_set_str(args, "reason", sl_cli_option(cli, "reason"));
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) answer = sl_api_act(cli, "abort", args, &error);
+    if (answer == NULL) {
+        return sl_cli_fail(cli, error);
+    }
+    if (sl_cli_json(cli)) {
+        sl_print_json(cli, answer);
+        return SL_EXIT_OK;
+    }
+    sl_say(cli, "attempt %" G_GINT64_FORMAT ": aborted", n);
+    sl_say(cli, "Signatures on its statement stay valid for a taken-over coordinator until a promotion with a higher seq, or their expiry.");
+    return SL_EXIT_OK;
+}
+
+const SlCommand sl_cmd_abort = {
+    .name = "abort", .group = "Promote", .synopsis = "ATTEMPT [--reason TEXT]", .summary = "end an attempt before it is committed",
+    .description = "After the commit an attempt only goes forward: ask for a rollback instead.",
+    .options = sl_reason_options, .args_min = 1, .args_max = 1, .run = run,
+};

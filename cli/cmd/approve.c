@@ -1,0 +1,78 @@
+/* approve.c - sluice approve: shows what will change, renders it again from the own clone, then signs with the person's key. */
+#include "base/text.h"
+#include "cli/act.h"
+#include "cli/review.h"
+#include <string.h>
+
+/* ATTEMPT as a number, or APP/ENV: the attempt there that waits for a signature. 0 after a message. */
+static int64_t find_attempt(SlCli *cli, int *ret_code)
+{
+    int64_t n = 0;
+    if (sl_parse_int64(sl_cli_arg(cli, 0), &n) && n > 0) {
+        return n;
+    }
+    const char *app = NULL, *env = NULL;
+    *ret_code = SL_EXIT_USAGE;
+    if (!sl_cli_unit(cli, &app, &env)) {
+        return 0;
+    }
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) status = sl_api_get(cli, "/v1/status", (const char *[]){"app", app, "env", env, NULL}, &error);
+    if (status == NULL) {
+        *ret_code = sl_cli_fail(cli, error);
+        return 0;
+    }
+    size_t i = 0;
+    json_t *attempt = NULL;
+    json_t *unit = json_array_get(json_object_get(status, "units"), 0);
+    json_array_foreach(json_object_get(unit, "waiting"), i, attempt) {
+        if (g_strcmp0(sl_json_str(attempt, "state"), "GATING") == 0) {
+            return sl_json_int(attempt, "n", 0);
+        }
+    }
+    (void)sl_throw(&error, SLU_NOT_FOUND, "no attempt of %s/%s waits for a signature", app, env);
+    *ret_code = sl_cli_fail(cli, error);
+    return 0;
+}
+
+static int run(SlCli *cli)
+{
+    int code = SL_EXIT_OK;
+    int64_t n = find_attempt(cli, &code);
+    if (n == 0) {
+        return code;
+    }
+    g_autofree char *path = g_strdup_printf("/v1/attempts/%" G_GINT64_FORMAT, n);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) attempt = sl_api_get(cli, path, NULL, &error);
+    if (attempt == NULL) {
+        return sl_cli_fail(cli, error);
+    }
+    if (sl_cli_flag(cli, "text")) {
+        fputs(sl_json_str_or(attempt, "statement.text", ""), stdout);
+        return SL_EXIT_OK;
+    }
+    code = sl_review(cli, attempt);
+    if (code == SL_EXIT_OK) {
+        code = sl_cli_approve(cli, n, attempt);
+    }
+    return code == SL_EXIT_OK && sl_cli_flag(cli, "wait") ? sl_cli_follow(cli, n, 0) : code;
+}
+
+static const SlCliOption options[] = {
+    {"env", 'e', "ENV", "the environment, where the argument is only the application", "env"},
+    {"yes", 'y', NULL, "do not ask before signing", NULL},
+    {"text", 0, NULL, "only print the exact text to sign (for ssh-keygen -Y sign)", NULL},
+    {"repository", 0, "DIR", "the clone to render the release from again (default: the context's)", "file"},
+    {"no-verify", 0, NULL, "do not render it again from the own clone", NULL},
+    {"wait", 'w', NULL, "then stay until the outcome", NULL},
+    {0},
+};
+
+const SlCommand sl_cmd_approve = {
+    .name = "approve", .group = "Promote", .synopsis = "ATTEMPT|APP/ENV [--yes] [--wait]",
+    .summary = "look at an attempt and sign it with your key",
+    .description = "An approval is your SSH signature on the exact text of the promotion, made where your key is: the coordinator only carries it, and agents check it. "
+                   "Shown before: who asks, the release and its commit, which objects change, the evidence of the gates, who signed the clusters; and the release is rendered again from your own clone and compared.",
+    .options = options, .args_min = 1, .args_max = 1, .complete = "app", .run = run,
+};

@@ -1,0 +1,66 @@
+/* clusters.c - sluice clusters */
+#include "base/text.h"
+#include "cli/act.h"
+#include "cli/runs.h"
+
+static void print_each(SlCli *cli, SlTable *table, const json_t *each, const char *now)
+{
+    bool stale = sl_json_bool(each, "stale", false);
+    g_autofree char *state = sl_colour_state(cli, stale ? "stale" : sl_json_bool(each, "connected", false) ? "connected" : "away");
+    g_autofree char *seen = sl_since(sl_json_str(each, "lastSeen"), now);
+    GString *labels = g_string_new(NULL);
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach(json_object_get(each, "labels"), name, value) {
+        g_string_append_printf(labels, "%s%s=%s", labels->len > 0 ? "," : "", name, json_string_value(value) != NULL ? json_string_value(value) : "?");
+    }
+    g_autofree char *refused = g_strdup_printf("%zu", json_array_size(json_object_get(each, "refused")));
+    sl_table_row(table, sl_json_str_or(each, "id", "?"), sl_json_str_or(each, "env", "?"), sl_json_str_or(each, "engine", "?"), state, seen,
+                 sl_json_str_or(each, "version", "-"), labels->str, refused, NULL);
+    g_string_free(labels, TRUE);
+}
+
+static int show(SlCli *cli, void *user)
+{
+    (void)user;
+    g_auto(GStrv) parts = g_strsplit(sl_cli_arg(cli, 0) != NULL ? sl_cli_arg(cli, 0) : "", "/", 2);
+    const char *app = parts[0];
+    const char *env = parts[0] != NULL && parts[1] != NULL ? parts[1] : sl_cli_option(cli, "env");
+    const char *query[] = {"env", env, NULL};
+    (void)app;
+    (void)env;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) answer = sl_api_get(cli, "/v1/clusters", query, &error);
+    if (answer == NULL) {
+        return sl_cli_fail(cli, error);
+    }
+    if (sl_cli_json(cli)) {
+        sl_print_json(cli, answer);
+        return SL_EXIT_OK;
+    }
+    g_autofree char *now = sl_format_time(sl_cli_now_us());
+    SlTable *table = sl_table_new("CLUSTER", "ENV", "ENGINE", "AGENT", "SEEN", "VERSION", "LABELS", "REFUSED", NULL);
+    size_t i = 0;
+    json_t *each = NULL;
+    json_array_foreach(json_object_get(answer, "clusters"), i, each) {
+        print_each(cli, table, each, now);
+    }
+    sl_table_print(table, cli, stdout);
+    return SL_EXIT_OK;
+}
+
+static int run(SlCli *cli)
+{
+    return sl_cli_watch(cli, show, NULL);
+}
+
+static const SlCliOption options[] = {
+    {"env", 'e', "ENV", "only this environment", "env"},
+    {"watch", 'w', NULL, "again every second", NULL},
+    {0},
+};
+
+const SlCommand sl_cmd_clusters = {
+    .name = "clusters", .group = "Look", .synopsis = "[--env ENV]", .summary = "clusters and their agents",
+    .options = options, .args_max = 0, .complete = "app", .run = run,
+};

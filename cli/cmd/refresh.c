@@ -1,0 +1,26 @@
+/* refresh.c - sluice refresh: look at the Git sources now instead of at the next poll. */
+#include "cli/act.h"
+
+static int run(SlCli *cli)
+{
+    json_t *args = json_object();
+    if (sl_cli_arg(cli, 0) != NULL) {
+        sl_json_set_str(args, "repository", sl_cli_arg(cli, 0));
+    }
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) answer = sl_api_act(cli, "refresh", args, &error);
+    if (answer == NULL) {
+        return sl_cli_fail(cli, error);
+    }
+    if (sl_cli_json(cli)) {
+        sl_print_json(cli, answer);
+    } else {
+        sl_say(cli, "reading the sources now");
+    }
+    return SL_EXIT_OK;
+}
+
+const SlCommand sl_cmd_refresh = {
+    .name = "refresh", .group = "Promote", .synopsis = "[REPOSITORY]", .summary = "read the Git sources now",
+    .args_max = 1, .run = run,
+};

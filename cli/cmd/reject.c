@@ -1,0 +1,31 @@
+/* reject.c - sluice reject: says no to an attempt, for good. */
+#include "base/text.h"
+#include "cli/act.h"
+
+static int run(SlCli *cli)
+{
+    int64_t n = 0;
+    const char *reason = sl_cli_option(cli, "reason");
+    if (!sl_parse_int64(sl_cli_arg(cli, 0), &n) || n < 1 || reason == NULL) {
+        return sl_cli_usage(cli, "give the attempt's number and --reason");
+    }
+    json_t *args = json_object();
+    sl_json_set_int(args, "attempt", n);
+    sl_json_set_str(args, "reason", reason);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) answer = sl_api_act(cli, "reject", args, &error);
+    if (answer == NULL) {
+        return sl_cli_fail(cli, error);
+    }
+    if (sl_cli_json(cli)) {
+        sl_print_json(cli, answer);
+    } else {
+        sl_say(cli, "attempt %" G_GINT64_FORMAT ": rejected; this release is not tried again in this unit by itself", n);
+    }
+    return SL_EXIT_OK;
+}
+
+const SlCommand sl_cmd_reject = {
+    .name = "reject", .group = "Promote", .synopsis = "ATTEMPT --reason TEXT", .summary = "say no to an attempt",
+    .options = sl_reason_options, .args_min = 1, .args_max = 1, .run = run,
+};

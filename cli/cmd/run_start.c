@@ -1,0 +1,19 @@
+/* run_start.c - sluice run start */
+#include "cli/act.h"
+#include "cli/runs.h"
+
+static int run(SlCli *cli)
+{
+    json_t *args = sl_cli_run_args(cli, "start-run");
+    if (args == NULL) {
+        return SL_EXIT_USAGE;
+    }
+
+    return sl_cli_order(cli, args, "asked to start");
+}
+
+const SlCommand sl_cmd_run_start = {
+    .name = "run start", .group = "Runs", .synopsis = "APP/ENV/JOB [--reason TEXT]", .summary = "start a run that waits for a person",
+    .description = "A signed order; the root's role for start-run decides who may.",
+    .options = sl_run_options, .args_min = 1, .args_max = 1, .run = run,
+};

@@ -1,0 +1,213 @@
+/* status.c - sluice status: the fleet on one screen. What runs where, since when, healthy or why not; what waits, for what,
+ * and who can act; which agent is stale; what was refused. */
+#include "base/text.h"
+#include "cli/act.h"
+#include "cli/runs.h"
+
+static void print_unit(SlCli *cli, SlTable *table, const json_t *unit, const char *now)
+{
+    g_autofree char *name = g_strdup_printf("%s/%s", sl_json_str_or(unit, "app", "?"), sl_json_str_or(unit, "env", "?"));
+    const char *id = sl_json_str(unit, "release");
+    g_autofree char *release = id != NULL ? g_strdup_printf("%s %s", sl_json_str_or(unit, "releaseName", ""), sl_short(id)) : g_strdup("-");
+    g_autofree char *commit = id != NULL ? g_strdup_printf("%.7s %s", sl_json_str_or(unit, "commit", "?"), sl_json_str_or(unit, "subject", "")) : g_strdup("-");
+    if (g_utf8_strlen(commit, -1) > 40) {
+        g_autofree char *cut = g_utf8_substring(commit, 0, 39);
+        g_free(commit);
+        commit = g_strconcat(cut, "…", NULL);
+    }
+    g_autofree char *since = sl_since(sl_json_str(unit, "since"), now);
+    g_autofree char *health = sl_colour_state(cli, id != NULL ? sl_json_str_or(unit, "health", "Unknown") : "-");
+    GString *why = g_string_new(NULL);
+    const char *reason = sl_json_str(unit, "reason"), *message = sl_json_str(unit, "message");
+    bool healthy = g_strcmp0(sl_json_str(unit, "health"), "Healthy") == 0;
+    if (!healthy && reason != NULL) {
+        g_string_append(why, reason);
+    }
+    if (!healthy && message != NULL && *message != '\0') {
+        g_string_append_printf(why, "%s%s", why->len > 0 ? ": " : "", message);
+    }
+    const char *const marks[] = {"pinned", "paused"};
+    for (size_t i = 0; i < G_N_ELEMENTS(marks); i++) {
+        const json_t *mark = json_object_get(unit, marks[i]);
+        if (json_is_object(mark)) {
+            g_string_append_printf(why, "%s%s by %s", why->len > 0 ? "; " : "", marks[i], sl_json_str_or(mark, "by", "?"));
+        }
+    }
+    size_t withheld = json_array_size(json_object_get(unit, "withheld"));
+    if (withheld > 0) {
+        g_string_append_printf(why, "%s%zu withheld (waits for its model)", why->len > 0 ? "; " : "", withheld);
+    }
+    if (sl_json_bool(unit, "latched", false)) {
+        g_string_append_printf(why, "%srolled back by the agent itself", why->len > 0 ? "; " : "");
+    }
+    sl_table_row(table, name, release, commit, since, health, why->str, NULL);
+    g_string_free(why, TRUE);
+}
+
+static void print_units(SlCli *cli, const json_t *status, const char *now)
+{
+    SlTable *table = sl_table_new("UNIT", "RELEASE", "COMMIT", "SINCE", "HEALTH", "", NULL);
+    size_t i = 0;
+    json_t *unit = NULL;
+    json_array_foreach(json_object_get(status, "units"), i, unit) {
+        print_unit(cli, table, unit, now);
+    }
+    sl_table_print(table, cli, stdout);
+}
+
+static void print_waiting(SlCli *cli, const json_t *status, const char *now)
+{
+    bool heading = false;
+    size_t i = 0, k = 0;
+    json_t *unit = NULL, *attempt = NULL;
+    json_array_foreach(json_object_get(status, "units"), i, unit) {
+        const json_t *active = json_object_get(unit, "active"), *last = json_object_get(unit, "last");
+        const char *outcome = sl_json_str(last, "state");
+        bool bad = outcome != NULL && sl_exit_of_state(outcome) != SL_EXIT_OK && !json_is_object(active) &&
+                   g_strcmp0(outcome, "SUPERSEDED") != 0;
+        size_t waiting = json_array_size(json_object_get(unit, "waiting"));
+        if (!heading && (json_is_object(active) || bad || waiting > 0)) {
+            sl_say(cli, "\nATTEMPTS");
+            heading = true;
+        }
+        if (json_is_object(active)) {
+            sl_print_attempt(cli, active, now);
+        }
+        json_array_foreach(json_object_get(unit, "waiting"), k, attempt) {
+            if (sl_json_int(attempt, "n", 0) != sl_json_int(active, "n", -1)) {
+                sl_print_attempt(cli, attempt, now);
+            }
+        }
+        if (bad) {
+            sl_print_attempt(cli, last, now);
+        }
+    }
+}
+
+static void print_runs(SlCli *cli, const json_t *status, const char *now)
+{
+    json_t *runs = json_object_get(status, "runs"), *run = NULL;
+    if (json_array_size(runs) == 0) {
+        return;
+    }
+    putchar('\n');
+    SlTable *table = sl_table_new("RUN", "ID", "CLUSTER", "PHASE", "SINCE", "", NULL);
+    size_t i = 0;
+    json_array_foreach(runs, i, run) {
+        g_autofree char *name = g_strdup_printf("%s/%s/%s", sl_json_str_or(run, "app", "?"), sl_json_str_or(run, "env", "?"), sl_json_str_or(run, "job", "?"));
+        g_autofree char *phase = sl_colour_state(cli, sl_json_str_or(run, "phase", "Unknown"));
+        g_autofree char *since = sl_since(sl_json_str(run, "phaseSince"), now);
+        g_autofree char *progress = sl_run_progress_text(run);
+        const char *message = sl_json_str(run, "message");
+        g_autofree char *text = message != NULL && *message != '\0' ? g_strconcat(progress, *progress != '\0' ? "  " : "", message, NULL) : g_strdup(progress);
+        sl_table_row(table, name, sl_short(sl_json_str(run, "id")), sl_json_str_or(run, "cluster", "-"), phase, since, text, NULL);
+    }
+    sl_table_print(table, cli, stdout);
+}
+
+static void print_clusters(SlCli *cli, const json_t *status, const char *now)
+{
+    SlTable *table = sl_table_new("CLUSTER", "ENV", "ENGINE", "AGENT", "SEEN", "", NULL);
+    size_t i = 0, k = 0;
+    json_t *cluster = NULL, *flag = NULL;
+    json_array_foreach(json_object_get(status, "clusters"), i, cluster) {
+        bool stale = sl_json_bool(cluster, "stale", false);
+        g_autofree char *state = sl_colour_state(cli, stale ? "stale" : sl_json_bool(cluster, "connected", false) ? "connected" : "away");
+        g_autofree char *seen = sl_since(sl_json_str(cluster, "lastSeen"), now);
+        GString *flags = g_string_new(NULL);
+        json_array_foreach(json_object_get(cluster, "flags"), k, flag) {
+            const char *text = json_is_object(flag) ? sl_json_str_or(flag, "name", sl_json_str_or(flag, "what", "?")) : json_string_value(flag);
+            g_string_append_printf(flags, "%s%s", flags->len > 0 ? ", " : "", text != NULL ? text : "?");
+        }
+        sl_table_row(table, sl_json_str_or(cluster, "id", "?"), sl_json_str_or(cluster, "env", "?"), sl_json_str_or(cluster, "engine", "?"),
+                     state, seen, flags->str, NULL);
+        g_string_free(flags, TRUE);
+    }
+    putchar('\n');
+    sl_table_print(table, cli, stdout);
+}
+
+static void print_lines(SlCli *cli, const char *heading, const json_t *list, const char *now)
+{
+    size_t i = 0;
+    json_t *each = NULL;
+    if (json_array_size(list) > 0) {
+        sl_say(cli, "\n%s", heading);
+    }
+    json_array_foreach(list, i, each) {
+        g_autofree char *message = sl_escape_for_people(sl_json_str_or(each, "message", ""), 600);
+        if (sl_json_str(each, "file") != NULL) {
+            sl_say(cli, "  %s:%" G_GINT64_FORMAT ": %s: %s", sl_json_str(each, "file"), sl_json_int(each, "line", 0), sl_json_str_or(each, "code", ""), message);
+        } else if (sl_json_str(each, "error") != NULL) {
+            g_autofree char *error = sl_escape_for_people(sl_json_str(each, "error"), 600);
+            sl_say(cli, "  %s %s: %s", sl_json_str_or(each, "repository", "fleet repository"), sl_json_str_or(each, "branch", ""), error);
+        } else {
+            g_autofree char *since = sl_since(sl_json_str(each, "since"), now);
+            sl_say(cli, "  %s: %s %s: %s (for %s)", sl_json_str_or(each, "cluster", "coordinator"), sl_json_str_or(each, "what", "alarm"),
+                   sl_json_str_or(each, "code", ""), message, since);
+        }
+    }
+}
+
+static void print_sources(SlCli *cli, const json_t *sources)
+{
+    g_autoptr(json_t) broken = json_array();
+    size_t i = 0;
+    json_t *each = NULL;
+    json_array_foreach(sources, i, each) {
+        if (sl_json_str(each, "error") != NULL) {
+            json_array_append(broken, each);
+        }
+    }
+    print_lines(cli, "SOURCES that can't be read (the last good commit stays in force)", broken, NULL);
+}
+
+static int show(SlCli *cli, void *user)
+{
+    (void)user;
+    const char *word = sl_cli_arg(cli, 0), *app = word, *env = sl_cli_option(cli, "env");
+    g_auto(GStrv) parts = g_strsplit(word != NULL ? word : "", "/", 2);
+    if (parts[0] != NULL && parts[1] != NULL) {
+        app = parts[0];
+        env = parts[1];
+    }
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) status = sl_api_get(cli, "/v1/status", (const char *[]){"app", app, "env", env, "at", sl_cli_option(cli, "at"), NULL}, &error);
+    if (status == NULL) {
+        return sl_cli_fail(cli, error);
+    }
+    if (sl_cli_json(cli)) {
+        sl_print_json(cli, status);
+        return SL_EXIT_OK;
+    }
+    const char *now = sl_json_str(status, "now");
+    g_autofree char *name = sl_escape_for_people(sl_json_str_or(status, "fleet", "?"), 64);
+    sl_say(cli, "fleet %s (%s)  ledger %" G_GINT64_FORMAT "  root %" G_GINT64_FORMAT "  %s\n", name, sl_json_str_or(status, "profile", "?"),
+           sl_json_int(status, "ledger.seq", 0), sl_json_int(status, "rootVersion", 0), now != NULL ? now : "");
+    print_units(cli, status, now);
+    print_waiting(cli, status, now);
+    print_runs(cli, status, now);
+    print_clusters(cli, status, now);
+    print_lines(cli, "ALARMS", json_object_get(status, "alarms"), now);
+    print_lines(cli, "PROBLEMS in the fleet repository", json_object_get(status, "problems"), now);
+    print_sources(cli, json_object_get(status, "sources"));
+    return SL_EXIT_OK;
+}
+
+static int run(SlCli *cli)
+{
+    return sl_cli_watch(cli, show, NULL);
+}
+
+static const SlCliOption options[] = {
+    {"env", 'e', "ENV", "only this environment", "env"},
+    {"at", 0, "TIME", "as it was then, from the ledger (2026-11-23T12:00:00Z)", NULL},
+    {"watch", 'w', NULL, "again every second", NULL},
+    {0},
+};
+
+const SlCommand sl_cmd_status = {
+    .name = "status", .group = "Look", .synopsis = "[APP|APP/ENV] [--env ENV] [--at TIME] [--watch]",
+    .summary = "what runs where, what waits for what, who can act",
+    .options = options, .args_max = 1, .complete = "app", .run = run,
+};
