@@ -1,0 +1,13 @@
+/* push.h - the state repository's branches to its remote, by sluice-git. Blocking: work-queue threads. Fast-forward only, so a
+ * second coordinator or a restored state is noticed, never overwritten. */
+#pragma once
+#include "sluice/error.h"
+
+typedef struct {
+    const char *git_path, *repo, *url;
+    const char *ca_file, *credential_file; /* or NULL */
+    const char *const *refs;               /* full names, NULL-terminated, at most 64 */
+    int64_t timeout_us;
+} SlPush;
+/* Errors: PUSH_FAILED (again later), PUSH_REWOUND. */
+SL_MUST_USE bool sl_push_state(const SlPush *push, GError **error);
