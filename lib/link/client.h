@@ -8,8 +8,10 @@ typedef struct SlClient SlClient;
 typedef struct {
     void *user;
     void (*connected)(void *user);    /* handshake done (monitor event), each time */
+    /* Lost, or still not there for another reason than said last; it goes on trying. Callbacks may send, not free. */
     void (*disconnected)(void *user, const char *why);
     void (*received)(void *user, const Sluice__Wire__Envelope *envelope); /* valid, direction DOWN */
+    void (*dropped)(void *user, const GError *error); /* may be NULL: malformed or too large */
 } SlClientEvents;
 typedef struct {
     const char *endpoint;
@@ -18,7 +20,10 @@ typedef struct {
     SlMessageRole role;        /* AGENT or ENROL */
     const SlClientEvents *events;
     SlLoop *loop;
+    int64_t reconnect_min_us;  /* 0 = 250 ms; doubled up to the maximum, each agent with its own jitter */
+    int64_t reconnect_max_us;  /* 0 = 30 s */
 } SlClientConfig;
+/* Connects in the background. Errors: ENDPOINT. */
 SL_MUST_USE SlClient *sl_client_new(const SlClientConfig *config, GError **error);
 void sl_client_free(SlClient *client);
 bool sl_client_send(SlClient *client, const Sluice__Wire__Envelope *envelope); /* false: not connected or queue full */

@@ -16,15 +16,18 @@ typedef struct {
     void (*dropped)(void *user, const char *curve, const GError *error);
     /* Enrolment port: answer with sl_server_enrol_reply using @peer. */
     void (*enrol)(void *user, const char *peer, const Sluice__Wire__Envelope *envelope);
+    /* The peer's connection is gone, or it said nothing for silent_us. May be NULL. Callbacks may send and allow, not free. */
+    void (*gone)(void *user, const char *curve);
 } SlServerEvents;
 typedef struct {
     const char *endpoint, *enrol_endpoint; /* "tcp://127.0.0.1:7400"; enrol may be NULL */
     const SlCurveKeys *keys;
     const SlServerEvents *events;
     SlLoop *loop;
-    size_t peers_max;
+    size_t peers_max;  /* 0 = 1,000; needs as many open files */
+    int64_t silent_us; /* 0 = 100 s: three reports that did not come */
 } SlServerConfig;
-/* Binds, then proves with an unlisted key that ZAP refuses it; anything else is an error. Errors: PORT_IN_USE, ZAP_OPEN, ... */
+/* Binds, then proves with an unlisted key that ZAP refuses it; anything else is an error. Errors: PORT_IN_USE, ENDPOINT, ZAP_OPEN, FD_LIMIT. */
 SL_MUST_USE SlServer *sl_server_new(const SlServerConfig *config, GError **error);
 void sl_server_free(SlServer *server);
 /* Replaces the allow-list; also checked on every message (ZAP runs only at the handshake). Of char* 64 hex. */
@@ -32,4 +35,5 @@ void sl_server_allow(SlServer *server, const GPtrArray *curve_keys);
 /* Latest-wins for HEAD: a newer one replaces one still queued for that peer. False: the peer is not connected or its queue is full
  * (it will say HELLO again). */
 bool sl_server_send(SlServer *server, const char *curve, const Sluice__Wire__Envelope *envelope);
+/* @peer as enrol() named it; a peer that went away asks again. */
 void sl_server_enrol_reply(SlServer *server, const char *peer, const Sluice__Wire__Envelope *envelope);

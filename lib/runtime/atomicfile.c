@@ -63,7 +63,16 @@ static bool fill_temp(int folder, const char *temp, const void *bytes, size_t le
     return close(sl_steal_fd(&fd)) == 0;
 }
 
-bool sl_file_write_atomic(const char *path, const void *bytes, size_t len, unsigned mode, GError **error)
+/* Gives the finished temp file its name: over what is there, or (@fresh) only where nothing is. */
+static bool take_name(int folder, const char *temp, const char *name, bool fresh)
+{
+    if (!fresh) {
+        return renameat(folder, temp, folder, name) == 0;
+    }
+    return linkat(folder, temp, folder, name, 0) == 0 && unlinkat(folder, temp, 0) == 0;
+}
+
+static bool write_whole(const char *path, const void *bytes, size_t len, unsigned mode, bool fresh, GError **error)
 {
     sl_autofd folder = open_folder_of(path, error);
     if (folder < 0) {
@@ -78,15 +87,24 @@ bool sl_file_write_atomic(const char *path, const void *bytes, size_t len, unsig
         unlinkat(folder, temp, 0);
         return false;
     }
-    if (renameat(folder, temp, folder, name) != 0) {
-        fail(error, path, "the new file can't take its name");
+    if (!take_name(folder, temp, name, fresh)) {
+        bool there = fresh && errno == EEXIST;
+        there ? sl_throw(error, SLU_CONFLICT, "%s: is there already and is not overwritten", path)
+              : fail(error, path, "the new file can't take its name");
         unlinkat(folder, temp, 0);
         return false;
     }
-    if (fsync(folder) != 0) {
-        return fail(error, path, "the folder can't be synced");
-    }
-    return true;
+    return fsync(folder) == 0 || fail(error, path, "the folder can't be synced");
+}
+
+bool sl_file_write_atomic(const char *path, const void *bytes, size_t len, unsigned mode, GError **error)
+{
+    return write_whole(path, bytes, len, mode, false, error);
+}
+
+bool sl_file_create(const char *path, const void *bytes, size_t len, unsigned mode, GError **error)
+{
+    return write_whole(path, bytes, len, mode, true, error);
 }
 
 static GBytes *read_fd(int fd, const char *path, size_t max, size_t expected, GError **error)

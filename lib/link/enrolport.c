@@ -1,0 +1,104 @@
+/* enrolport.c - the enrolment port. Loop thread.
+ *
+ * Strangers may talk here, so everything is small: 4 KiB a message and RATE messages a second for all of them together; the rest is
+ * thrown away unread. The peer's name for a reply is its routing id in hex, which means nothing elsewhere. */
+#include "link/enrolport.h"
+
+#include "base/digest.h"
+#include "link/peer.h"
+#include "link/routed.h"
+#include "link/socket.h"
+#include "link/zap.h"
+#include "link/zmqsource.h"
+
+#include <string.h>
+
+#define DRAIN_MAX 16   /* messages per turn */
+#define RATE 20        /* messages per second: a hundred agents enrol in five seconds */
+#define BURST 100
+#define PEER_TEXT_MAX 512
+
+struct SlEnrolPort {
+    void *socket;
+    SlZmqSource *source;
+    SlBucket bucket;
+    const SlServerEvents *events;
+};
+
+static void handle(SlEnrolPort *port, SlRouted *message)
+{
+    g_autoptr(GError) error = NULL;
+    if (!sl_bucket_take(&port->bucket, 1, sl_clock_real.monotonic_us(NULL))) {
+        sl_throw(&error, SLU_FLOOD, "enrolment: more than %d messages a second", RATE);
+        port->events->dropped(port->events->user, message->user, error);
+        return;
+    }
+    size_t len;
+    const void *bytes = g_bytes_get_data(message->body, &len);
+    Sluice__Wire__Envelope *envelope = sl_wire_unpack(bytes, len, SL_DIRECTION_UP, SL_ROLE_ENROL, &error);
+    if (envelope == NULL) {
+        port->events->dropped(port->events->user, message->user, error);
+        return;
+    }
+    const void *route = g_bytes_get_data(message->route, &len);
+    g_autofree char *peer = sl_hex(route, len);
+    port->events->enrol(port->events->user, peer, envelope);
+    sl_wire_free(envelope);
+}
+
+static void on_ready(void *user)
+{
+    SlEnrolPort *port = user;
+    for (int i = 0; i < DRAIN_MAX; i++) {
+        SlRouted message;
+        SlRoutedResult result = sl_routed_receive(port->socket, &message);
+        if (result == SL_ROUTED_GOOD) {
+            handle(port, &message);
+        }
+        sl_routed_clear(&message);
+        if (result == SL_ROUTED_NONE) {
+            return;
+        }
+    }
+}
+
+SlEnrolPort *sl_enrol_port_new(void *context, const SlServerConfig *config, GError **error)
+{
+    SlRouterConfig options = {.context = context,
+                              .keys = config->keys,
+                              .domain = SL_ZAP_DOMAIN_ENROL,
+                              .message_max = sl_message_info(SL_MESSAGE_ENROL)->bytes_max};
+    void *socket = sl_socket_router(&options, error);
+    if (socket == NULL || !sl_socket_bind(socket, config->enrol_endpoint, error)) {
+        sl_socket_close(socket);
+        return NULL;
+    }
+    SlEnrolPort *port = g_new0(SlEnrolPort, 1);
+    port->socket = socket;
+    port->events = config->events;
+    port->bucket = (SlBucket){.rate = RATE, .burst = BURST, .tokens = BURST};
+    port->source = sl_zmq_source_new(config->loop, socket, on_ready, port);
+    return port;
+}
+
+void sl_enrol_port_free(SlEnrolPort *port)
+{
+    if (port != NULL) {
+        sl_zmq_source_free(port->source);
+        sl_socket_close(port->socket);
+        g_free(port);
+    }
+}
+
+/* A peer that went away meanwhile asks again; nothing is lost. */
+void sl_enrol_port_reply(SlEnrolPort *port, const char *peer, const Sluice__Wire__Envelope *envelope)
+{
+    uint8_t route[PEER_TEXT_MAX / 2];
+    size_t text_len = strlen(peer);
+    if (text_len > PEER_TEXT_MAX || text_len % 2 != 0 || !sl_unhex(peer, route, text_len / 2)) {
+        return;
+    }
+    g_autoptr(GBytes) id = g_bytes_new(route, text_len / 2);
+    g_autoptr(GBytes) body = sl_wire_pack(envelope);
+    sl_routed_send(port->socket, id, body);
+}
