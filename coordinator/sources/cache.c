@@ -1,7 +1,8 @@
 /* cache.c - see cache.h. Reads our own bare cache; writes only the position file beside it. Runs on work-queue threads, each call
  * with its own handle. */
 #include "coordinator/sources/cache.h"
-#include "coordinator/sources/gitutil.h"
+#include "git/gitutil.h"
+#include "git/tree.h"
 #include "base/text.h"
 #include "sluice/clock.h"
 #include "runtime/atomicfile.h"
@@ -133,4 +134,14 @@ SlSourceTip *sl_source_cache_tip(const SlSourceConfig *config, const char *commi
                        ? json_array()
                        : authors_since(repo, &oid, have_old && old_commit != NULL ? &old : NULL);
     return tip;
+}
+
+SlTree *sl_source_cache_tree(const SlSourceConfig *config, const char *commit, GError **error)
+{
+    return sl_git_tree_open(config->cache_dir, commit, error);
+}
+
+void sl_source_tree_free(SlTree *tree)
+{
+    sl_git_tree_free(tree);
 }

@@ -9,5 +9,5 @@
 SL_MUST_USE SlSourceTip *sl_source_cache_tip(const SlSourceConfig *config, const char *commit, const char *since, GError **error);
 /* Branch name fit for a ref? Errors: SOURCE_REFUSED. */
 SL_MUST_USE bool sl_source_check_branch(const char *branch, GError **error);
-/* Tree of a commit in the cache (tree.c). Errors: SOURCE_COMMIT, IO. (free with sl_source_tree_free) */
+/* Tree of a commit in the cache. Errors: SOURCE_COMMIT, IO. (free with sl_source_tree_free) */
 SL_MUST_USE SlTree *sl_source_cache_tree(const SlSourceConfig *config, const char *commit, GError **error);

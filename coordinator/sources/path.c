@@ -2,7 +2,7 @@
  * pack, so that a repack, gc or force-push of the user's repository never takes a commit from under a release. The user's
  * repository is only read. Blocking: work-queue threads. */
 #include "coordinator/sources/cache.h"
-#include "coordinator/sources/gitutil.h"
+#include "git/gitutil.h"
 #include <git2/sys/repository.h>
 #include <string.h>
 

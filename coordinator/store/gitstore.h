@@ -2,7 +2,7 @@
  * (many), fsynced, and only then a branch moves by compare-and-swap. Kill -9 at any point leaves the branch old or new, never between.
  * Belongs to one thread at a time. */
 #pragma once
-#include "coordinator/sources/gitutil.h"
+#include "git/gitutil.h"
 
 #define SL_STORE_LOOSE_MAX 24 /* objects: about 0.4 ms each loose; a pack costs two fsyncs but stays for ever */
 

@@ -1,8 +1,8 @@
-/* tree.c - SlTree over the object database of a cache: bytes as stored, never a checkout, no attributes, filters or hooks.
+/* tree.c - SlTree over the object database of a repository: bytes as stored, never a checkout, no attributes, filters or hooks.
  * A tree owns its handle and belongs to one thread. Entry names and modes are checked on the way out; what may lie inside an
  * application's folder (symlinks, LFS pointers) is lib/render's business. */
-#include "coordinator/sources/cache.h"
-#include "coordinator/sources/gitutil.h"
+#include "git/tree.h"
+#include "git/gitutil.h"
 #include <string.h>
 
 #define ENTRIES_MAX 100000 /* of one folder */
@@ -159,9 +159,21 @@ static char *id_of(void *user, const char *path)
     return entry != NULL ? sl_git_hex(git_tree_entry_id(entry)) : NULL;
 }
 
-SlTree *sl_source_cache_tree(const SlSourceConfig *config, const char *commit_hex, GError **error)
+static git_repository *open_repository(const char *dir, GError **error)
 {
-    g_autoptr(git_repository) repo = sl_git_open(config->cache_dir, false, error);
+    sl_git_init();
+    git_repository *repo = NULL;
+    int rc = git_repository_open_ext(&repo, dir, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL);
+    if (rc == GIT_EOWNER)
+        return sl_throw_null(error, SLU_SOURCE_OWNER, "%s: the repository belongs to another user", dir);
+    if (rc < 0)
+        sl_git_throw(error, SLU_IO, dir);
+    return repo;
+}
+
+SlTree *sl_git_tree_open(const char *repository, const char *commit_hex, GError **error)
+{
+    g_autoptr(git_repository) repo = open_repository(repository, error);
     if (repo == NULL)
         return NULL;
     git_oid oid;
@@ -182,7 +194,7 @@ SlTree *sl_source_cache_tree(const SlSourceConfig *config, const char *commit_he
     return made;
 }
 
-void sl_source_tree_free(SlTree *made)
+void sl_git_tree_free(SlTree *made)
 {
     if (made == NULL)
         return;

@@ -1,5 +1,5 @@
 /* gitutil.c - see gitutil.h. Owns no state but libgit2's own. */
-#include "coordinator/sources/gitutil.h"
+#include "git/gitutil.h"
 #include <string.h>
 
 #define CACHE_BYTES_MAX (32 << 20)         /* libgit2's default is 256 MiB */
