@@ -22,6 +22,12 @@ typedef struct {
     GPtrArray *keys; /* of SlPublicKey*; a person counts once however many keys */
 } SlPerson;
 
+/* A person's right to sign roots with this key. */
+typedef struct {
+    char *person;
+    SlPublicKey *key;
+} SlRootKey;
+
 typedef struct {
     char *env;   /* glob */
     char *app;   /* glob */
@@ -49,7 +55,7 @@ typedef struct {
     SlProfile profile;
     int64_t expires_us;
     unsigned root_threshold;
-    GPtrArray *root_keys;   /* of SlPersonKey*-like pairs: see sl_root_root_signers */
+    GPtrArray *root_keys;   /* of SlRootKey*; a person counts once here too */
     GPtrArray *online_keys; /* of SlPublicKey* */
     GPtrArray *people;      /* of SlPerson* */
     GPtrArray *revoked;     /* of SlPublicKey* */
@@ -57,6 +63,17 @@ typedef struct {
     GPtrArray *roles;       /* of SlRole* */
     GPtrArray *policies;    /* of SlObjectPolicy* */
 } SlRoot;
+
+/* An empty root to be filled by hand (tests, `sluice root edit`). */
+SlRoot *sl_root_alloc(void);
+
+/* Most of each list in one root: beyond these a fleet needs globs, not lines. */
+#define SL_ROOT_PEOPLE_MAX 512
+#define SL_ROOT_KEYS_MAX 1024 /* root, personal and revoked keys, each */
+#define SL_ROOT_ONLINE_KEYS_MAX 16
+#define SL_ROOT_ENVIRONMENTS_MAX 64
+#define SL_ROOT_ROLES_MAX 1024
+#define SL_ROOT_POLICIES_MAX 256
 
 /* Parses and checks the text: refuses threshold > people, an online key in any role or person, one key in two
  * people, unknown people, a threshold of 0 for any act but pause and stop-run where promote is not 0, empty roles
@@ -68,13 +85,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlRoot, sl_root_free)
 
 /* Version 1: signed by its own root threshold. @expected_text_digest (nullable) pins it (join token). */
 SL_MUST_USE SlRoot *sl_root_accept_first(const SlSigned *s, const char *expected_text_digest, GError **error);
-/* Step: same fleet, version exactly +1, both thresholds, no epoch lowered. Expiry is not looked at here. */
+/* Step: same fleet, version exactly +1, both thresholds, no epoch lowered, no environment left out (an environment
+ * that came back would start at a lower epoch). Expiry is not looked at here. Errors: ROOT_STEP, and as parse. */
 SL_MUST_USE SlRoot *sl_root_accept_next(const SlRoot *current, const SlSigned *s, GError **error);
 
 const SlRootEnv *sl_root_env(const SlRoot *root, const char *env);                  /* NULL if not in root */
 const SlPerson *sl_root_person(const SlRoot *root, const char *name);               /* NULL */
 const SlPerson *sl_root_person_of_key(const SlRoot *root, const SlPublicKey *key);  /* NULL; also if revoked */
 const SlPerson *sl_root_person_of_email(const SlRoot *root, const char *email);     /* NULL */
+bool sl_root_is_revoked(const SlRoot *root, const SlPublicKey *key);
 bool sl_root_is_online_key(const SlRoot *root, const SlPublicKey *key);             /* false if revoked */
 
 /* Writer for `sluice root ...`: the whole text from a struct. (transfer full) */
