@@ -22,7 +22,8 @@ struct SlGateFacts {
     /* The winning seal (core/seal.h as JSON: {"phase","metrics":{..},"promotion","bundle","digest","run-key",...}) of @job of this
      * release in environment @in; NULL = not sealed yet. @baseline: the same for what is current in this unit. */
     json_t *(*seal)(const SlGateFacts *facts, const char *job, const char *in, bool baseline);
-    /* Signatures on this attempt's promotion statement: {"threshold":n,"count":m,"people":[..],"who":[..],"rejected":"name"|null} */
+    /* Signatures on this attempt's promotion statement: {"threshold":n,"count":m,"people":[..],"who":[..],"rejected":"name"|null,
+     * "authors":[..]}. people: who signed and counts for the root's roles; authors: people of the change (needed by excludeAuthors). */
     json_t *(*approvals)(const SlGateFacts *facts);
 };
 
