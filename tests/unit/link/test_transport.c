@@ -1,0 +1,614 @@
+/* test_transport.c - server and client over real sockets on loopback. Every wait turns the loop until an event or a deadline. */
+#include "base/digest.h"
+#include "link/client.h"
+#include "link/selftest.h"
+#include "link/server.h"
+#include "link/socket.h"
+
+#include <netinet/in.h>
+#include <sodium.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#define DEADLINE_US (8 * SL_SECOND_US)
+
+/* A port below 32768 (libzmq 4.3.4 may connect to itself above) on which nobody listens. */
+static unsigned free_port(void)
+{
+    for (;;) {
+        uint16_t random;
+        sl_random_bytes(&random, sizeof random);
+        unsigned port = 10000 + random % 22000u;
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool free_ = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+        close(fd);
+        if (free_) {
+            return port;
+        }
+    }
+}
+
+static SlCurveKeys new_keys(void)
+{
+    SlCurveKeys keys;
+    g_assert_true(sodium_init() >= 0);
+    crypto_box_keypair(keys.public_, keys.secret);
+    return keys;
+}
+
+/* ---- the two ends, and what they saw ---- */
+
+typedef struct {
+    SlLoop *loop;
+    SlServer *server;
+    SlCurveKeys server_keys;
+    char endpoint[64], enrol_endpoint[64];
+    GPtrArray *received; /* of char* "<first 8 of key> <message>" */
+    GPtrArray *dropped;  /* of char* messages */
+    GArray *dropped_codes; /* of int */
+    char last_key[65], last_text[256];
+    char *enrol_peer;
+    unsigned gone;
+} Server;
+
+typedef struct {
+    Server *side;
+    SlClient *client;
+    SlCurveKeys keys;
+    char hex[65];
+    unsigned connected, disconnected, heads;
+    char last_head[64], last_reason[64];
+    GString *why;
+} Agent;
+
+static void on_received(void *user, const char *curve, const Sluice__Wire__Envelope *e)
+{
+    Server *s = user;
+    g_strlcpy(s->last_key, curve, sizeof s->last_key);
+    g_ptr_array_add(s->received, g_strdup_printf("%.8s %s", curve, sl_message_info(sl_message_type(e))->name));
+    if (e->body_case == SLUICE__WIRE__ENVELOPE__BODY_HELLO) {
+        g_strlcpy(s->last_text, e->hello->cluster, sizeof s->last_text);
+    }
+}
+
+static void on_dropped(void *user, const char *curve, const GError *error)
+{
+    (void)curve;
+    Server *s = user;
+    g_ptr_array_add(s->dropped, g_strdup(error->message));
+    g_array_append_val(s->dropped_codes, error->code);
+}
+
+static void on_enrol(void *user, const char *peer, const Sluice__Wire__Envelope *e)
+{
+    Server *s = user;
+    g_assert_cmpint(e->body_case, ==, SLUICE__WIRE__ENVELOPE__BODY_ENROL);
+    g_free(s->enrol_peer);
+    s->enrol_peer = g_strdup(peer);
+}
+
+static void on_gone(void *user, const char *curve)
+{
+    (void)curve;
+    ((Server *)user)->gone++;
+}
+
+static void server_start(Server *s, bool enrol, int64_t silent_us)
+{
+    memset(s, 0, sizeof *s);
+    static SlServerEvents events;
+    events = (SlServerEvents){.user = s, .received = on_received, .dropped = on_dropped, .enrol = on_enrol, .gone = on_gone};
+    s->loop = sl_loop_new();
+    s->received = g_ptr_array_new_with_free_func(g_free);
+    s->dropped = g_ptr_array_new_with_free_func(g_free);
+    s->dropped_codes = g_array_new(FALSE, FALSE, sizeof(int));
+    s->server_keys = new_keys();
+    g_snprintf(s->endpoint, sizeof s->endpoint, "tcp://127.0.0.1:%u", free_port());
+    g_snprintf(s->enrol_endpoint, sizeof s->enrol_endpoint, "tcp://127.0.0.1:%u", free_port());
+    SlServerConfig config = {.endpoint = s->endpoint,
+                             .enrol_endpoint = enrol ? s->enrol_endpoint : NULL,
+                             .keys = &s->server_keys,
+                             .events = &events,
+                             .loop = s->loop,
+                             .peers_max = 8,
+                             .silent_us = silent_us};
+    g_autoptr(GError) error = NULL;
+    s->server = sl_server_new(&config, &error);
+    g_assert_no_error(error);
+}
+
+static void server_stop(Server *s)
+{
+    sl_server_free(s->server);
+    sl_loop_free(s->loop);
+    g_ptr_array_unref(s->received);
+    g_ptr_array_unref(s->dropped);
+    g_array_unref(s->dropped_codes);
+    g_free(s->enrol_peer);
+}
+
+static void allow(Server *s, const Agent *a, const Agent *b)
+{
+    g_autoptr(GPtrArray) keys = g_ptr_array_new();
+    if (a != NULL) {
+        g_ptr_array_add(keys, (gpointer)a->hex);
+    }
+    if (b != NULL) {
+        g_ptr_array_add(keys, (gpointer)b->hex);
+    }
+    sl_server_allow(s->server, keys);
+}
+
+static void on_connected(void *user)
+{
+    ((Agent *)user)->connected++;
+}
+
+static void on_disconnected(void *user, const char *why)
+{
+    Agent *a = user;
+    a->disconnected++;
+    g_string_append_printf(a->why, "%s\n", why);
+}
+
+static void on_down(void *user, const Sluice__Wire__Envelope *e)
+{
+    Agent *a = user;
+    if (e->body_case == SLUICE__WIRE__ENVELOPE__BODY_HEAD) {
+        a->heads++;
+        g_snprintf(a->last_head, sizeof a->last_head, "%.*s", (int)e->head->head->text.len, (const char *)e->head->head->text.data);
+    } else if (e->body_case == SLUICE__WIRE__ENVELOPE__BODY_RESET) {
+        g_strlcpy(a->last_reason, e->reset->reason, sizeof a->last_reason);
+    } else if (e->body_case == SLUICE__WIRE__ENVELOPE__BODY_ENROL_REPLY) {
+        g_strlcpy(a->last_reason, e->enrol_reply->state, sizeof a->last_reason);
+    }
+}
+
+static void agent_init(Agent *a, Server *side)
+{
+    memset(a, 0, sizeof *a);
+    a->side = side;
+    a->keys = new_keys();
+    a->why = g_string_new(NULL);
+    sl_curve_public_hex(&a->keys, a->hex);
+}
+
+static void agent_connect_to(Agent *a, const char *endpoint, SlMessageRole role, SlClientEvents *events)
+{
+    *events = (SlClientEvents){.user = a, .connected = on_connected, .disconnected = on_disconnected, .received = on_down};
+    SlClientConfig config = {.endpoint = endpoint,
+                             .server_key = a->side->server_keys.public_,
+                             .keys = &a->keys,
+                             .role = role,
+                             .events = events,
+                             .loop = a->side->loop,
+                             .reconnect_min_us = SL_SECOND_US / 50,
+                             .reconnect_max_us = SL_SECOND_US / 10};
+    g_autoptr(GError) error = NULL;
+    a->client = sl_client_new(&config, &error);
+    g_assert_no_error(error);
+}
+
+static void agent_stop(Agent *a)
+{
+    sl_client_free(a->client);
+    g_string_free(a->why, TRUE);
+}
+
+static void say_hello(Agent *a, const char *cluster)
+{
+    uint8_t nonce[16] = {0};
+    Sluice__Wire__Hello hello = SLUICE__WIRE__HELLO__INIT;
+    hello.nonce = (ProtobufCBinaryData){sizeof nonce, nonce};
+    hello.cluster = (char *)cluster;
+    Sluice__Wire__Envelope e = SLUICE__WIRE__ENVELOPE__INIT;
+    e.body_case = SLUICE__WIRE__ENVELOPE__BODY_HELLO;
+    e.hello = &hello;
+    g_assert_true(sl_client_send(a->client, &e));
+}
+
+static bool send_signed(Sluice__Wire__Envelope__BodyCase what, Agent *a, Server *s, const char *curve, const char *text, size_t len)
+{
+    Sluice__Wire__Signed sig = SLUICE__WIRE__SIGNED__INIT;
+    sig.text = (ProtobufCBinaryData){len, (uint8_t *)text};
+    Sluice__Wire__Report report = SLUICE__WIRE__REPORT__INIT;
+    Sluice__Wire__Head head = SLUICE__WIRE__HEAD__INIT;
+    report.report = &sig;
+    head.head = &sig;
+    Sluice__Wire__Envelope e = SLUICE__WIRE__ENVELOPE__INIT;
+    e.body_case = what;
+    if (what == SLUICE__WIRE__ENVELOPE__BODY_HEAD) {
+        e.head = &head;
+        return sl_server_send(s->server, curve, &e);
+    }
+    e.report = &report;
+    return sl_client_send(a->client, &e);
+}
+
+static bool send_head(Server *s, const char *curve, const char *text)
+{
+    return send_signed(SLUICE__WIRE__ENVELOPE__BODY_HEAD, NULL, s, curve, text, strlen(text));
+}
+
+static bool send_report(Agent *a, const char *text)
+{
+    return send_signed(SLUICE__WIRE__ENVELOPE__BODY_REPORT, a, NULL, NULL, text, strlen(text));
+}
+
+/* Turns the loop until the condition holds; fails the test at the deadline. */
+#define wait_for(loop, condition)                                                                                               \
+    do {                                                                                                                        \
+        int64_t end_us = sl_clock_real.monotonic_us(NULL) + DEADLINE_US;                                                        \
+        while (!(condition) && sl_clock_real.monotonic_us(NULL) < end_us) {                                                     \
+            sl_loop_turn(loop, SL_SECOND_US / 20);                                                                              \
+        }                                                                                                                       \
+        g_assert_true(condition);                                                                                               \
+    } while (0)
+
+static bool dropped_code(const Server *s, int code)
+{
+    for (guint i = 0; i < s->dropped_codes->len; i++) {
+        if (g_array_index(s->dropped_codes, int, i) == code) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- tests ---- */
+
+static void test_registered_key(void)
+{
+    Server s;
+    Agent a;
+    SlClientEvents events;
+    server_start(&s, false, 0);
+    agent_init(&a, &s);
+    allow(&s, &a, NULL);
+    g_assert_false(send_head(&s, a.hex, "x"));
+    agent_connect_to(&a, s.endpoint, SL_ROLE_AGENT, &events);
+    g_assert_false(send_report(&a, "too early"));
+    wait_for(s.loop, a.connected == 1);
+    say_hello(&a, "dev1");
+    wait_for(s.loop, s.received->len == 1);
+    g_assert_cmpstr(s.last_key, ==, a.hex);
+    g_assert_cmpstr(s.last_text, ==, "dev1");
+    g_assert_true(send_head(&s, a.hex, "head 1"));
+    wait_for(s.loop, a.heads == 1);
+    g_assert_cmpstr(a.last_head, ==, "head 1");
+    agent_stop(&a);
+    server_stop(&s);
+}
+
+/* The unlisted agent tries as long as it takes the listed one to do everything; then it is listed and gets in by itself. */
+static void test_unlisted_key(void)
+{
+    Server s;
+    Agent good, bad;
+    SlClientEvents good_events, bad_events;
+    server_start(&s, false, 0);
+    agent_init(&good, &s);
+    agent_init(&bad, &s);
+    allow(&s, &good, NULL);
+    agent_connect_to(&bad, s.endpoint, SL_ROLE_AGENT, &bad_events);
+    agent_connect_to(&good, s.endpoint, SL_ROLE_AGENT, &good_events);
+    wait_for(s.loop, good.connected == 1);
+    say_hello(&good, "good");
+    wait_for(s.loop, s.received->len == 1);
+    g_assert_cmpuint(bad.connected, ==, 0);
+    g_assert_false(send_report(&bad, "let me in"));
+    allow(&s, &good, &bad);
+    wait_for(s.loop, bad.connected == 1);
+    g_assert_nonnull(strstr(bad.why->str, "not registered"));
+    agent_stop(&good);
+    agent_stop(&bad);
+    server_stop(&s);
+}
+
+static void test_revoked_while_connected(void)
+{
+    Server s;
+    Agent a;
+    SlClientEvents events;
+    server_start(&s, false, 0);
+    agent_init(&a, &s);
+    allow(&s, &a, NULL);
+    agent_connect_to(&a, s.endpoint, SL_ROLE_AGENT, &events);
+    wait_for(s.loop, a.connected == 1);
+    say_hello(&a, "a");
+    wait_for(s.loop, s.received->len == 1);
+    allow(&s, NULL, NULL);
+    g_assert_false(send_head(&s, a.hex, "x"));
+    g_assert_true(send_report(&a, "still here"));
+    wait_for(s.loop, dropped_code(&s, SLU_PEER_UNKNOWN));
+    g_assert_cmpuint(s.received->len, ==, 1);
+    agent_stop(&a);
+    server_stop(&s);
+}
+
+/* A DEALER of our own with the agent's key, to send what the client never would. */
+static void *raw_dealer(void *context, const Server *s, const Agent *a)
+{
+    SlDealerConfig config = {.context = context,
+                             .keys = &a->keys,
+                             .server_key = s->server_keys.public_,
+                             .message_max = 1 << 20,
+                             .reconnect_min_ms = 50,
+                             .reconnect_max_ms = 100};
+    g_autoptr(GError) error = NULL;
+    void *dealer = sl_socket_dealer(&config, &error);
+    g_assert_no_error(error);
+    int wait_ms = 8000;
+    zmq_setsockopt(dealer, ZMQ_SNDTIMEO, &wait_ms, sizeof wait_ms);
+    g_assert_cmpint(zmq_connect(dealer, s->endpoint), ==, 0);
+    return dealer;
+}
+
+static void test_hostile_messages(void)
+{
+    Server s;
+    Agent a;
+    server_start(&s, false, 0);
+    agent_init(&a, &s);
+    allow(&s, &a, NULL);
+    void *context = sl_context_new();
+    void *dealer = raw_dealer(context, &s, &a);
+    g_assert_cmpint(zmq_send(dealer, "garbage", 7, 0), ==, 7);
+    wait_for(s.loop, dropped_code(&s, SLU_WIRE_FORMAT));
+    guint before = s.dropped->len;
+    g_assert_cmpint(zmq_send(dealer, "two", 3, ZMQ_SNDMORE), ==, 3);
+    g_assert_cmpint(zmq_send(dealer, "frames", 6, 0), ==, 6);
+    wait_for(s.loop, s.dropped->len == before + 1);
+    g_assert_cmpstr(g_ptr_array_index(s.dropped, before), ==, "message with the wrong number of frames");
+    /* Larger than a report's row, smaller than the frame limit. */
+    uint8_t big[30 * 1024] = {(SL_MESSAGE_REPORT + 1) << 3 | 2, 0};
+    size_t body = sizeof big - 4;
+    big[1] = (uint8_t)(body & 0x7f) | 0x80;
+    big[2] = (uint8_t)(body >> 7 & 0x7f) | 0x80;
+    big[3] = (uint8_t)(body >> 14);
+    g_assert_cmpint(zmq_send(dealer, big, sizeof big, 0), ==, sizeof big);
+    wait_for(s.loop, dropped_code(&s, SLU_LIMIT));
+    g_assert_cmpuint(s.received->len, ==, 0);
+    sl_socket_close(dealer);
+    sl_context_free(context);
+    g_string_free(a.why, TRUE);
+    server_stop(&s);
+}
+
+/* A frame over the limit ends the connection in libzmq; nothing of it is seen, and the peer can come back. */
+static void test_oversize_frame(void)
+{
+    Server s;
+    Agent a;
+    server_start(&s, false, 0);
+    agent_init(&a, &s);
+    allow(&s, &a, NULL);
+    void *context = sl_context_new();
+    void *dealer = raw_dealer(context, &s, &a);
+    g_autofree uint8_t *huge = g_malloc0(300 * 1024);
+    g_assert_cmpint(zmq_send(dealer, huge, 300 * 1024, 0), ==, 300 * 1024);
+    g_assert_cmpint(zmq_send(dealer, "after", 5, 0), ==, 5);
+    sl_socket_close(dealer);
+    dealer = raw_dealer(context, &s, &a);
+    g_assert_cmpint(zmq_send(dealer, "again", 5, 0), ==, 5);
+    wait_for(s.loop, s.dropped->len > 0);
+    g_assert_cmpuint(s.received->len, ==, 0);
+    for (guint i = 0; i < s.dropped->len; i++) {
+        g_assert_null(strstr(g_ptr_array_index(s.dropped, i), "307200"));
+    }
+    sl_socket_close(dealer);
+    sl_context_free(context);
+    g_string_free(a.why, TRUE);
+    server_stop(&s);
+}
+
+static void test_flood(void)
+{
+    Server s;
+    Agent a;
+    SlClientEvents events;
+    server_start(&s, false, 0);
+    agent_init(&a, &s);
+    allow(&s, &a, NULL);
+    agent_connect_to(&a, s.endpoint, SL_ROLE_AGENT, &events);
+    wait_for(s.loop, a.connected == 1);
+    say_hello(&a, "a");
+    char text[20 * 1024];
+    memset(text, 'x', sizeof text);
+    unsigned sent = 0;
+    int64_t end_us = sl_clock_real.monotonic_us(NULL) + DEADLINE_US;
+    while (!dropped_code(&s, SLU_FLOOD) && sl_clock_real.monotonic_us(NULL) < end_us) {
+        sent += send_signed(SLUICE__WIRE__ENVELOPE__BODY_REPORT, &a, NULL, NULL, text, sizeof text) ? 1 : 0;
+        sl_loop_turn(s.loop, 0);
+    }
+    g_assert_true(dropped_code(&s, SLU_FLOOD));
+    g_assert_cmpuint(s.received->len, >, 40); /* the burst of 1 MiB was let through */
+    agent_stop(&a);
+    server_stop(&s);
+}
+
+/* Two programs with one key: the one that said hello last is heard; the other is told to say hello. */
+static void test_same_key_twice(void)
+{
+    Server s;
+    Agent a, b;
+    SlClientEvents a_events, b_events;
+    server_start(&s, false, 0);
+    agent_init(&a, &s);
+    agent_init(&b, &s);
+    b.keys = a.keys;
+    memcpy(b.hex, a.hex, sizeof b.hex);
+    allow(&s, &a, NULL);
+    agent_connect_to(&a, s.endpoint, SL_ROLE_AGENT, &a_events);
+    agent_connect_to(&b, s.endpoint, SL_ROLE_AGENT, &b_events);
+    wait_for(s.loop, a.connected == 1 && b.connected == 1);
+    say_hello(&a, "first");
+    wait_for(s.loop, s.received->len == 1);
+    g_assert_true(send_report(&b, "no hello yet"));
+    wait_for(s.loop, dropped_code(&s, SLU_CONFLICT));
+    wait_for(s.loop, b.last_reason[0] != '\0');
+    say_hello(&b, "second");
+    wait_for(s.loop, s.received->len == 2);
+    g_assert_true(send_head(&s, a.hex, "for the second"));
+    wait_for(s.loop, b.heads == 1);
+    g_assert_cmpuint(a.heads, ==, 0);
+    agent_stop(&a);
+    agent_stop(&b);
+    server_stop(&s);
+}
+
+static void test_reconnect_and_gone(void)
+{
+    Server s;
+    Agent a;
+    SlClientEvents events;
+    server_start(&s, false, SL_SECOND_US / 5);
+    agent_init(&a, &s);
+    allow(&s, &a, NULL);
+    agent_connect_to(&a, s.endpoint, SL_ROLE_AGENT, &events);
+    wait_for(s.loop, a.connected == 1);
+    say_hello(&a, "a");
+    wait_for(s.loop, s.received->len == 1);
+    wait_for(s.loop, s.gone == 1); /* says nothing */
+    g_assert_false(send_head(&s, a.hex, "x"));
+    say_hello(&a, "a");
+    wait_for(s.loop, s.received->len == 2);
+    g_assert_true(send_head(&s, a.hex, "x"));
+    sl_client_free(a.client);
+    wait_for(s.loop, s.gone == 2);
+    a.connected = 0;
+    agent_connect_to(&a, s.endpoint, SL_ROLE_AGENT, &events);
+    wait_for(s.loop, a.connected == 1);
+    agent_stop(&a);
+    server_stop(&s);
+}
+
+/* The server goes and comes back on the same port: the client is told, and gets in again by itself. */
+static void test_server_restart(void)
+{
+    Server s;
+    Agent a;
+    SlClientEvents events;
+    server_start(&s, false, 0);
+    agent_init(&a, &s);
+    allow(&s, &a, NULL);
+    agent_connect_to(&a, s.endpoint, SL_ROLE_AGENT, &events);
+    wait_for(s.loop, a.connected == 1);
+    sl_server_free(s.server);
+    s.server = NULL;
+    wait_for(s.loop, a.disconnected >= 1);
+    g_assert_nonnull(strstr(a.why->str, "connection was lost"));
+    g_assert_false(send_report(&a, "nobody there"));
+    SlServerEvents server_events = {.user = &s, .received = on_received, .dropped = on_dropped, .enrol = on_enrol};
+    SlServerConfig config = {.endpoint = s.endpoint, .keys = &s.server_keys, .events = &server_events, .loop = s.loop, .peers_max = 8};
+    g_autoptr(GError) error = NULL;
+    s.server = sl_server_new(&config, &error);
+    g_assert_no_error(error);
+    allow(&s, &a, NULL);
+    wait_for(s.loop, a.connected == 2);
+    agent_stop(&a);
+    server_stop(&s);
+}
+
+static void test_port_in_use(void)
+{
+    Server s;
+    server_start(&s, false, 0);
+    SlServerEvents events = {.user = &s, .received = on_received, .dropped = on_dropped, .enrol = on_enrol};
+    SlServerConfig config = {.endpoint = s.endpoint, .keys = &s.server_keys, .events = &events, .loop = s.loop, .peers_max = 8};
+    g_autoptr(GError) error = NULL;
+    g_assert_null(sl_server_new(&config, &error));
+    g_assert_error(error, SL_ERROR, SLU_PORT_IN_USE);
+    g_assert_nonnull(strstr(error->message, s.endpoint));
+    g_clear_error(&error);
+    config.endpoint = "tcp://nowhere:x";
+    g_assert_null(sl_server_new(&config, &error));
+    g_assert_error(error, SL_ERROR, SLU_ENDPOINT);
+    g_clear_error(&error);
+    config.peers_max = 100000000;
+    g_assert_null(sl_server_new(&config, &error));
+    g_assert_error(error, SL_ERROR, SLU_FD_LIMIT);
+    server_stop(&s);
+}
+
+/* A ROUTER without a ZAP handler lets everybody in; the self-test must see it. */
+static void test_selftest_sees_open_door(void)
+{
+    void *context = sl_context_new();
+    void *router = zmq_socket(context, ZMQ_ROUTER);
+    SlCurveKeys keys = new_keys();
+    int one = 1, zero = 0;
+    char endpoint[64];
+    g_snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%u", free_port());
+    zmq_setsockopt(router, ZMQ_LINGER, &zero, sizeof zero);
+    zmq_setsockopt(router, ZMQ_CURVE_SERVER, &one, sizeof one);
+    zmq_setsockopt(router, ZMQ_CURVE_SECRETKEY, keys.secret, 32);
+    zmq_setsockopt(router, ZMQ_ZAP_DOMAIN, "agent", 5);
+    g_assert_cmpint(zmq_bind(router, endpoint), ==, 0);
+    g_autoptr(GError) error = NULL;
+    g_assert_false(sl_selftest(context, router, keys.public_, &error));
+    g_assert_error(error, SL_ERROR, SLU_ZAP_OPEN);
+    g_assert_nonnull(strstr(error->message, "was let in"));
+    sl_socket_close(router);
+    sl_context_free(context);
+}
+
+static void test_enrol_port(void)
+{
+    Server s;
+    Agent a;
+    SlClientEvents events;
+    server_start(&s, true, 0);
+    agent_init(&a, &s);
+    agent_connect_to(&a, s.enrol_endpoint, SL_ROLE_ENROL, &events); /* on no list */
+    wait_for(s.loop, a.connected == 1);
+    uint8_t bytes[32] = {1};
+    Sluice__Wire__Signed sig = SLUICE__WIRE__SIGNED__INIT;
+    sig.text = (ProtobufCBinaryData){7, (uint8_t *)"request"};
+    Sluice__Wire__Enrol enrol = SLUICE__WIRE__ENROL__INIT;
+    enrol.request = &sig;
+    enrol.token_id = (ProtobufCBinaryData){16, bytes};
+    enrol.proof = (ProtobufCBinaryData){32, bytes};
+    Sluice__Wire__Envelope e = SLUICE__WIRE__ENVELOPE__INIT;
+    e.body_case = SLUICE__WIRE__ENVELOPE__BODY_ENROL;
+    e.enrol = &enrol;
+    g_assert_true(sl_client_send(a.client, &e));
+    wait_for(s.loop, s.enrol_peer != NULL);
+    say_hello(&a, "agents' message on the enrolment port");
+    wait_for(s.loop, dropped_code(&s, SLU_WIRE_FORMAT));
+    Sluice__Wire__EnrolReply reply = SLUICE__WIRE__ENROL_REPLY__INIT;
+    reply.state = (char *)"accepted";
+    Sluice__Wire__Envelope answer = SLUICE__WIRE__ENVELOPE__INIT;
+    answer.body_case = SLUICE__WIRE__ENVELOPE__BODY_ENROL_REPLY;
+    answer.enrol_reply = &reply;
+    sl_server_enrol_reply(s.server, "zz", &answer);   /* not a peer's name */
+    sl_server_enrol_reply(s.server, "00ff", &answer); /* a peer that is not there */
+    sl_server_enrol_reply(s.server, s.enrol_peer, &answer);
+    wait_for(s.loop, a.last_reason[0] != '\0');
+    g_assert_cmpstr(a.last_reason, ==, "accepted");
+    g_assert_cmpuint(s.received->len, ==, 0);
+    agent_stop(&a);
+    server_stop(&s);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/link/registered-key", test_registered_key);
+    g_test_add_func("/link/unlisted-key", test_unlisted_key);
+    g_test_add_func("/link/revoked-while-connected", test_revoked_while_connected);
+    g_test_add_func("/link/hostile-messages", test_hostile_messages);
+    g_test_add_func("/link/oversize-frame", test_oversize_frame);
+    g_test_add_func("/link/flood", test_flood);
+    g_test_add_func("/link/same-key-twice", test_same_key_twice);
+    g_test_add_func("/link/reconnect-and-gone", test_reconnect_and_gone);
+    g_test_add_func("/link/server-restart", test_server_restart);
+    g_test_add_func("/link/port-in-use", test_port_in_use);
+    g_test_add_func("/link/selftest-sees-open-door", test_selftest_sees_open_door);
+    g_test_add_func("/link/enrol-port", test_enrol_port);
+    return g_test_run();
+}
