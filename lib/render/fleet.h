@@ -47,7 +47,8 @@ typedef struct {
 
 typedef struct {
     char *name;
-    char *kind;  /* "model" */
+    char *kind;  /* "model", "dataset" or "image" */
+    char *image; /* of kind image: its name without tag, as manifests write it; else NULL */
     char *job, *output; /* from: {job, output} */
     char *digest;       /* from: {digest: sha256:...}: a fixed one; else NULL */
     char *origin;       /* environment of origin, resolved; NULL for a fixed one */
@@ -87,9 +88,18 @@ const SlEnvironmentDoc *sl_fleet_env(const SlFleetDocs *docs, const char *name);
 const SlApplicationDoc *sl_fleet_app(const SlFleetDocs *docs, const char *name);
 const SlAppEnv *sl_app_env(const SlApplicationDoc *app, const char *env);
 
+/* True if every label in @match (char* -> char*; may be NULL) is among @labels. */
+bool sl_labels_match(GHashTable *match, GHashTable *labels);
+/* Environments upstream of @env, at any distance (of char*, borrowed from @docs, in the order of @docs). (transfer container) */
+GPtrArray *sl_fleet_upstream(const SlFleetDocs *docs, const char *env);
+
 /* Reads and validates everything. NULL only if the Fleet or an Environment document is broken (errors in
  * @problems): the caller then keeps the last good set. A broken Application is in the result, marked. */
 SlFleetDocs *sl_fleet_read(const SlTree *tree, GPtrArray *problems);
+/* For `sluice validate`: renders every application whose files are in @tree (source in the fleet repository) and adds what is wrong
+ * to @problems, with two applications that write one object in an environment (RENDER_CONFLICT; portable objects have their
+ * application in their identity and are left out). The brain compares finished bundles: sl_render_conflict(). */
+void sl_fleet_check_tree(const SlFleetDocs *docs, const SlTree *tree, GPtrArray *problems);
 /* As JSON for the ledger, and back (no positions): {"fleet":{..},"repositories":[..],"environments":[..],"applications":[..]} */
 json_t *sl_fleet_to_json(const SlFleetDocs *docs);
 SL_MUST_USE SlFleetDocs *sl_fleet_from_json(const json_t *json, GError **error);
