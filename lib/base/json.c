@@ -207,7 +207,7 @@ static json_t *string_value(const char *text)
     }
     json_t *value = json_string(text);
     if (value == NULL) {
-        g_autofree char *clean = sl_escape_for_people(text, strlen(text));
+        g_autofree char *clean = sl_escape_for_people(text, 4 * strlen(text)); /* each byte may become four */
         value = json_string(clean);
     }
     return value;

@@ -121,7 +121,7 @@ static bool within_rate(SlLog *log, const char *event, int64_t now_us, uint64_t 
     return true;
 }
 
-void sl_log(SlLog *log, SlLogLevel level, const char *event, const char *first_field, ...)
+void sl_log(SlLog *log, SlLogLevel level, const char *event, ...)
 {
     if (log == NULL || level < log->least) {
         return;
@@ -134,8 +134,9 @@ void sl_log(SlLog *log, SlLogLevel level, const char *event, const char *first_f
     }
     g_autoptr(GString) line = begin_line(level, event, now_us, stamped);
     va_list args;
-    va_start(args, first_field);
-    for (const char *name = first_field; name != NULL; name = va_arg(args, const char *)) {
+    va_start(args, event);
+    const char *name;
+    while ((name = va_arg(args, const char *)) != NULL) {
         append_field(line, name, va_arg(args, const char *));
     }
     va_end(args);

@@ -15,5 +15,5 @@ SlLog *sl_log_new(SlLogLevel least, SlLogWrite write, int64_t (*now_us)(void *),
 void sl_log_free(SlLog *log);
 /* NULL-terminated pairs of field name and string value; values are escaped and cut at 512 bytes. The same
  * event more than 20 times a second is counted and said once ("suppressed=N"). @log may be NULL. */
-void sl_log(SlLog *log, SlLogLevel level, const char *event, const char *first_field, ...) G_GNUC_NULL_TERMINATED;
+void sl_log(SlLog *log, SlLogLevel level, const char *event, ...) G_GNUC_NULL_TERMINATED;
 void sl_log_error(SlLog *log, const char *event, const GError *error); /* code=SLU.. message=.. */
