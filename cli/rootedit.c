@@ -1,0 +1,141 @@
+/* rootedit.c - see rootedit.h. */
+#include "cli/rootedit.h"
+#include "base/text.h"
+#include "runtime/atomicfile.h"
+#include <string.h>
+
+const SlCliOption sl_root_options[] = {
+    {"yes", 'y', NULL, "do not ask before signing", NULL},
+    {"out", 0, "FILE", "where the next version is kept until enough people signed (default root-N.json)", "file"},
+    {0},
+};
+
+SlRoot *sl_root_fetch(SlCli *cli, SlSigned **ret_signed, GError **error)
+{
+    g_autoptr(json_t) answer = sl_api_get(cli, "/v1/roots", NULL, error);
+    const json_t *roots = json_object_get(answer, "roots");
+    if (answer == NULL) {
+        return NULL;
+    }
+    if (json_array_size(roots) == 0) {
+        return sl_throw_null(error, SLU_COORDINATOR_ANSWER, "the coordinator has no root");
+    }
+    g_autoptr(SlSigned) newest = sl_signed_from_json(json_array_get(roots, json_array_size(roots) - 1), error);
+    SlRoot *root = newest != NULL ? sl_root_parse(newest->text, error) : NULL;
+    if (root != NULL && ret_signed != NULL) {
+        *ret_signed = g_steal_pointer(&newest);
+    }
+    return root;
+}
+
+SlPublicKey *sl_cli_read_public_key(const char *word, GError **error)
+{
+    if (g_str_has_prefix(word, "ssh-") || g_str_has_prefix(word, "sk-ssh-")) {
+        return sl_public_key_parse(word, error);
+    }
+    g_autoptr(GBytes) bytes = sl_file_read(word, 16 * 1024, error);
+    if (bytes == NULL) {
+        return NULL;
+    }
+    g_autofree char *line = g_strstrip(g_strndup(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes)));
+    SlPublicKey *key = sl_public_key_parse(line, error);
+    if (key == NULL) {
+        sl_prefix(error, "%s", word);
+    }
+    return key;
+}
+
+static void show_difference(GBytes *before, GBytes *after)
+{
+    g_autofree char *old = g_strndup(g_bytes_get_data(before, NULL), g_bytes_get_size(before));
+    g_autofree char *new_ = g_strndup(g_bytes_get_data(after, NULL), g_bytes_get_size(after));
+    g_auto(GStrv) a = g_strsplit(old, "\n", -1);
+    g_auto(GStrv) b = g_strsplit(new_, "\n", -1);
+    for (size_t i = 0; a[i] != NULL; i++) {
+        if (!g_strv_contains((const char *const *)b, a[i])) {
+            fprintf(stderr, "  - %s\n", a[i]);
+        }
+    }
+    for (size_t i = 0; b[i] != NULL; i++) {
+        if (!g_strv_contains((const char *const *)a, b[i])) {
+            fprintf(stderr, "  + %s\n", b[i]);
+        }
+    }
+}
+
+static int submit(SlCli *cli, const SlSigned *signed_, uint64_t version)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) answer = sl_api_act(cli, "root", sl_signed_to_json(signed_), &error);
+    if (answer == NULL) {
+        return sl_cli_fail(cli, error);
+    }
+    if (sl_cli_json(cli)) {
+        sl_print_json(cli, answer);
+    } else {
+        sl_say(cli, "root version %" G_GUINT64_FORMAT " is in force", version);
+    }
+    return SL_EXIT_OK;
+}
+
+/* Submits when both thresholds hold, else keeps the file for the next signer. */
+static int submit_or_keep(SlCli *cli, const SlSigned *signed_, const SlRoot *before, const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(SlRoot) accepted = sl_root_accept_next(before, signed_, &error);
+    if (accepted != NULL) {
+        return submit(cli, signed_, accepted->version);
+    }
+    g_autoptr(json_t) json = sl_signed_to_json(signed_);
+    g_autofree char *text = sl_json_canonical(json, NULL);
+    g_autoptr(GError) problem = NULL;
+    if (!sl_file_write_atomic(path, text, strlen(text), 0644, &problem)) {
+        return sl_cli_fail(cli, problem);
+    }
+    sl_say(cli, "%s: not enough signatures yet (%s)\nGive the file to the others: sluice root sign %s", path, error->message, path);
+    return SL_EXIT_WAITING;
+}
+
+static int sign_and_go(SlCli *cli, SlSigned *signed_, const SlRoot *before, GBytes *before_text, const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    show_difference(before_text, signed_->text);
+    if (!sl_cli_confirm(cli, "sign this root?")) {
+        return SL_EXIT_NO;
+    }
+    g_autofree char *armour = sl_cli_sign(cli, signed_->text, sl_statement_namespace(SL_STATEMENT_ROOT), &error);
+    if (armour == NULL) {
+        return sl_cli_fail(cli, error);
+    }
+    sl_signed_add(signed_, armour);
+    return submit_or_keep(cli, signed_, before, path);
+}
+
+int sl_root_finish(SlCli *cli, SlRoot *root, const SlRoot *before)
+{
+    root->version = before->version + 1;
+    root->expires_us = sl_cli_now_us() / SL_SECOND_US * SL_SECOND_US + 365 * SL_DAY_US;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) text = sl_root_format(root, &error), before_text = sl_root_format(before, NULL);
+    if (text == NULL) {
+        return sl_cli_fail(cli, error);
+    }
+    g_autoptr(SlSigned) signed_ = sl_signed_new(text);
+    const char *out = sl_cli_option(cli, "out");
+    g_autofree char *path = out != NULL ? g_strdup(out) : g_strdup_printf("root-%" G_GUINT64_FORMAT ".json", root->version);
+    return sign_and_go(cli, signed_, before, before_text, path);
+}
+
+int sl_root_sign_file(SlCli *cli, const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) bytes = sl_file_read(path, 2 * SL_ROOT_MAX, &error);
+    g_autoptr(json_t) json = bytes != NULL ? sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), NULL, path, &error) : NULL;
+    g_autoptr(SlSigned) signed_ = json != NULL ? sl_signed_from_json(json, &error) : NULL;
+    g_autoptr(SlSigned) before_signed = NULL;
+    g_autoptr(SlRoot) before = signed_ != NULL ? sl_root_fetch(cli, &before_signed, &error) : NULL;
+    if (before == NULL) {
+        return sl_cli_fail(cli, error);
+    }
+    return sign_and_go(cli, signed_, before, before_signed->text, path);
+}
