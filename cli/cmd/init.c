@@ -18,6 +18,7 @@ typedef struct {
     char *dir, *name, *person, *email, *state, *key;
     const char *const *envs;
     SlProfile profile;
+    int64_t port; /* agents connect here; enrolment is the next one */
 } Init;
 
 static void init_clear(Init *in)
@@ -67,6 +68,11 @@ static int take_options(SlCli *cli, Init *in)
     in->state = sl_cli_option(cli, "state") != NULL ? g_canonicalize_filename(sl_cli_option(cli, "state"), NULL) : state_home(in->name);
     in->envs = three;
     const char *profile = sl_cli_option(cli, "profile") != NULL ? sl_cli_option(cli, "profile") : "solo";
+    const char *port = sl_cli_option(cli, "port");
+    in->port = 7400;
+    if (port != NULL && (!sl_parse_int64(port, &in->port) || in->port < 1 || in->port > 65000)) {
+        return sl_cli_usage(cli, "--port is 1..65000");
+    }
     if (!sl_is_name(in->name) || !sl_is_name(in->person)) {
         return sl_cli_usage(cli, "--name and --person are DNS labels (lower-case letters, digits, '-')");
     }
@@ -152,8 +158,10 @@ static bool write_config(const Init *in, GError **error)
     sl_json_set_str(config, "person", in->person);
     sl_json_set_str(config, "modelStore", models);
     json_object_set_new(config, "api", json_pack("{s:s, s:n}", "socket", socket, "listen"));
-    json_object_set_new(config, "agents", json_pack("{s:s}", "listen", "tcp://127.0.0.1:7400"));
-    json_object_set_new(config, "enrol", json_pack("{s:s}", "listen", "tcp://127.0.0.1:7401"));
+    g_autofree char *agents = g_strdup_printf("tcp://127.0.0.1:%" G_GINT64_FORMAT, in->port);
+    g_autofree char *enrol = g_strdup_printf("tcp://127.0.0.1:%" G_GINT64_FORMAT, in->port + 1);
+    json_object_set_new(config, "agents", json_pack("{s:s}", "listen", agents));
+    json_object_set_new(config, "enrol", json_pack("{s:s}", "listen", enrol));
     sl_json_set_str(config, "poll", "30s");
     g_autofree char *path = g_build_filename(in->state, "coordinator.json", NULL);
     if (g_file_test(path, G_FILE_TEST_EXISTS)) {
@@ -264,6 +272,7 @@ static const SlCliOption options[] = {
     {"person", 0, "NAME", "your name in the fleet (default: $USER)", NULL},
     {"email", 0, "EMAIL", "your e-mail, as in your commits (default: git's)", NULL},
     {"key", 0, "FILE", "your ed25519 private key, or a .pub whose key ssh-agent holds (default: made under ~/.config/sluice)", "file"},
+    {"port", 0, "PORT", "agents connect here, on 127.0.0.1 until you change coordinator.json; the next port is for enrolment (default 7400)", NULL},
     {"state", 0, "DIR", "the coordinator's folder (default: ~/.local/state/sluice/NAME)", "file"},
     {0},
 };
