@@ -116,9 +116,19 @@ static void free_parts(SlChild *child)
     g_free(child);
 }
 
-/* Reaps, frees the handle, then calls back: the callback may start the next child but has no handle to misuse. */
+static void kill_group(const SlChild *child, int signal)
+{
+    if (kill(-child->pid, signal) != 0) {
+        kill(child->pid, signal);
+    }
+}
+
+/* Kills what the child left running, reaps it, frees the handle, then calls back: the callback may start the next child but has no handle to misuse. */
 static void finish(SlChild *child)
 {
+    if (!child->detach) {
+        kill(-child->pid, SIGKILL); /* the zombie still holds the group's number */
+    }
     siginfo_t info = {0};
     waitid(P_PID, (id_t)child->pid, &info, WEXITED);
     SlChildEnd end = {.code = -1, .timed_out = child->timed_out, .truncated = child->truncated};
@@ -197,13 +207,6 @@ static void on_input(int fd, unsigned events, void *user)
 }
 
 /* ---- end and limits ---- */
-
-static void kill_group(const SlChild *child, int signal)
-{
-    if (kill(-child->pid, signal) != 0) {
-        kill(child->pid, signal);
-    }
-}
 
 static void on_exit_ready(int fd, unsigned events, void *user)
 {
