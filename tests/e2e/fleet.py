@@ -1,0 +1,312 @@
+"""A real fleet in a temporary folder for end-to-end tests: coordinator, agents, Git repository, CLI.
+
+Nothing here sleeps for a fixed time to let something happen: `wait` polls a fact until a deadline.
+"""
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+BIN = os.environ["SLUICE_BIN"]
+
+FLEET = """\
+apiVersion: gitops.sluice/v1alpha1
+kind: Fleet
+metadata: {name: e2e}
+---
+apiVersion: gitops.sluice/v1alpha1
+kind: Environment
+metadata: {name: dev}
+spec: {promotion: newest}
+---
+apiVersion: gitops.sluice/v1alpha1
+kind: Environment
+metadata: {name: test}
+spec: {after: [dev], promotion: newest}
+---
+apiVersion: gitops.sluice/v1alpha1
+kind: Environment
+metadata: {name: prod}
+spec: {after: [test], promotion: manual}
+---
+apiVersion: gitops.sluice/v1alpha1
+kind: Application
+metadata: {name: app}
+spec:
+  source: {path: app}
+  items:
+    - {name: model, kind: model, from: {job: train, output: model}}
+  environments:
+    dev: {parts: [{paths: [train]}, {paths: [serve]}]}
+    test:
+      parts: [{paths: [serve], patches: [{path: test.yaml}]}]
+      gates: [{run: {job: train, in: dev, require: ["final.accuracy >= 0.9"], noBaseline: pass}}]
+    prod: {parts: [{paths: [serve], patches: [{path: prod.yaml}]}]}
+"""
+
+TRAIN_YAML = """\
+apiVersion: gitops.sluice/v1alpha1
+kind: TrainingJob
+metadata: {name: train}
+spec:
+  command: [/usr/bin/python3, train.py]
+  files: {from: train/code}
+  outputs: [{name: model, path: model}]
+  timeLimit: 5m
+"""
+
+SERVE_YAML = """\
+apiVersion: gitops.sluice/v1alpha1
+kind: ModelServer
+metadata: {name: serve}
+spec:
+  command: [/usr/bin/python3, serve.py]
+  files: {from: serve/code}
+  model: model://model
+  port: %d
+  probe: {httpGet: {path: /}}
+"""
+
+PATCH = """\
+apiVersion: gitops.sluice/v1alpha1
+kind: ModelServer
+metadata: {name: serve}
+spec: {port: %d}
+"""
+
+TRAIN_PY = """\
+import json, os, time
+ACCURACY = 0.95
+SECONDS = 0.2
+def report(**fields):
+    with open(os.environ["SLUICE_PROGRESS_FILE"], "a") as out:
+        out.write(json.dumps({"sluice": 1, "t": time.time(), **fields}) + "\\n")
+with open(os.path.join(os.environ["STARTED"], "started"), "a") if "STARTED" in os.environ else open(os.devnull, "w") as out:
+    out.write(os.environ["SLUICE_RUN"] + "\\n")
+for step in range(1, 11):
+    time.sleep(SECONDS / 10)
+    report(ev="progress", step=step, total=10, metrics={"loss": 1.0 / step})
+os.makedirs(os.environ["SLUICE_OUTPUT_MODEL"], exist_ok=True)
+with open(os.path.join(os.environ["SLUICE_OUTPUT_MODEL"], "weights"), "w") as out:
+    out.write("weights %s\\n" % ACCURACY)
+report(ev="final", ok=True, metrics={"accuracy": ACCURACY})
+"""
+
+SERVE_PY = """\
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+VERSION = "one"
+MODEL = open(os.path.join(os.environ["SLUICE_MODEL"], "weights")).read()
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = (VERSION + " " + MODEL).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args):
+        pass
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def free_ports(count, first=20000):
+    """The first of `count` free ports in a row, below 32768."""
+    port = first + os.getpid() % 900 * 10
+    while True:
+        held = []
+        try:
+            for each in range(port, port + count):
+                sock = socket.socket()
+                held.append(sock)
+                sock.bind(("127.0.0.1", each))
+            return port
+        except OSError:
+            port = port + count if port < 32000 else first
+        finally:
+            for sock in held:
+                sock.close()
+
+
+class CommandFailed(AssertionError):
+    def __init__(self, args, code, out, err):
+        super().__init__(f"{' '.join(args)}: exit code {code}\n{out}{err}")
+        self.code, self.out, self.err = code, out, err
+
+
+class Fleet:
+    """init, start, push; then ask with status(), and break things with kill()."""
+
+    def __init__(self, profile="solo"):
+        self.dir = tempfile.mkdtemp(prefix="sluice-e2e.")
+        self.repo = os.path.join(self.dir, "fleet")
+        self.port = free_ports(8)
+        self.env = {key: value for key, value in os.environ.items() if key in ("PATH", "LANG", "ASAN_OPTIONS", "UBSAN_OPTIONS")}
+        self.env.update(HOME=self.dir, USER="alice", XDG_CONFIG_HOME=self.dir + "/config", XDG_STATE_HOME=self.dir + "/state",
+                        GIT_AUTHOR_NAME="alice", GIT_AUTHOR_EMAIL="alice@example.test",
+                        GIT_COMMITTER_NAME="alice", GIT_COMMITTER_EMAIL="alice@example.test")
+        self.state = os.path.join(self.dir, "state", "sluice", "e2e")
+        self.processes = {}
+        self.sluice("init", self.repo, "--name", "e2e", "--person", "alice", "--email", "alice@example.test",
+                    "--profile", profile, "--port", str(self.port))
+
+    # -- programs --
+
+    def run(self, *args, code=0, input=None, timeout=60):
+        done = subprocess.run(args, env=self.env, input=input, capture_output=True, text=True, timeout=timeout)
+        if code is not None and done.returncode != code:
+            raise CommandFailed(args, done.returncode, done.stdout, done.stderr)
+        return done
+
+    def sluice(self, *args, **how):
+        return self.run(BIN + "/sluice", *args, **how)
+
+    def json(self, *args, **how):
+        return json.loads(self.sluice(*args, "-o", "json", **how).stdout)
+
+    def start(self, name, *args):
+        log = open(os.path.join(self.dir, name + ".log"), "ab")
+        self.processes[name] = subprocess.Popen(args, env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def start_coordinator(self, wait=True):
+        self.start("coordinator", BIN + "/sluice-coordinator", "run", "--dir", self.state)
+        if wait:
+            self.wait("the coordinator answers", lambda: self.sluice("status", code=None).returncode == 0)
+
+    def start_agent(self, name):
+        self.start(name, BIN + "/sluice-agent", "run", "--dir", os.path.join(self.dir, name))
+
+    def add_cluster(self, name, env):
+        token = self.sluice("cluster", "add", name, "--env", env, "--token").stdout.strip()
+        self.run(BIN + "/sluice-agent", "join", "--dir", os.path.join(self.dir, name),
+                 "--option", "modelStore=" + os.path.join(self.state, "models"), token)
+        self.start_agent(name)
+        return token
+
+    def start_all(self):
+        self.start_coordinator()
+        for env in ("dev", "test", "prod"):
+            self.add_cluster(env + "1", env)
+        self.sluice("cluster", "sign", "prod", "--yes")
+        self.wait("three agents are connected",
+                  lambda: sum(1 for c in self.status()["clusters"] if c["connected"]) == 3)
+
+    def kill(self, name, sig=signal.SIGKILL):
+        process = self.processes.pop(name)
+        process.send_signal(sig)
+        process.wait(timeout=20)
+
+    def log(self, name):
+        with open(os.path.join(self.dir, name + ".log"), errors="replace") as log:
+            return log.read()
+
+    def stop(self):
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+        mine = os.getpid()
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                cwd = os.readlink(f"/proc/{pid}/cwd")
+                line = open(f"/proc/{pid}/cmdline", "rb").read().decode(errors="replace")
+            except OSError:
+                continue
+            if int(pid) != mine and (self.dir in cwd or self.dir in line):
+                try:
+                    os.kill(int(pid), signal.SIGKILL)
+                except OSError:
+                    pass
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    # -- the fleet repository --
+
+    def git(self, *args, **how):
+        return self.run("git", "-C", self.repo, *args, **how)
+
+    def write(self, path, text):
+        path = os.path.join(self.repo, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as out:
+            out.write(text)
+
+    def edit(self, path, old, new):
+        with open(os.path.join(self.repo, path)) as file:
+            text = file.read()
+        assert old in text, f"{old!r} is not in {path}"
+        self.write(path, text.replace(old, new))
+
+    def write_app(self):
+        self.write("sluice.yaml", FLEET)
+        self.write("app/train/train.yaml", TRAIN_YAML)
+        self.write("app/train/code/train.py", TRAIN_PY)
+        self.write("app/serve/serve.yaml", SERVE_YAML % (self.port + 2))
+        self.write("app/serve/code/serve.py", SERVE_PY)
+        self.write("app/test.yaml", PATCH % (self.port + 3))
+        self.write("app/prod.yaml", PATCH % (self.port + 4))
+
+    def push(self, message):
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", message)
+        self.sluice("refresh", code=None)
+        return self.git("rev-parse", "HEAD").stdout.strip()
+
+    # -- facts --
+
+    def status(self):
+        return self.json("status")
+
+    def unit(self, env, app="app"):
+        for unit in self.status()["units"]:
+            if (unit["app"], unit["env"]) == (app, env):
+                return unit
+        return {}
+
+    def runs(self):
+        return self.json("jobs")["runs"]
+
+    def serves(self, env):
+        port = self.port + {"dev": 2, "test": 3, "prod": 4}[env]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2) as answer:
+                return answer.read().decode()
+        except OSError:
+            return None
+
+    def wait(self, what, fact, seconds=45):
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                value = fact()
+            except (CommandFailed, KeyError, IndexError, TypeError, json.JSONDecodeError) as error:
+                value, last = None, error
+            else:
+                last = None
+            if value:
+                return value
+            if time.monotonic() > end:
+                raise AssertionError(f"waited in vain: {what}\n{last or ''}\n{self.describe()}")
+            time.sleep(0.05)
+
+    def describe(self):
+        shown = self.sluice("status", code=None)
+        logs = "\n".join(f"--- {name}\n" + "\n".join(self.log(name).splitlines()[-15:]) for name in self.logs())
+        return shown.stdout + shown.stderr + logs
+
+    def logs(self):
+        return [name[:-4] for name in sorted(os.listdir(self.dir)) if name.endswith(".log")]
+
+    def healthy(self, env, subject=None):
+        unit = self.unit(env)
+        return (unit.get("health") == "Healthy" and not unit.get("withheld") and
+                (unit.get("last") or {}).get("state") == "SUCCEEDED" and (subject is None or unit.get("subject") == subject))
+
+    def wait_healthy(self, env, subject=None, seconds=45):
+        self.wait(f"{env} is healthy on {subject or 'something'}", lambda: self.healthy(env, subject), seconds)
+
+    def promote(self, env="prod"):
+        self.sluice("promote", "app", "--to", env, "--reason", "end to end", "--sign", "--yes", "--wait", "--timeout", "60s", timeout=90)
