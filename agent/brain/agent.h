@@ -13,7 +13,8 @@
  *     after checking their SHA-256, then says BLOB or STATEMENT; `missing`, wrong bytes or a time-out is MISSING.
  *   - SAVE goes to slot file number (generation % 2): slot 0 is @slot_a, slot 1 is @slot_b of sl_agent_new. At most one is open.
  *     Answer SAVED with the generation, or SAVED with error (disk full: tried again later; a failed fsync must end the process).
- *   - APPLY is answered by APPLIED with the same digest, always. After APPLIED, OBSERVED speaks of that version only.
+ *   - APPLY is answered by APPLIED with the same digest, always; then, and after ADOPT, OBSERVED follows, also when nothing changed,
+ *     and speaks of that version only (ADOPT of what is not there: OBSERVED Missing).
  *     A fetch of a model that failed is APPLIED with an error of a retryable class (or OBSERVED Unknown), never Degraded.
  *   - ADOPT with run_id: the run was started before: say its record (and end); never start it. If the engine lost it: RUN_ENDED
  *     Failed, reason Lost. RUN_START may repeat for a run whose start was never confirmed by RUN.

@@ -1,0 +1,275 @@
+/* orders.c - pause, resume, renew, start-run and stop-run. An order that passed its checks leaves a
+ * floor for its scope that never goes down within an epoch, so that none counts twice. A pause
+ * holds until its expiry or a resume with a higher number, listed or not. */
+#include "agent/brain/state.h"
+
+void sl_agent_order_free(SlAgentOrder *o)
+{
+    if (o == NULL) {
+        return;
+    }
+    g_free(o->digest);
+    sl_signed_free(o->statement);
+    sl_order_free(o->order);
+    g_free(o);
+}
+
+static bool was_taken(const SlAgent *a, const char *digest)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, a->floors);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        if (strcmp(((const SlFloor *)value)->digest, digest) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void set_floor(SlAgent *a, const SlAgentOrder *o)
+{
+    SlFloor *floor = g_hash_table_lookup(a->floors, o->order->scope);
+    if (floor == NULL) {
+        floor = g_new0(SlFloor, 1);
+        g_hash_table_insert(a->floors, g_strdup(o->order->scope), floor);
+    }
+    floor->number = o->order->number;
+    g_free(floor->digest);
+    floor->digest = g_strdup(o->digest);
+}
+
+/* A later order of the same scope ends the earlier one. */
+static void end_earlier(SlAgent *a, const SlAgentOrder *by)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, a->orders);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        SlAgentOrder *o = value;
+        if (o != by && o->in_force && strcmp(o->order->scope, by->order->scope) == 0) {
+            o->in_force = false;
+        }
+    }
+}
+
+static void take_floor(SlAgent *a, const char *text, bool whole_env)
+{
+    g_auto(GStrv) words = g_strsplit(text, " ", 4);
+    char *slash = strchr(words[0], '/');
+    if (slash == NULL || words[1] == NULL || words[2] == NULL) {
+        return; /* the parser refused such a line already */
+    }
+    *slash = '\0';
+    SlUnit *u = sl_agent_unit(a, words[0]);
+    uint64_t seq = 0;
+    if (u == NULL || !sl_parse_uint64(words[1], &seq)) {
+        return;
+    }
+    u->epoch = sl_root_env(a->root, a->env)->epoch;
+    u->seq = seq;
+    g_free(u->floor);
+    u->floor = g_strdup(words[2]);
+    u->resumed = u->resumed || !whole_env;
+}
+
+/* People say from where an agent that lost its state goes on: floors first, then it may start. */
+static void end_loss(SlAgent *a, const SlOrder *order)
+{
+    g_autofree char *app = sl_order_app(order);
+    for (size_t i = 0; order->unit_floors != NULL && order->unit_floors[i] != NULL; i++) {
+        take_floor(a, order->unit_floors[i], app == NULL);
+    }
+    if (app == NULL) {
+        g_clear_pointer(&a->lost_nonce, g_free);
+        a->lost_us = 0;
+    } else {
+        SlUnit *u = sl_agent_unit(a, app);
+        if (u != NULL) {
+            u->resumed = true;
+        }
+    }
+    sl_agent_log(a, false, "resumed", "a resume order ends the loss of state of %s",
+                 app != NULL ? app : "this agent");
+}
+
+static void enter_order(SlAgent *a, SlAgentOrder *o)
+{
+    set_floor(a, o);
+    end_earlier(a, o);
+    o->in_force = o->order->act != SL_ACT_RESUME;
+    o->taken = true;
+    if (o->order->act == SL_ACT_RESUME && o->order->nonce != NULL) {
+        end_loss(a, o->order);
+    }
+    sl_agent_log(a, false, "order", "%s of %s is in force: %s", sl_act_name(o->order->act),
+                 o->order->scope, o->order->reason);
+    sl_agent_dirty(a);
+    sl_agent_units_recheck(a);
+    a->report_now = true;
+}
+
+static void check_order(SlAgent *a, SlAgentOrder *o)
+{
+    if (was_taken(a, o->digest)) {
+        o->taken = true;
+        return;
+    }
+    if (o->refused && a->elapsed_us < o->retry_us) {
+        sl_agent_wake(a, o->retry_us);
+        return;
+    }
+    if (o->statement == NULL) {
+        g_autofree char *waiter = g_strdup_printf("order %s", o->digest);
+        const SlSigned *s = sl_agent_statement(a, o->digest, waiter);
+        if (s == NULL) {
+            return;
+        }
+        o->statement = sl_signed_copy(s);
+    }
+    SlCheck check = sl_check_order(a, o);
+    o->refused = check == SL_CHECK_REFUSED;
+    if (check == SL_CHECK_OK) {
+        g_autofree char *what = g_strdup_printf("order/%.16s", o->digest);
+        sl_agent_unrefuse(a, what);
+        enter_order(a, o);
+    } else {
+        o->retry_us = a->elapsed_us + SL_AGENT_RETRY_REFUSED_US;
+        sl_agent_wake(a, o->retry_us);
+    }
+}
+
+static void check_in_force(SlAgent *a, SlAgentOrder *o)
+{
+    if (sl_agent_trusted(a) >= o->order->expires_us) {
+        o->in_force = false;
+        sl_agent_lazy(a);
+        sl_agent_units_recheck(a);
+    } else {
+        sl_agent_wake_at(a, o->order->expires_us);
+    }
+}
+
+static void pause_flags(SlAgent *a)
+{
+    g_autofree char *text = NULL;
+    int64_t until = 0;
+    if (sl_agent_paused(a, NULL, &until)) {
+        g_autofree char *when = sl_format_time(until);
+        text = g_strdup_printf("the environment is paused until %s or a resume order", when);
+    }
+    sl_agent_flag(a, "paused", text, a->now_us);
+    g_autofree char *lost = NULL;
+    if (a->lost_nonce != NULL) {
+        g_autofree char *when = sl_format_time(a->lost_us);
+        lost = g_strdup_printf(
+            "both state slots were lost at %s; a resume order must bind cluster %s and nonce %s",
+            when, a->cluster, a->lost_nonce[0] != '\0' ? a->lost_nonce : "-");
+    }
+    sl_agent_flag(a, "state-lost", lost, a->lost_us);
+}
+
+void sl_agent_orders_settle(SlAgent *a)
+{
+    if (a->root == NULL) {
+        return;
+    }
+    g_autoptr(GPtrArray) all = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, a->orders);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        g_ptr_array_add(all, value);
+    }
+    for (guint i = 0; i < all->len; i++) {
+        SlAgentOrder *o = all->pdata[i];
+        if (o->in_force) {
+            check_in_force(a, o);
+        } else if (o->listed && !o->taken) {
+            check_order(a, o);
+        }
+    }
+    for (guint i = 0; i < all->len; i++) {
+        SlAgentOrder *o = all->pdata[i];
+        if (!o->in_force && !o->listed) {
+            g_hash_table_remove(a->orders, o->digest);
+        }
+    }
+    pause_flags(a);
+}
+
+/* ---- questions ---- */
+
+static bool holds(const SlAgent *a, const SlAgentOrder *o, SlAct act)
+{
+    return o->in_force && o->order->act == act && sl_agent_trusted(a) < o->order->expires_us;
+}
+
+bool sl_agent_ordered(const SlAgent *a, SlAct act, const char *scope)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, a->orders);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const SlAgentOrder *o = value;
+        if (holds(a, o, act) && strcmp(o->order->scope, scope) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool sl_agent_paused(const SlAgent *a, const char *app, int64_t *ret_until_us)
+{
+    g_autofree char *env = g_strdup_printf("env %s", a->env);
+    g_autofree char *unit = app != NULL ? g_strdup_printf("unit %s/%s", app, a->env) : NULL;
+    bool paused = false;
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, a->orders);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const SlAgentOrder *o = value;
+        if (holds(a, o, SL_ACT_PAUSE) &&
+            (strcmp(o->order->scope, env) == 0 || g_strcmp0(o->order->scope, unit) == 0)) {
+            *ret_until_us =
+                paused ? MAX(*ret_until_us, o->order->expires_us) : o->order->expires_us;
+            paused = true;
+        }
+    }
+    return paused;
+}
+
+/* The order's own check knew no application: its role is judged again with that of the promotion.
+ */
+bool sl_agent_renewed(const SlAgent *a, const char *promotion, const char *app)
+{
+    g_autofree char *scope = g_strdup_printf("promotion %s", promotion);
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, a->orders);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const SlAgentOrder *o = value;
+        SlPolicyAsk ask = {.env = a->env, .app = app, .act = SL_ACT_RENEW, .requester = NULL};
+        if (holds(a, o, SL_ACT_RENEW) && strcmp(o->order->scope, scope) == 0) {
+            ask.requester = o->order->requester;
+            if (sl_policy_check(a->root, &ask, o->statement, SL_STATEMENT_ORDER, NULL, NULL)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool sl_agent_is_lost(const SlAgent *a, const char *app)
+{
+    if (a->lost_nonce == NULL || a->root == NULL) {
+        return a->root == NULL;
+    }
+    const SlUnit *u = g_hash_table_lookup(a->units, app);
+    SlPolicyAsk ask = {.env = a->env, .app = app, .act = SL_ACT_PROMOTE};
+    SlPolicyNeed need = {0};
+    sl_policy_need(a->root, &ask, &need);
+    bool guarded = !need.allowed || need.threshold > 0;
+    sl_policy_need_clear(&need);
+    return guarded && !(u != NULL && u->resumed);
+}

@@ -1,0 +1,314 @@
+/* report.c - the applied map and its reports. Entries are set as facts change; a report carries
+ * what differs from the last one, newest units first, and the root of everything said so far. One
+ * report is under way at a time. A change of health goes out at once, but at most twice a second;
+ * progress once a second; without changes every 30 seconds. */
+#include "agent/brain/state.h"
+
+#define CHANGES_BYTES_MAX (12 * 1024) /* of 16 KiB: the rest is for the other lines */
+#define ENTRY_MAX (SL_MAP_LINE_MAX - 64)
+
+void sl_entry_free(SlEntry *e)
+{
+    if (e != NULL) {
+        g_free(e->value);
+        g_free(e->reported);
+        g_free(e);
+    }
+}
+
+/* A record that is too long loses what people miss least. */
+static char *fit(const char *key, json_t *value)
+{
+    static const char *const SPARE[] = {"workers",    "retries", "flags", "message",
+                                        "checkpoint", "metrics", "final", "progress"};
+    char *text = sl_json_canonical(value, NULL);
+    for (size_t i = 0;
+         text != NULL && strlen(text) + strlen(key) > ENTRY_MAX && i < G_N_ELEMENTS(SPARE); i++) {
+        json_object_del(value, SPARE[i]);
+        g_free(text);
+        text = sl_json_canonical(value, NULL);
+    }
+    if (text == NULL || strlen(text) + strlen(key) > ENTRY_MAX) {
+        g_free(text);
+        return g_strdup("{\"message\":\"the entry is too long to report\"}");
+    }
+    return text;
+}
+
+void sl_agent_entry(SlAgent *a, const char *key, json_t *value, bool now)
+{
+    g_autoptr(json_t) owned = value;
+    SlEntry *e = g_hash_table_lookup(a->entries, key);
+    if (e == NULL && value == NULL) {
+        return;
+    }
+    g_autofree char *text = value != NULL ? fit(key, value) : NULL;
+    if (e == NULL) {
+        e = g_new0(SlEntry, 1);
+        g_hash_table_insert(a->entries, g_strdup(key), e);
+    }
+    if (g_strcmp0(e->value, text) == 0 && text != NULL) {
+        return;
+    }
+    g_free(e->value);
+    e->value = g_steal_pointer(&text);
+    if (g_strcmp0(e->value, e->reported) == 0) {
+        g_hash_table_remove(a->changed, key);
+    } else {
+        g_hash_table_add(a->changed, g_strdup(key));
+        a->report_now = a->report_now || now;
+    }
+}
+
+void sl_agent_flag(SlAgent *a, const char *name, const char *message, int64_t since_us)
+{
+    g_autofree char *key = g_strdup_printf("flag/%s", name);
+    const SlEntry *e = g_hash_table_lookup(a->entries, key);
+    if (message == NULL) {
+        if (e != NULL && e->value != NULL) {
+            sl_agent_entry(a, key, NULL, true);
+        }
+        return;
+    }
+    g_autoptr(json_t) was = e != NULL && e->value != NULL ? json_loads(e->value, 0, NULL) : NULL;
+    g_autofree char *time = sl_format_time(since_us);
+    g_autofree char *text = sl_escape_for_people(message, 300);
+    json_t *o = json_object();
+    sl_json_set_str(o, "message", text);
+    sl_json_set_str(o, "since", sl_json_str_or(was, "since", time));
+    sl_agent_entry(a, key, o, was == NULL);
+}
+
+static void set_verdict(json_t *o, const SlVerdict *v)
+{
+    g_autofree char *since = sl_format_time(v->since_us);
+    sl_json_set_str(o, "health", sl_health_name(v->health));
+    sl_json_set_str(o, "reason", v->reason != NULL ? v->reason : "");
+    sl_json_set_str(o, "message", v->message != NULL ? v->message : "");
+    sl_json_set_str(o, "since", since);
+}
+
+void sl_agent_report_unit(SlAgent *a, SlUnit *u, bool now)
+{
+    g_autofree char *key = g_strdup_printf("unit/%s", u->key);
+    json_t *o = json_object();
+    set_verdict(o, &u->verdict);
+    if (u->latch_reason != NULL) {
+        g_autofree char *message =
+            g_strdup_printf("went back by itself (%s)%s%s", u->latch_reason,
+                            u->verdict.message[0] != '\0' ? "; " : "", u->verdict.message);
+        g_autofree char *text = sl_escape_for_people(message, 400);
+        sl_json_set_str(o, "message", text);
+    }
+    sl_json_set_str(o, "bundle", sl_unit_bundle(u));
+    sl_json_set_str(o, "promotion", u->promotion);
+    sl_json_set_int(o, "seq", (int64_t)u->seq);
+    sl_json_set_int(o, "withheld",
+                    sl_gather_ready(u->goal) ? (int64_t)g_hash_table_size(u->goal->withheld) : 0);
+    sl_json_set_bool(o, "latched", u->latch_reason != NULL);
+    sl_agent_entry(a, key, o, now);
+}
+
+char *sl_agent_object_entry(const SlUnit *u, const char *kind, const char *namespace_,
+                            const char *name)
+{
+    g_autofree char *flat = g_strdelimit(g_strdup(kind), "/", '~');
+    return g_strdup_printf("object/%s/%s/%s/%s", u->key, flat,
+                           namespace_ != NULL ? namespace_ : "-", name);
+}
+
+void sl_agent_report_object(SlAgent *a, SlUnit *u, SlAgentObject *obj, bool now)
+{
+    g_autofree char *key = sl_agent_object_entry(u, obj->kind, obj->namespace_, obj->name);
+    json_t *o = json_object();
+    set_verdict(o, &obj->verdict);
+    sl_json_set_str(o, "digest", obj->digest);
+    sl_agent_entry(a, key, o, now);
+}
+
+void sl_agent_report_run(SlAgent *a, const SlJournal *j, bool now)
+{
+    json_t *o = j->record != NULL ? json_deep_copy(j->record) : json_object();
+    g_autofree char *unit = g_strdup_printf("%s/%s", j->app, a->env);
+    sl_json_set_str(o, "id", j->id);
+    sl_json_set_str(o, "key", j->run_key);
+    sl_json_set_str(o, "unit", unit);
+    sl_json_set_str(o, "job", j->job);
+    sl_json_set_str(o, "cluster", a->cluster);
+    sl_json_set_int(o, "generation", (int64_t)j->generation);
+    if (json_object_get(o, "phase") == NULL) {
+        sl_json_set_str(o, "phase", sl_run_phase_name(SL_RUN_ADMITTED));
+    }
+    g_autofree char *key = g_strdup_printf("run/%s/%s", unit, j->id);
+    sl_agent_entry(a, key, o, now);
+}
+
+/* ---- reports ---- */
+
+void sl_agent_report_ack(SlAgent *a, const char *boot, uint64_t counter, bool want_full)
+{
+    if (a->report == NULL || g_strcmp0(boot, a->boot) != 0 || counter != a->report_counter) {
+        return;
+    }
+    g_clear_pointer(&a->report, sl_signed_free);
+    if (want_full) {
+        a->report_full = a->report_now = true;
+    }
+}
+
+static gint newest_first(gconstpointer left, gconstpointer right)
+{
+    return strcmp(*(const char *const *)right,
+                  *(const char *const *)left); /* unit, run, refused, object, flag */
+}
+
+/* Everything is said again: entries that are gone are forgotten. */
+static void start_over(SlAgent *a)
+{
+    g_hash_table_remove_all(a->changed);
+    GHashTableIter iter;
+    gpointer key, value;
+    g_hash_table_iter_init(&iter, a->entries);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        SlEntry *e = value;
+        g_clear_pointer(&e->reported, g_free);
+        if (e->value == NULL) {
+            g_hash_table_iter_remove(&iter);
+        } else {
+            g_hash_table_add(a->changed, g_strdup(key));
+        }
+    }
+}
+
+/* Moves changes into @lines until it is full. */
+static void take_changes(SlAgent *a, GPtrArray *lines)
+{
+    g_autoptr(GPtrArray) keys = g_ptr_array_new_with_free_func(g_free);
+    GHashTableIter iter;
+    gpointer key;
+    g_hash_table_iter_init(&iter, a->changed);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        g_ptr_array_add(keys, g_strdup(key));
+    }
+    g_ptr_array_sort(keys, newest_first);
+    size_t bytes = 0;
+    for (guint i = 0; i < keys->len && lines->len < SL_REPORT_CHANGES_MAX; i++) {
+        SlEntry *e = g_hash_table_lookup(a->entries, keys->pdata[i]);
+        g_autofree char *line = e->value != NULL
+                                    ? g_strdup_printf("%s %s", (char *)keys->pdata[i], e->value)
+                                    : g_strdup_printf("- %s", (char *)keys->pdata[i]);
+        bytes += strlen(line) + strlen("change: \n");
+        if (bytes > CHANGES_BYTES_MAX && lines->len > 0) {
+            return;
+        }
+        g_ptr_array_add(lines, g_steal_pointer(&line));
+        g_free(e->reported);
+        e->reported = g_strdup(e->value);
+        g_hash_table_remove(a->changed, keys->pdata[i]);
+        if (e->value == NULL) {
+            g_hash_table_remove(a->entries, keys->pdata[i]);
+        }
+    }
+}
+
+static char *reported_root(SlAgent *a, uint64_t *ret_count)
+{
+    g_autoptr(SlMap) map = sl_map_new();
+    GHashTableIter iter;
+    gpointer key, value;
+    g_hash_table_iter_init(&iter, a->entries);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        const SlEntry *e = value;
+        g_autoptr(GError) error = NULL;
+        if (e->reported != NULL && !sl_map_add(map, key, e->reported, &error)) {
+            sl_agent_log(a, true, "report", "an entry can't be reported: %s", error->message);
+        }
+    }
+    *ret_count = sl_map_count(map);
+    return sl_map_root(map);
+}
+
+static void make_report(SlAgent *a)
+{
+    static const char NO_HASH[] =
+        "0000000000000000000000000000000000000000000000000000000000000000";
+    bool full = a->report_full;
+    if (full) {
+        start_over(a);
+    }
+    g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+    take_changes(a, lines);
+    uint64_t count = 0;
+    g_autofree char *root = reported_root(a, &count);
+    SlReport report = {
+        .fleet = a->root->fleet,
+        .env = a->env,
+        .cluster = a->cluster,
+        .boot = a->boot,
+        .counter = a->report_counter + 1,
+        .clock_us = a->now_us,
+        .head = a->head.digest,
+        .term = a->head.term,
+        .version = a->head.version,
+        .root = a->root->version,
+        .registry = a->registry_version,
+        .ledger_seq = a->head.ledger_seq,
+        .ledger_hash =
+            a->head.ledger_hash != NULL ? a->head.ledger_hash : (char *)(uintptr_t)NO_HASH,
+        .applied = root,
+        .applied_count = count,
+        .full = full,
+        .changes = lines,
+    };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) text = sl_report_format(&report, &error);
+    a->report_us = a->elapsed_us;
+    a->report_full = false;
+    a->report_now = g_hash_table_size(a->changed) > 0;
+    if (text == NULL) {
+        sl_agent_log(a, true, "report", "a report could not be written: %s", error->message);
+        a->report_full = true;
+        return;
+    }
+    a->report_counter++;
+    a->report = sl_signed_new(text);
+    sl_signed_sign(a->report, SL_STATEMENT_REPORT, a->secret);
+    a->report_sent_us = -1;
+}
+
+static int64_t report_due(const SlAgent *a)
+{
+    if (a->report_us < 0) {
+        return a->elapsed_us;
+    }
+    if (a->report_now) {
+        return a->report_us + SL_AGENT_REPORT_GAP_US;
+    }
+    return a->report_us + (g_hash_table_size(a->changed) > 0 ? SL_AGENT_REPORT_SOFT_US
+                                                             : SL_AGENT_REPORT_PERIOD_US);
+}
+
+void sl_agent_report_settle(SlAgent *a)
+{
+    if (!a->connected || a->root == NULL) {
+        return;
+    }
+    if (a->report == NULL) {
+        int64_t due = report_due(a);
+        if (a->elapsed_us < due) {
+            sl_agent_wake(a, due);
+            return;
+        }
+        make_report(a);
+    }
+    if (a->report == NULL) {
+        sl_agent_wake(a, a->elapsed_us + SL_AGENT_REPORT_REPEAT_US);
+        return;
+    }
+    if (a->report_sent_us < 0 || a->elapsed_us - a->report_sent_us >= SL_AGENT_REPORT_REPEAT_US) {
+        SlAgentEffect *e = sl_agent_emit(a, SL_AGENT_DO_REPORT);
+        e->statement = sl_signed_copy(a->report);
+        a->report_sent_us = a->elapsed_us;
+    }
+    sl_agent_wake(a, a->report_sent_us + SL_AGENT_REPORT_REPEAT_US);
+}

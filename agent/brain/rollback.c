@@ -1,0 +1,49 @@
+/* rollback.c - going back without anybody: to the bundle of `auto-rollback-to`, when health fails
+ * before the new one was confirmed. The unit then stays there (latched, reported) until a promotion
+ * with a higher seq. Unknown - a fetch that failed, a cluster that does not answer - never triggers
+ * it. The target was healthy here: checks_unit.c saw to that when the promotion was accepted. */
+#include "agent/brain/state.h"
+
+static char *why_back(SlAgent *a, const SlUnit *u)
+{
+    if (u->degraded_since_us >= 0) {
+        if (a->elapsed_us - u->degraded_since_us >= SL_AGENT_DEGRADED_US) {
+            return g_strdup_printf("Degraded: %s", u->verdict.message);
+        }
+        sl_agent_wake(a, u->degraded_since_us + SL_AGENT_DEGRADED_US);
+    }
+    if (u->unwell_since_us >= 0) {
+        if (a->elapsed_us - u->unwell_since_us >= SL_AGENT_HEALTH_US) {
+            return g_strdup_printf("not Healthy in time: %s", u->verdict.message);
+        }
+        sl_agent_wake(a, u->unwell_since_us + SL_AGENT_HEALTH_US);
+    }
+    return NULL;
+}
+
+void sl_agent_rollback_settle(SlAgent *a, SlUnit *u)
+{
+    int64_t until = 0;
+    if (u->promotion == NULL || u->auto_bundle == NULL || u->latch_reason != NULL || u->confirmed ||
+        !sl_gather_ready(u->spare)) {
+        return;
+    }
+    if (sl_agent_paused(a, u->app, &until) || sl_agent_is_lost(a, u->app)) {
+        return;
+    }
+    g_autofree char *why = why_back(a, u);
+    if (why == NULL) {
+        return;
+    }
+    sl_plan_enter(a, u, u->spare);
+    sl_gather_free(u->goal);
+    u->goal = g_steal_pointer(&u->spare);
+    u->latch_reason = g_steal_pointer(&why);
+    u->latch_us = a->now_us;
+    u->healthy_since_us = u->degraded_since_us = u->unwell_since_us = -1;
+    u->touched = true;
+    sl_agent_log(a, true, "rolled-back", "%s: back to bundle %.12s: %s", u->key, u->auto_bundle,
+                 u->latch_reason);
+    sl_agent_dirty(a);
+    sl_agent_health_settle(a, u);
+}
