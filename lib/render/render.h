@@ -6,6 +6,7 @@
 #pragma once
 #include "core/bundle.h"
 #include "core/digestmap.h"
+#include "core/registry.h"
 #include "render/fleet.h"
 
 /* Value of an item of a release. */
@@ -14,6 +15,7 @@ typedef struct {
     char *digest;  /* 64 hex of the model manifest; NULL = pending */
     char *run_key; /* of the job that fills it; NULL if fixed */
 } SlItemValue;
+void sl_item_value_free(SlItemValue *value);
 
 typedef struct {
     const SlFleetDocs *docs;
@@ -47,8 +49,13 @@ typedef struct {
 void sl_rendered_free(SlRendered *rendered);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlRendered, sl_rendered_free)
 /* NULL and problems if anything is wrong; an application without objects in this environment is a problem
- * (RENDER_EMPTY): an empty render prunes nothing. Two objects with one identity: RENDER_DUPLICATE. */
+ * (RENDER_EMPTY): an empty render prunes nothing. Two objects with one identity: RENDER_DUPLICATE. A cluster that no part
+ * chooses is no target (it keeps what it has); no target at all: RENDER_NO_CLUSTER. Warnings may come with a result. */
 SlRendered *sl_render_unit(const SlRenderAsk *ask, GPtrArray *problems);
+
+/* Identity ("core/ConfigMap default a") that both bundles of one cluster hold, or NULL: two applications would fight for it. Portable
+ * objects have their application in their identity and never conflict. For the brain, before it commits. (transfer full) */
+char *sl_render_conflict(const SlBundle *one, const SlBundle *other);
 
 /* What a commit offers for one application, before items are filled: for minting. */
 typedef struct {
