@@ -84,6 +84,9 @@ static bool parse_labels(SlCluster *cluster, const char *text, GError **error)
     }
     g_auto(GStrv) pairs = g_strsplit(text, ",", LABELS_MAX + 1);
     const char *before = "";
+    if (pairs[0] == NULL) {
+        return sl_throw(error, SLU_REGISTRY_ENTRY, "cluster %s: labels: write - if there are none", cluster->id);
+    }
     for (size_t i = 0; pairs[i] != NULL; i++) {
         char *equals = strchr(pairs[i], '=');
         if (equals == NULL || i >= LABELS_MAX) {
