@@ -135,16 +135,29 @@ static RoleCount count_role(const SlRoot *root, const SlPolicyAsk *ask, const Sl
     return result;
 }
 
-static char *names_of_role(const SlRoot *root, const SlPolicyAsk *ask, const SlRole *role)
+/* People whose signature would still count for @role. */
+static void add_who_can(const SlRoot *root, const SlPolicyAsk *ask, const SlRole *role,
+                        const Signers *signers, GPtrArray *who)
 {
-    g_autoptr(GString) names = g_string_new(NULL);
     for (size_t i = 0; role->people[i] != NULL; i++) {
         const SlPerson *person = sl_root_person(root, role->people[i]);
-        if (person != NULL && !is_excluded(root, ask, role, person)) {
-            g_string_append_printf(names, "%s%s", names->len > 0 ? ", " : "", person->name);
+        if (person != NULL && sl_root_person_can_sign(root, person) &&
+            !g_ptr_array_find(signers->people, person, NULL) &&
+            !is_excluded(root, ask, role, person) &&
+            !g_ptr_array_find_with_equal_func(who, person->name, g_str_equal, NULL)) {
+            g_ptr_array_add(who, g_strdup(person->name));
         }
     }
-    return g_string_free(g_steal_pointer(&names), FALSE);
+}
+
+static char *names_of(const GPtrArray *who)
+{
+    GString *names = g_string_new(who->len == 0 ? "nobody is left who may sign" : "needs one of ");
+    for (guint i = 0; i < who->len; i++) {
+        g_string_append_printf(names, "%s%s", i > 0 ? ", " : "",
+                               (const char *)g_ptr_array_index(who, i));
+    }
+    return g_string_free(names, FALSE);
 }
 
 static char *place_of(const SlPolicyAsk *ask)
@@ -161,15 +174,16 @@ static bool throw_threshold(const SlRoot *root, const SlPolicyAsk *ask, const Sl
     if (signers->valid == 0 && signers->why != NULL) {
         return sl_throw(error, SLU_SIGNATURE_BAD, "%s: no signature holds; %s", place, signers->why);
     }
-    g_autofree char *names = names_of_role(root, ask, role);
-    const char *wanted = *names != '\0' ? names : "nobody who is left: the root excludes all";
+    g_autoptr(GPtrArray) who = g_ptr_array_new_with_free_func(g_free);
+    add_who_can(root, ask, role, signers, who);
+    g_autofree char *wanted = names_of(who);
     if (found.excluded != NULL && found.count + 1 >= role->threshold) {
         return sl_throw(error, SLU_ROLE_EXCLUDED,
                         "%s: %u of %u people: %s is author or requester of the change and does not "
-                        "count; needs one of %s",
+                        "count; %s",
                         place, found.count, role->threshold, found.excluded->name, wanted);
     }
-    return sl_throw(error, SLU_ROLE_THRESHOLD, "%s: %u of %u people: needs one of %s%s", place,
+    return sl_throw(error, SLU_ROLE_THRESHOLD, "%s: %u of %u people: %s%s", place,
                     found.count, role->threshold, wanted,
                     signers->online && signers->people->len == 0
                         ? " (the coordinator's online key alone signed it)"
@@ -221,19 +235,6 @@ bool sl_policy_check(const SlRoot *root, const SlPolicyAsk *ask, const SlSigned 
     return good;
 }
 
-static void add_who_can(const SlRoot *root, const SlPolicyAsk *ask, const SlRole *role,
-                        const Signers *signers, GPtrArray *who)
-{
-    for (size_t i = 0; role->people[i] != NULL; i++) {
-        const SlPerson *person = sl_root_person(root, role->people[i]);
-        bool signed_already = person != NULL && g_ptr_array_find(signers->people, person, NULL);
-        if (person != NULL && !signed_already && !is_excluded(root, ask, role, person) &&
-            !g_ptr_array_find_with_equal_func(who, person->name, g_str_equal, NULL)) {
-            g_ptr_array_add(who, g_strdup(person->name));
-        }
-    }
-}
-
 GPtrArray *sl_policy_who_can(const SlRoot *root, const SlPolicyAsk *ask, const SlSigned *s,
                              SlStatementKind kind)
 {
@@ -262,7 +263,7 @@ bool sl_policy_person_may(const SlRoot *root, const SlPolicyAsk *ask, const char
     const SlPerson *found = sl_root_person(root, person);
     SlPolicyNeed need;
     sl_policy_need(root, ask, &need);
-    bool may = found != NULL && need.allowed;
+    bool may = found != NULL && need.allowed && sl_root_person_can_sign(root, found);
     for (guint i = 0; may && i < need.roles->len; i++) {
         const SlRole *role = g_ptr_array_index(need.roles, i);
         /* Beside a role that wants people, one that wants none asks nothing of this person. */

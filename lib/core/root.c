@@ -118,6 +118,16 @@ bool sl_root_is_revoked(const SlRoot *root, const SlPublicKey *key)
     return has_key(root->revoked, key);
 }
 
+bool sl_root_person_can_sign(const SlRoot *root, const SlPerson *person)
+{
+    for (guint i = 0; i < person->keys->len; i++) {
+        if (!sl_root_is_revoked(root, g_ptr_array_index(person->keys, i))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const SlPerson *sl_root_person_of_key(const SlRoot *root, const SlPublicKey *key)
 {
     if (sl_root_is_revoked(root, key)) {

@@ -93,6 +93,7 @@ const SlRootEnv *sl_root_env(const SlRoot *root, const char *env);              
 const SlPerson *sl_root_person(const SlRoot *root, const char *name);               /* NULL */
 const SlPerson *sl_root_person_of_key(const SlRoot *root, const SlPublicKey *key);  /* NULL; also if revoked */
 const SlPerson *sl_root_person_of_email(const SlRoot *root, const char *email);     /* NULL */
+bool sl_root_person_can_sign(const SlRoot *root, const SlPerson *person); /* has a key in force */
 bool sl_root_is_revoked(const SlRoot *root, const SlPublicKey *key);
 bool sl_root_is_online_key(const SlRoot *root, const SlPublicKey *key);             /* false if revoked */
 

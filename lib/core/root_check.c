@@ -63,16 +63,6 @@ static void check_threshold(const SlRoot *root, GString *problems)
     }
 }
 
-static bool can_sign(const SlRoot *root, const SlPerson *person)
-{
-    for (guint i = 0; i < person->keys->len; i++) {
-        if (!sl_root_is_revoked(root, g_ptr_array_index(person->keys, i))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void check_role_people(const SlRoot *root, const SlRole *role, GString *problems)
 {
     unsigned count = 0;
@@ -89,7 +79,7 @@ static void check_role_people(const SlRoot *root, const SlRole *role, GString *p
                                 role->app, sl_act_name(role->act), role->people[i]);
             }
         }
-        count += can_sign(root, person) ? 1 : 0;
+        count += sl_root_person_can_sign(root, person) ? 1 : 0;
     }
     if (role->threshold > count) {
         sl_root_problem(problems,
