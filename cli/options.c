@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 const SlCliOption sl_common_options[] = {
-    {"output", 'o', "FORMAT", "table (for people) or json (for programs)", NULL},
+    {"format", 'o', "FORMAT", "table (for people) or json (for programs)", NULL},
     {"fleet", 0, "NAME", "which fleet of ~/.config/sluice/config.json (or $SLUICE_FLEET)", NULL},
     {"socket", 0, "PATH", "Unix socket of the coordinator", "file"},
     {"url", 0, "URL", "http address of the coordinator, with --token-file", NULL},
@@ -159,9 +159,9 @@ static bool take_words(SlCli *cli, int argc, char **argv)
 
 static bool finish(SlCli *cli)
 {
-    const char *format = sl_cli_option(cli, "output");
+    const char *format = sl_cli_option(cli, "format");
     if (format != NULL && strcmp(format, "json") != 0 && strcmp(format, "table") != 0) {
-        sl_cli_usage(cli, "--output is `table` or `json`");
+        sl_cli_usage(cli, "--format is `table` or `json`");
         return false;
     }
     cli->json = format != NULL && strcmp(format, "json") == 0;
