@@ -1,6 +1,7 @@
 /* digest.c - SHA-256 by libcrypto, and the text forms of bytes: hex and canonical base64.
  *
- * Decoders are strict: one text per value, so that what is signed or compared can't be written in two ways. */
+ * Decoders are strict: one text per value, so that what is signed or compared can't be written in
+ * two ways. */
 #include "base/digest.h"
 
 #include "sluice/types.h"
@@ -165,9 +166,11 @@ static size_t unbase64_group(const char *in, bool last, uint8_t out[3])
     if ((n == 1 && (b & 15) != 0) || (n == 2 && (c & 3) != 0)) {
         return 0; /* spare bits: a second text for the same bytes */
     }
-    out[0] = (uint8_t)((a << 2) | (b >> 4));
-    out[1] = n > 1 ? (uint8_t)((b << 4) | (c >> 2)) : 0;
-    out[2] = n > 2 ? (uint8_t)((c << 6) | d) : 0;
+    uint32_t bits =
+        (uint32_t)a << 18 | (uint32_t)b << 12 | (uint32_t)MAX(c, 0) << 6 | (uint32_t)MAX(d, 0);
+    out[0] = (uint8_t)(bits >> 16 & 255);
+    out[1] = (uint8_t)(bits >> 8 & 255); /* only the first n count */
+    out[2] = (uint8_t)(bits & 255);
     return n;
 }
 

@@ -1,6 +1,7 @@
 /* error.c - the error table made from errors.def, and how errors are thrown, prefixed and shown.
  *
- * Owns the one GError domain. Must never allocate state of its own: everything here is a constant table. */
+ * Owns the one GError domain. Must never allocate state of its own: everything here is a constant
+ * table. */
 #include "sluice/error.h"
 
 #include "base/text.h"
@@ -20,16 +21,11 @@ static const struct {
     int http_status;
     int exit_code;
 } classes[SL_N_CLASSES] = {
-    [SL_CLASS_INVALID] = {"invalid", 400, 2},
-    [SL_CLASS_NOT_FOUND] = {"not-found", 404, 3},
-    [SL_CLASS_CONFLICT] = {"conflict", 409, 4},
-    [SL_CLASS_DENIED] = {"denied", 403, 5},
-    [SL_CLASS_UNAVAILABLE] = {"unavailable", 503, 6},
-    [SL_CLASS_TIMEOUT] = {"timeout", 504, 7},
-    [SL_CLASS_EXHAUSTED] = {"exhausted", 429, 8},
-    [SL_CLASS_CORRUPT] = {"corrupt", 500, 9},
-    [SL_CLASS_UNSUPPORTED] = {"unsupported", 501, 10},
-    [SL_CLASS_INTERNAL] = {"internal", 500, 1},
+    [SL_CLASS_INVALID] = {"invalid", 400, 2},          [SL_CLASS_NOT_FOUND] = {"not-found", 404, 3},
+    [SL_CLASS_CONFLICT] = {"conflict", 409, 4},        [SL_CLASS_DENIED] = {"denied", 403, 5},
+    [SL_CLASS_UNAVAILABLE] = {"unavailable", 503, 6},  [SL_CLASS_TIMEOUT] = {"timeout", 504, 7},
+    [SL_CLASS_EXHAUSTED] = {"exhausted", 429, 8},      [SL_CLASS_CORRUPT] = {"corrupt", 500, 9},
+    [SL_CLASS_UNSUPPORTED] = {"unsupported", 501, 10}, [SL_CLASS_INTERNAL] = {"internal", 500, 1},
 };
 
 GQuark sl_error_quark(void)

@@ -54,9 +54,11 @@ static void scan_byte(Scan *scan, char c)
 static bool check_limits(const char *bytes, size_t len, const SlJsonLimits *limits,
                          const char *where, GError **error)
 {
-    size_t bytes_max = limits != NULL && limits->bytes_max > 0 ? limits->bytes_max : BYTES_MAX_DEFAULT;
+    size_t bytes_max =
+        limits != NULL && limits->bytes_max > 0 ? limits->bytes_max : BYTES_MAX_DEFAULT;
     int depth_max = limits != NULL && limits->depth_max > 0 ? limits->depth_max : DEPTH_MAX_DEFAULT;
-    size_t nodes_max = limits != NULL && limits->nodes_max > 0 ? limits->nodes_max : NODES_MAX_DEFAULT;
+    size_t nodes_max =
+        limits != NULL && limits->nodes_max > 0 ? limits->nodes_max : NODES_MAX_DEFAULT;
     if (len > bytes_max) {
         return sl_throw(error, SLU_LIMIT, "%s: %zu bytes of JSON; at most %zu are read", where, len,
                         bytes_max);
@@ -148,7 +150,7 @@ bool sl_json_bool(const json_t *tree, const char *path, bool otherwise)
 
 static const char *type_name(const json_t *value)
 {
-    static const char *const names[] = {"an object",      "a list", "a text", "an integer",
+    static const char *const names[] = {"an object",     "a list", "a text", "an integer",
                                         "a real number", "true",   "false",  "null"};
     return value == NULL ? "missing" : names[json_typeof(value)];
 }
@@ -207,7 +209,8 @@ static json_t *string_value(const char *text)
     }
     json_t *value = json_string(text);
     if (value == NULL) {
-        g_autofree char *clean = sl_escape_for_people(text, 4 * strlen(text)); /* each byte may become four */
+        g_autofree char *clean =
+            sl_escape_for_people(text, 4 * strlen(text)); /* each byte may become four */
         value = json_string(clean);
     }
     return value;

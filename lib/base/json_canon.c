@@ -1,7 +1,8 @@
 /* json_canon.c - the canonical text of a JSON tree: bytes that are identity (docs/formats.md).
  *
- * One tree has one text, on every machine and in every locale; /usr/bin/python3's json.dumps(sort_keys=True,
- * separators=(",", ":"), ensure_ascii=False) writes the same bytes (a test compares them). */
+ * One tree has one text, on every machine and in every locale; /usr/bin/python3's
+ * json.dumps(sort_keys=True, separators=(",", ":"), ensure_ascii=False) writes the same bytes (a
+ * test compares them). */
 #include "base/digest.h"
 #include "base/json.h"
 
@@ -9,10 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEPTH_MAX 128 /* far above what is ever parsed; bounds the recursion on trees that we build */
+#define DEPTH_MAX                                                                                  \
+    128 /* far above what is ever parsed; bounds the recursion on trees that we build */
 #define EXPONENT_FIXED_MIN (-4)
-#define EXPONENT_FIXED_MAX 16 /* Python's repr: 1e16 is the first that is written with an exponent */
-#define DIGITS_MAX 17         /* always enough to read a double back */
+#define EXPONENT_FIXED_MAX                                                                         \
+    16                /* Python's repr: 1e16 is the first that is written with an exponent */
+#define DIGITS_MAX 17 /* always enough to read a double back */
 
 typedef struct {
     char digits[DIGITS_MAX + 1];
@@ -56,8 +59,8 @@ static void decimal_up(Decimal *decimal)
     decimal->exponent++;
 }
 
-/* Shortest digits that read back as @value (> 0). At a power of two the gap below is half the gap above,
- * so that the nearest decimal may miss where the next one up hits (2^-44). */
+/* Shortest digits that read back as @value (> 0). At a power of two the gap below is half the gap
+ * above, so that the nearest decimal may miss where the next one up hits (2^-44). */
 static void shortest(double value, Decimal *ret_decimal)
 {
     int binary_exponent = 0;
@@ -128,8 +131,7 @@ static void append_double(GString *out, double value)
     if (decimal.digits[1] != '\0') {
         g_string_append_printf(out, ".%s", decimal.digits + 1);
     }
-    g_string_append_printf(out, "e%c%02d", decimal.exponent < 0 ? '-' : '+',
-                           abs(decimal.exponent));
+    g_string_append_printf(out, "e%c%02d", decimal.exponent < 0 ? '-' : '+', abs(decimal.exponent));
 }
 
 char *sl_json_repr_double(double value)

@@ -1,7 +1,7 @@
 /* log.c - one line of logfmt per event, with escaping, a cut and a rate limit per event.
  *
- * Lives on the thread of its owner. Must never write a line that a value could forge: every value is escaped
- * and quoted, and goes to the sink given at the start, which does the writing. */
+ * Lives on the thread of its owner. Must never write a line that a value could forge: every value
+ * is escaped and quoted, and goes to the sink given at the start, which does the writing. */
 #include "base/log.h"
 
 #include "base/text.h"
@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define VALUE_MAX 512
-#define EVENTS_PER_SECOND_MAX 20 /* of one name: enough to see a pattern, too few to fill a disk */
+#define EVENTS_PER_SECOND_MAX 20 /* of one name: enough to see a pattern, too few to fill a disk   \
+                                  */
 #define EVENT_NAMES_MAX 512      /* names are constants of the program; bounds a mistake */
 
 typedef struct {

@@ -1,7 +1,8 @@
 /* text.c - checks and escapes for text from outside: names, UTF-8, paths, globs, "did you mean".
  *
- * Every loop is bounded by its input's length or by a named limit; nothing here allocates from a length
- * that the text itself claims. Numbers and times are in text_number.c, enum names in text_names.c. */
+ * Every loop is bounded by its input's length or by a named limit; nothing here allocates from a
+ * length that the text itself claims. Numbers and times are in text_number.c, enum names in
+ * text_names.c. */
 #include "base/text.h"
 
 #include <string.h>
@@ -9,7 +10,8 @@
 #define PATH_BYTES_MAX 1024 /* as Git hosts and PATH_MAX on small file systems take it */
 #define PATH_PARTS_MAX 64
 #define NEAREST_DISTANCE_MAX 3
-#define NEAREST_LEN_MAX 64 /* longer words are no typing mistakes of ours; bounds the table on the stack */
+#define NEAREST_LEN_MAX                                                                            \
+    64 /* longer words are no typing mistakes of ours; bounds the table on the stack */
 
 static bool is_lower_alnum(char c)
 {
@@ -46,7 +48,8 @@ bool sl_is_clean_utf8(const char *bytes, size_t len, bool allow_cr)
     return true;
 }
 
-/* Controls, and characters that make a line look like another one (bidirectional overrides, separators). */
+/* Controls, and characters that make a line look like another one (bidirectional overrides,
+ * separators). */
 static bool is_hostile(gunichar c)
 {
     return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x061c || (c >= 0x200e && c <= 0x200f) ||
@@ -148,7 +151,8 @@ static const char *next_char(const char *at)
     return at;
 }
 
-/* Greedy with one point of return: the last '*' may always take one more character, earlier ones need not. */
+/* Greedy with one point of return: the last '*' may always take one more character, earlier ones
+ * need not. */
 bool sl_glob_match(const char *pattern, const char *text)
 {
     const char *star = NULL;
@@ -176,7 +180,8 @@ bool sl_glob_match(const char *pattern, const char *text)
     return *pattern == '\0';
 }
 
-/* Levenshtein with swaps of neighbours as one step; words longer than the limit are far from everything. */
+/* Levenshtein with swaps of neighbours as one step; words longer than the limit are far from
+ * everything. */
 static size_t distance(const char *a, const char *b)
 {
     size_t n = strnlen(a, NEAREST_LEN_MAX + 1);

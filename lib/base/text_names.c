@@ -4,17 +4,22 @@
 #include <string.h>
 
 static const char *const health_names[SL_N_HEALTH] = {
-    [SL_HEALTH_HEALTHY] = "Healthy",   [SL_HEALTH_SUSPENDED] = "Suspended",
+    [SL_HEALTH_HEALTHY] = "Healthy",         [SL_HEALTH_SUSPENDED] = "Suspended",
     [SL_HEALTH_PROGRESSING] = "Progressing", [SL_HEALTH_MISSING] = "Missing",
-    [SL_HEALTH_DEGRADED] = "Degraded", [SL_HEALTH_UNKNOWN] = "Unknown",
+    [SL_HEALTH_DEGRADED] = "Degraded",       [SL_HEALTH_UNKNOWN] = "Unknown",
 };
 
 static const char *const act_names[SL_N_ACTS] = {
-    [SL_ACT_PROMOTE] = "promote",   [SL_ACT_ROLLBACK] = "rollback",
-    [SL_ACT_REDEPLOY] = "redeploy", [SL_ACT_REMOVE] = "remove",
-    [SL_ACT_BREAK_GLASS] = "break-glass", [SL_ACT_RENEW] = "renew",
-    [SL_ACT_PAUSE] = "pause",       [SL_ACT_RESUME] = "resume",
-    [SL_ACT_START_RUN] = "start-run", [SL_ACT_STOP_RUN] = "stop-run",
+    [SL_ACT_PROMOTE] = "promote",
+    [SL_ACT_ROLLBACK] = "rollback",
+    [SL_ACT_REDEPLOY] = "redeploy",
+    [SL_ACT_REMOVE] = "remove",
+    [SL_ACT_BREAK_GLASS] = "break-glass",
+    [SL_ACT_RENEW] = "renew",
+    [SL_ACT_PAUSE] = "pause",
+    [SL_ACT_RESUME] = "resume",
+    [SL_ACT_START_RUN] = "start-run",
+    [SL_ACT_STOP_RUN] = "stop-run",
     [SL_ACT_REGISTRY] = "registry",
 };
 

@@ -5,7 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define DURATION_MAX_US (3650 * SL_DAY_US) /* 10 years: beyond any lifetime that a document may ask for */
+#define DURATION_MAX_US                                                                            \
+    (3650 * SL_DAY_US) /* 10 years: beyond any lifetime that a document may ask for */
 
 bool sl_parse_uint64(const char *text, uint64_t *ret_value)
 {
@@ -77,7 +78,8 @@ bool sl_parse_duration(const char *text, int64_t *ret_us, GError **error)
 char *sl_format_duration(int64_t us)
 {
     const char *sign = us < 0 ? "-" : "";
-    uint64_t seconds = (us < 0 ? (uint64_t)0 - (uint64_t)us : (uint64_t)us) / (uint64_t)SL_SECOND_US;
+    uint64_t seconds =
+        (us < 0 ? (uint64_t)0 - (uint64_t)us : (uint64_t)us) / (uint64_t)SL_SECOND_US;
     uint64_t minutes = seconds / 60;
     uint64_t hours = minutes / 60;
     uint64_t days = hours / 24;
@@ -99,8 +101,9 @@ char *sl_format_duration(int64_t us)
     return g_strdup_printf("%s%" PRIu64 "s", seconds > 0 ? sign : "", seconds);
 }
 
-/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar. Years are counted from March, so
- * that the leap day is a year's last; 146097 days make 400 years, 719468 lie between 0000-03-01 and 1970. */
+/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar. Years are counted from
+ * March, so that the leap day is a year's last; 146097 days make 400 years, 719468 lie between
+ * 0000-03-01 and 1970. */
 static int64_t days_of_date(int64_t year, int64_t month, int64_t day)
 {
     year -= month <= 2 ? 1 : 0;

@@ -1,7 +1,8 @@
-/* policy.c - may these signatures do this act here? Agent, coordinator and CLI get the same answer from the same root.
+/* policy.c - may these signatures do this act here? Agent, coordinator and CLI get the same answer
+ * from the same root.
  *
- * Roles fail closed: no role, no act; several roles, each must hold. Must never count a person twice, a revoked key, or
- * the online key for a person. */
+ * Roles fail closed: no role, no act; several roles, each must hold. Must never count a person
+ * twice, a revoked key, or the online key for a person. */
 #include "core/policy.h"
 
 #include "base/text.h"
@@ -14,8 +15,9 @@ static bool falls_back(SlAct act)
            act == SL_ACT_START_RUN;
 }
 
-/* Adds the roles for @act; true if they settle the question. An act of a whole environment (no application) concerns
- * every application's role, and is settled only by a role for all applications. */
+/* Adds the roles for @act; true if they settle the question. An act of a whole environment (no
+ * application) concerns every application's role, and is settled only by a role for all
+ * applications. */
 static bool add_roles(const SlRoot *root, const SlPolicyAsk *ask, SlAct act, GPtrArray *roles)
 {
     bool settled = false;
@@ -34,7 +36,8 @@ static bool add_roles(const SlRoot *root, const SlPolicyAsk *ask, SlAct act, GPt
 void sl_policy_need(const SlRoot *root, const SlPolicyAsk *ask, SlPolicyNeed *ret_need)
 {
     SlPolicyNeed need = {.roles = g_ptr_array_new()};
-    /* An environment that the root does not have has no epoch and no roles, whatever a glob says. */
+    /* An environment that the root does not have has no epoch and no roles, whatever a glob says.
+     */
     if (sl_root_env(root, ask->env) != NULL) {
         need.allowed = add_roles(root, ask, ask->act, need.roles);
         if (!need.allowed && falls_back(ask->act)) {
@@ -67,8 +70,9 @@ static bool is_author(const SlRoot *root, const SlPolicyAsk *ask, const SlPerson
 static bool is_excluded(const SlRoot *root, const SlPolicyAsk *ask, const SlRole *role,
                         const SlPerson *person)
 {
-    bool requester = ask->requester != NULL && (strcmp(ask->requester, person->name) == 0 ||
-                                                sl_root_person_of_email(root, ask->requester) == person);
+    bool requester =
+        ask->requester != NULL && (strcmp(ask->requester, person->name) == 0 ||
+                                   sl_root_person_of_email(root, ask->requester) == person);
     return (role->exclude_requester && requester) ||
            (role->exclude_author && is_author(root, ask, person));
 }
@@ -82,8 +86,8 @@ static bool is_in_role(const SlRole *role, const SlPerson *person)
 typedef struct {
     GPtrArray *people; /* of const SlPerson*, borrowed from root */
     bool online;
-    guint valid;       /* signatures that verify, whosoever */
-    char *why;         /* last reason of one that does not */
+    guint valid; /* signatures that verify, whosoever */
+    char *why;   /* last reason of one that does not */
 } Signers;
 
 static void signers_clear(Signers *signers)
@@ -172,7 +176,8 @@ static bool throw_threshold(const SlRoot *root, const SlPolicyAsk *ask, const Sl
 {
     g_autofree char *place = place_of(ask);
     if (signers->valid == 0 && signers->why != NULL) {
-        return sl_throw(error, SLU_SIGNATURE_BAD, "%s: no signature holds; %s", place, signers->why);
+        return sl_throw(error, SLU_SIGNATURE_BAD, "%s: no signature holds; %s", place,
+                        signers->why);
     }
     g_autoptr(GPtrArray) who = g_ptr_array_new_with_free_func(g_free);
     add_who_can(root, ask, role, signers, who);
@@ -183,8 +188,8 @@ static bool throw_threshold(const SlRoot *root, const SlPolicyAsk *ask, const Sl
                         "count; %s",
                         place, found.count, role->threshold, found.excluded->name, wanted);
     }
-    return sl_throw(error, SLU_ROLE_THRESHOLD, "%s: %u of %u people: %s%s", place,
-                    found.count, role->threshold, wanted,
+    return sl_throw(error, SLU_ROLE_THRESHOLD, "%s: %u of %u people: %s%s", place, found.count,
+                    role->threshold, wanted,
                     signers->online && signers->people->len == 0
                         ? " (the coordinator's online key alone signed it)"
                         : "");
@@ -207,7 +212,8 @@ static bool check_need(const SlRoot *root, const SlPolicyAsk *ask, const SlPolic
     }
     g_autofree char *place = place_of(ask);
     if (signers->valid == 0 && signers->why != NULL) {
-        return sl_throw(error, SLU_SIGNATURE_BAD, "%s: no signature holds; %s", place, signers->why);
+        return sl_throw(error, SLU_SIGNATURE_BAD, "%s: no signature holds; %s", place,
+                        signers->why);
     }
     return sl_throw(error, SLU_ROLE_THRESHOLD,
                     "%s: signed by neither an online key nor anyone in the role", place);

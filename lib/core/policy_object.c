@@ -1,7 +1,8 @@
-/* policy_object.c - may this object be applied here at all? The root's object policy (part of policy.h).
+/* policy_object.c - may this object be applied here at all? The root's object policy (part of
+ * policy.h).
  *
- * Kinds that can widen rights or reach beyond their namespace must be named by the promotion that people sign, also
- * where the root says nothing about objects. */
+ * Kinds that can widen rights or reach beyond their namespace must be named by the promotion that
+ * people sign, also where the root says nothing about objects. */
 #include "core/policy.h"
 
 #include "base/text.h"

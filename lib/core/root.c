@@ -1,7 +1,8 @@
 /* root.c - the fleet's root of trust: accepting versions, and who is who in one.
  *
- * Signatures are judged before a new version's meaning is. Must never let a version in that its predecessor's holders
- * did not sign. Reading is root_parse.c, cross-checks root_check.c, writing root_format.c, profiles root_new.c. */
+ * Signatures are judged before a new version's meaning is. Must never let a version in that its
+ * predecessor's holders did not sign. Reading is root_parse.c, cross-checks root_check.c, writing
+ * root_format.c, profiles root_new.c. */
 #include "core/root.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
-/* root_check.c - the rules that a root must keep as a whole, so that roles fail closed (design section 6).
+/* root_check.c - the rules that a root must keep as a whole, so that roles fail closed (design
+ * section 6).
  *
  * Works on the struct alone. Where globs make a question hard, the answer is the strict one. */
 #include "core/root_private.h"
@@ -121,8 +122,8 @@ static bool globs_meet(const char *a, const char *b)
     return cells[0];
 }
 
-/* Does some role demand a person for @act wherever @free_role and @promote meet? Only an equal or all-matching
- * application glob is taken for a yes. */
+/* Does some role demand a person for @act wherever @free_role and @promote meet? Only an equal or
+ * all-matching application glob is taken for a yes. */
 static bool is_covered(const SlRoot *root, const char *env, const SlRole *free_role,
                        const SlRole *promote)
 {
@@ -137,8 +138,8 @@ static bool is_covered(const SlRoot *root, const char *env, const SlRole *free_r
     return false;
 }
 
-/* Nothing but pause and stop-run may be free where promote is not: whoever holds the online key could roll
- * back, remove or register clusters there. */
+/* Nothing but pause and stop-run may be free where promote is not: whoever holds the online key
+ * could roll back, remove or register clusters there. */
 static void check_free_role(const SlRoot *root, const SlRole *role, const char *env,
                             GString *problems)
 {
@@ -162,8 +163,8 @@ static void check_roles(const SlRoot *root, GString *problems)
         const SlRole *role = g_ptr_array_index(root->roles, i);
         check_role_people(root, role, problems);
         if (!matches_some_environment(root, role->env)) {
-            sl_root_problem(problems, "role env=%s app=%s act=%s: matches no environment", role->env,
-                            role->app, sl_act_name(role->act));
+            sl_root_problem(problems, "role env=%s app=%s act=%s: matches no environment",
+                            role->env, role->app, sl_act_name(role->act));
         }
         if (role->act == SL_ACT_REGISTRY && strcmp(role->app, "*") != 0) {
             sl_root_problem(problems, "role env=%s app=%s act=registry: app must be *", role->env,
@@ -171,7 +172,8 @@ static void check_roles(const SlRoot *root, GString *problems)
         }
         bool may_be_free = role->act == SL_ACT_PROMOTE || role->act == SL_ACT_PAUSE ||
                            role->act == SL_ACT_STOP_RUN;
-        for (guint j = 0; role->threshold == 0 && !may_be_free && j < root->environments->len; j++) {
+        for (guint j = 0; role->threshold == 0 && !may_be_free && j < root->environments->len;
+             j++) {
             const SlRootEnv *env = g_ptr_array_index(root->environments, j);
             if (sl_glob_match(role->env, env->name)) {
                 check_free_role(root, role, env->name, problems);
@@ -190,8 +192,8 @@ static void check_environments(const SlRoot *root, GString *problems)
         bool has_promote = false;
         for (guint j = 0; j < root->roles->len; j++) {
             const SlRole *role = g_ptr_array_index(root->roles, j);
-            has_promote = has_promote ||
-                          (role->act == SL_ACT_PROMOTE && sl_glob_match(role->env, env->name));
+            has_promote =
+                has_promote || (role->act == SL_ACT_PROMOTE && sl_glob_match(role->env, env->name));
         }
         if (!has_promote) {
             sl_root_problem(problems, "environment %s has no role for act promote", env->name);

@@ -1,4 +1,5 @@
-/* root_format.c - the text of a root from its struct. What the loader would refuse is not written. */
+/* root_format.c - the text of a root from its struct. What the loader would refuse is not written.
+ */
 #include "core/root_private.h"
 
 #include "base/text.h"
@@ -70,10 +71,9 @@ static void add_policy(SlStatementWriter *writer, const SlObjectPolicy *policy)
     g_autofree char *namespaces = g_strjoinv(",", policy->namespaces);
     g_autofree char *privileged =
         policy->privileged != NULL ? g_strjoinv(",", policy->privileged) : NULL;
-    g_autofree char *value =
-        g_strdup_printf("env=%s app=%s kinds=%s namespaces=%s%s%s", policy->env, policy->app, kinds,
-                        namespaces, privileged != NULL ? " privileged=" : "",
-                        privileged != NULL ? privileged : "");
+    g_autofree char *value = g_strdup_printf(
+        "env=%s app=%s kinds=%s namespaces=%s%s%s", policy->env, policy->app, kinds, namespaces,
+        privileged != NULL ? " privileged=" : "", privileged != NULL ? privileged : "");
     sl_statement_add(writer, "policy", value);
 }
 

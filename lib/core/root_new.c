@@ -1,4 +1,5 @@
-/* root_new.c - root version 1 of a profile: who may do what by default. One table per profile, nothing else decides. */
+/* root_new.c - root version 1 of a profile: who may do what by default. One table per profile,
+ * nothing else decides. */
 #include "core/root_private.h"
 
 #include "base/text.h"
@@ -8,7 +9,7 @@
 
 #define ROOT_LIFETIME_US (365 * SL_DAY_US)
 #define ACTIVATION_WINDOW_US (7 * SL_DAY_US)
-#define HEAD_LIFETIME_OPEN_US SL_DAY_US             /* dev and test: nights without a coordinator */
+#define HEAD_LIFETIME_OPEN_US SL_DAY_US /* dev and test: nights without a coordinator */
 #define HEAD_LIFETIME_GUARDED_US (15 * SL_MINUTE_US) /* how long a thief can hide a newer head */
 
 typedef enum { LEVEL_DEV, LEVEL_TEST, LEVEL_GUARDED, N_LEVELS } Level;
@@ -24,8 +25,9 @@ static const Profile profiles[SL_N_PROFILES] = {
     [SL_PROFILE_REGULATED] = {{0, 1, 2}, true, true},
 };
 
-/* redeploy, renew, resume and start-run are left out: they fall back to promote. `alone`: one person acts at once, also
- * on what he asked for himself: these make a running system safer, and wait for nobody. */
+/* redeploy, renew, resume and start-run are left out: they fall back to promote. `alone`: one
+ * person acts at once, also on what he asked for himself: these make a running system safer, and
+ * wait for nobody. */
 static const struct {
     SlAct act;
     bool alone;
@@ -97,8 +99,8 @@ SlRoot *sl_root_new(const SlRootNew *how, GError **error)
         SlRootEnv *env = g_new0(SlRootEnv, 1);
         env->name = g_strdup(how->envs[i]);
         env->epoch = 1;
-        env->head_lifetime_us = level_of(env->name) == LEVEL_GUARDED ? HEAD_LIFETIME_GUARDED_US
-                                                                     : HEAD_LIFETIME_OPEN_US;
+        env->head_lifetime_us =
+            level_of(env->name) == LEVEL_GUARDED ? HEAD_LIFETIME_GUARDED_US : HEAD_LIFETIME_OPEN_US;
         env->activation_window_us = ACTIVATION_WINDOW_US;
         g_ptr_array_add(root->environments, env);
         add_roles(root, how, env->name);

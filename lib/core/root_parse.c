@@ -1,4 +1,5 @@
-/* root_parse.c - from the text of a root to its struct; every mistake is collected, not only the first.
+/* root_parse.c - from the text of a root to its struct; every mistake is collected, not only the
+ * first.
  *
  * The order of words in a line is fixed, so that the writer gives back the same text. */
 #include "core/root_private.h"
@@ -9,7 +10,8 @@
 #include <string.h>
 
 #define GLOB_MAX 128
-#define PROBLEMS_BYTES_MAX 6000 /* enough for any mistake by hand; a hostile root makes no longer message */
+#define PROBLEMS_BYTES_MAX                                                                         \
+    6000 /* enough for any mistake by hand; a hostile root makes no longer message */
 
 static const char *const profile_names[SL_N_PROFILES] = {
     [SL_PROFILE_SOLO] = "solo",
@@ -50,8 +52,8 @@ void sl_root_problem(GString *problems, const char *format, ...)
 static const char *option(const char *word, const char *name)
 {
     size_t len = strlen(name);
-    bool is = word != NULL && strncmp(word, name, len) == 0 && word[len] == '=' &&
-              word[len + 1] != '\0';
+    bool is =
+        word != NULL && strncmp(word, name, len) == 0 && word[len] == '=' && word[len + 1] != '\0';
     return is ? word + len + 1 : NULL;
 }
 
@@ -123,7 +125,8 @@ static void parse_person(SlRoot *root, const char *value, GString *problems)
     for (size_t i = 1; good && words[i] != NULL; i++) {
         good = is_email(words[i]);
         if (good && sl_root_person_of_email(root, words[i]) != NULL) {
-            sl_root_problem(problems, "person %s: %s is another person's e-mail", words[0], words[i]);
+            sl_root_problem(problems, "person %s: %s is another person's e-mail", words[0],
+                            words[i]);
         }
     }
     if (!good) {

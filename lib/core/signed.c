@@ -1,4 +1,5 @@
-/* signed.c - a statement's exact text with its signatures, as ledger and wire carry it (part of statement.h).
+/* signed.c - a statement's exact text with its signatures, as ledger and wire carry it (part of
+ * statement.h).
  *
  * The text is bytes: nothing here reads or rewrites it. */
 #include "base/digest.h"
@@ -71,9 +72,10 @@ SlSigned *sl_signed_from_json(const json_t *json, GError **error)
     }
     size_t len = json_string_length(json_object_get(json, "text"));
     if (len > SL_ROOT_MAX || json_array_size(sigs) > SL_STATEMENT_SIGS_MAX) {
-        return sl_throw_null(error, SLU_LIMIT,
-                             "a signed statement has %zu bytes and %zu signatures; at most %d and %d",
-                             len, json_array_size(sigs), SL_ROOT_MAX, SL_STATEMENT_SIGS_MAX);
+        return sl_throw_null(
+            error, SLU_LIMIT,
+            "a signed statement has %zu bytes and %zu signatures; at most %d and %d", len,
+            json_array_size(sigs), SL_ROOT_MAX, SL_STATEMENT_SIGS_MAX);
     }
     g_autoptr(GBytes) bytes = g_bytes_new(text, len);
     g_autoptr(SlSigned) s = sl_signed_new(bytes);
@@ -117,8 +119,8 @@ GPtrArray *sl_signed_signers(const SlSigned *s, SlStatementKind kind, char **ret
     for (guint i = 0; i < s->sigs->len && i < SL_STATEMENT_SIGS_MAX; i++) {
         g_autoptr(SlPublicKey) key = NULL;
         g_autoptr(GError) error = NULL;
-        if (!sl_sshsig_verify(g_ptr_array_index(s->sigs, i), text, len, sl_statement_namespace(kind),
-                              &key, &error)) {
+        if (!sl_sshsig_verify(g_ptr_array_index(s->sigs, i), text, len,
+                              sl_statement_namespace(kind), &key, &error)) {
             g_free(why);
             why = g_strdup(error->message);
         } else if (!has_key(signers, key)) {

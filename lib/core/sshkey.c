@@ -1,7 +1,7 @@
 /* sshkey.c - public and private keys in OpenSSH's formats (part of sshsig.h).
  *
- * Secrets are wiped wherever they were copied; the caller wipes what it got. Certificates, encrypted keys and other
- * algorithms are refused with a word on what to use. */
+ * Secrets are wiped wherever they were copied; the caller wipes what it got. Certificates,
+ * encrypted keys and other algorithms are refused with a word on what to use. */
 #include "base/digest.h"
 #include "base/text.h"
 #include "core/sshsig.h"
@@ -97,13 +97,15 @@ SlPublicKey *sl_ssh_public_from_blob(const uint8_t *blob, size_t len, GError **e
         (sk && !sl_ssh_read_string(&reader, &application)) || reader.left != 0) {
         return sl_throw_null(error, SLU_KEY_FORMAT, "the key has the wrong length");
     }
-    /* On the curve, canonical, in the main subgroup: no key for which signatures hold that nobody made. */
+    /* On the curve, canonical, in the main subgroup: no key for which signatures hold that nobody
+     * made. */
     if (crypto_core_ed25519_is_valid_point(point.bytes) != 1) {
         return sl_throw_null(error, SLU_KEY_FORMAT, "the key is not a valid ed25519 point");
     }
     if (sk && (application.len == 0 || application.len > APPLICATION_MAX ||
                !sl_is_plain_line((const char *)application.bytes, application.len))) {
-        return sl_throw_null(error, SLU_KEY_FORMAT, "the key's application is not one line of text");
+        return sl_throw_null(error, SLU_KEY_FORMAT,
+                             "the key's application is not one line of text");
     }
     SlPublicKey *key = g_new0(SlPublicKey, 1);
     key->type = sk ? SL_KEY_SK_ED25519 : SL_KEY_ED25519;
@@ -123,8 +125,8 @@ SlPublicKey *sl_public_key_parse(const char *line, GError **error)
     g_autofree char *copy = g_strchomp(g_strdup(line));
     g_auto(GStrv) words = g_strsplit(copy, " ", 3);
     g_autofree char *shown = sl_escape_for_people(words[0], 40);
-    if (words[0] == NULL || (strcmp(words[0], SL_SSH_ED25519) != 0 &&
-                             strcmp(words[0], SL_SSH_SK_ED25519) != 0)) {
+    if (words[0] == NULL ||
+        (strcmp(words[0], SL_SSH_ED25519) != 0 && strcmp(words[0], SL_SSH_SK_ED25519) != 0)) {
         return sl_throw_null(error, SLU_KEY_FORMAT,
                              "\"%s\" is not a key type that is taken; make one with "
                              "`ssh-keygen -t ed25519` or `ssh-keygen -t ed25519-sk`",
@@ -137,8 +139,10 @@ SlPublicKey *sl_public_key_parse(const char *line, GError **error)
     size_t blob_len = 0;
     const uint8_t *bytes = g_bytes_get_data(blob, &blob_len);
     g_autoptr(SlPublicKey) key = sl_ssh_public_from_blob(bytes, blob_len, error);
-    if (key != NULL && (key->type == SL_KEY_SK_ED25519) != (strcmp(words[0], SL_SSH_SK_ED25519) == 0)) {
-        return sl_throw_null(error, SLU_KEY_FORMAT, "the key is of another type than \"%s\"", shown);
+    if (key != NULL &&
+        (key->type == SL_KEY_SK_ED25519) != (strcmp(words[0], SL_SSH_SK_ED25519) == 0)) {
+        return sl_throw_null(error, SLU_KEY_FORMAT, "the key is of another type than \"%s\"",
+                             shown);
     }
     return g_steal_pointer(&key);
 }

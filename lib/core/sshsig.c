@@ -1,10 +1,12 @@
 /* sshsig.c - SSHSIG signatures (OpenSSH PROTOCOL.sshsig), verified more strictly than OpenSSH does.
  *
- *   armour( "SSHSIG" | u32 version | string key | string namespace | string reserved | string hash | string signature )
- *   signed: "SSHSIG" | string namespace | string reserved | string hash name | string H(message)
+ *   armour( "SSHSIG" | u32 version | string key | string namespace | string reserved | string hash
+ * | string signature ) signed: "SSHSIG" | string namespace | string reserved | string hash name |
+ * string H(message)
  *
- * One signature has one text: whatever could be changed without breaking it (reserved, line breaks, spare bits, trailing
- * bytes, S + L) is refused. Whose key it is and what it may do is policy's business, not this file's. */
+ * One signature has one text: whatever could be changed without breaking it (reserved, line breaks,
+ * spare bits, trailing bytes, S + L) is refused. Whose key it is and what it may do is policy's
+ * business, not this file's. */
 #include "core/sshsig.h"
 
 #include "base/digest.h"
@@ -57,7 +59,8 @@ static bool read_blob(GBytes *bytes, Blob *ret_blob, GError **error)
     if (ret_blob->reserved.len != 0) {
         return throw_format(error, "the reserved field is not empty");
     }
-    if (!sl_ssh_string_is(ret_blob->hash, "sha512") && !sl_ssh_string_is(ret_blob->hash, "sha256")) {
+    if (!sl_ssh_string_is(ret_blob->hash, "sha512") &&
+        !sl_ssh_string_is(ret_blob->hash, "sha256")) {
         return throw_format(error, "its hash is neither sha512 nor sha256");
     }
     return true;
@@ -144,9 +147,8 @@ static bool verify_inner(const Blob *blob, const SlPublicKey *key, GByteArray *s
     if (!read_inner(blob->signature, key, &inner, error)) {
         return false;
     }
-    g_autoptr(GByteArray) sk = key->type == SL_KEY_SK_ED25519
-                                   ? sk_message(key, inner.flags_counter, signed_bytes)
-                                   : NULL;
+    g_autoptr(GByteArray) sk =
+        key->type == SL_KEY_SK_ED25519 ? sk_message(key, inner.flags_counter, signed_bytes) : NULL;
     const GByteArray *message = sk != NULL ? sk : signed_bytes;
     /* libsodium refuses S >= L, small-order and non-canonical R and A. */
     if (crypto_sign_verify_detached(inner.bytes, message->data, message->len, key->ed25519) != 0) {

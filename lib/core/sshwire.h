@@ -1,5 +1,6 @@
-/* sshwire.h - reading and writing of SSH's binary format (RFC 4251 section 5), and PEM-like armour. Private to the
- * ssh*.c files of this room. Readers never go past their bytes; nothing is trusted about a length before it is checked. */
+/* sshwire.h - reading and writing of SSH's binary format (RFC 4251 section 5), and PEM-like armour.
+ * Private to the ssh*.c files of this room. Readers never go past their bytes; nothing is trusted
+ * about a length before it is checked. */
 #pragma once
 #include "core/sshsig.h"
 
@@ -33,9 +34,11 @@ void sl_ssh_put_u32(GByteArray *out, uint32_t value);
 void sl_ssh_put_string(GByteArray *out, const void *bytes, size_t len);
 void sl_ssh_put_text(GByteArray *out, const char *text);
 
-/* "-----BEGIN <label>-----", base64 in lines, "-----END <label>-----", LF at the end. (transfer full) */
+/* "-----BEGIN <label>-----", base64 in lines, "-----END <label>-----", LF at the end. (transfer
+ * full) */
 char *sl_ssh_armour(const char *label, const void *bytes, size_t len);
-/* The bytes of exactly such a text (the LF at its end may be missing); NULL on anything else. (transfer full) */
+/* The bytes of exactly such a text (the LF at its end may be missing); NULL on anything else.
+ * (transfer full) */
 GBytes *sl_ssh_unarmour(const char *label, const char *text, size_t len);
 
 /* A public key's blob, strictly. Errors: KEY_FORMAT. (transfer full; sshkey.c) */

@@ -1,7 +1,8 @@
 /* statement.c - strict reader and writer of the one text encoding of everything that is signed.
  *
- * Works from the table statements.def alone: what a kind may contain is said there and nowhere else. Must never accept
- * two texts for one meaning, and never hand out a value whose type it has not checked. */
+ * Works from the table statements.def alone: what a kind may contain is said there and nowhere
+ * else. Must never accept two texts for one meaning, and never hand out a value whose type it has
+ * not checked. */
 #include "core/statement.h"
 
 #include "base/digest.h"
@@ -265,8 +266,8 @@ static bool check_intro(SlStatementKind kind, size_t line, const char *key, cons
     }
     if (line == 1 && format != SL_STATEMENT_FORMAT) {
         return sl_throw(error, SLU_STATEMENT_VERSION,
-                        "line 1: format %" PRIu64 " is not known here; this Sluice knows %d", format,
-                        SL_STATEMENT_FORMAT);
+                        "line 1: format %" PRIu64 " is not known here; this Sluice knows %d",
+                        format, SL_STATEMENT_FORMAT);
     }
     if (line == 2 && strcmp(value, kinds[kind].name) != 0) {
         g_autofree char *shown = sl_escape_for_people(value, 60);
@@ -347,7 +348,8 @@ SlStatement *sl_statement_parse(SlStatementKind kind, const void *text, size_t l
     return g_steal_pointer(&statement);
 }
 
-/* The row of a key that the caller knows to be one of the kind's: asking for another is a bug of ours. */
+/* The row of a key that the caller knows to be one of the kind's: asking for another is a bug of
+ * ours. */
 static size_t row_of(const SlStatement *statement, const char *key)
 {
     ptrdiff_t row = find_row(statement, key);

@@ -37,16 +37,20 @@ static void test_hex(void)
     g_assert_cmpint(out[1], ==, 255); /* untouched by failures */
     g_assert_false(sl_is_hex_digest(NULL));
     g_assert_false(sl_is_hex_digest("00"));
-    g_assert_false(sl_is_hex_digest(
-        "E3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
-    g_assert_false(sl_is_hex_digest(
-        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8550"));
+    g_assert_false(
+        sl_is_hex_digest("E3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
+    g_assert_false(
+        sl_is_hex_digest("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8550"));
 }
 
 static void test_base64(void)
 {
-    static const char *const pairs[][2] = {{"", ""},         {"f", "Zg=="},     {"fo", "Zm8="},
-                                           {"foo", "Zm9v"},  {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
+    static const char *const pairs[][2] = {{"", ""},
+                                           {"f", "Zg=="},
+                                           {"fo", "Zm8="},
+                                           {"foo", "Zm9v"},
+                                           {"foob", "Zm9vYg=="},
+                                           {"fooba", "Zm9vYmE="},
                                            {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
         g_autofree char *text = sl_base64(pairs[i][0], strlen(pairs[i][0]));
@@ -60,8 +64,8 @@ static void test_base64(void)
 
 static void test_base64_not_canonical(void)
 {
-    const char *bad[] = {"Zg",   "Zg=",  "Zh==",     "Zm9=",      "Zm9v\n", "Zm 9v", "=Zm9", "Z===",
-                         "====", "Zg==Zg==", "Zm9vYg=a", "Zm9-", NULL};
+    const char *bad[] = {"Zg",   "Zg=",  "Zh==",     "Zm9=",     "Zm9v\n", "Zm 9v", "=Zm9",
+                         "Z===", "====", "Zg==Zg==", "Zm9vYg=a", "Zm9-",   NULL};
     for (size_t i = 0; bad[i] != NULL; i++) {
         g_assert_null(sl_unbase64(bad[i], strlen(bad[i])));
     }

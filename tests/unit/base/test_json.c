@@ -126,7 +126,8 @@ static char *python(const char *script, const char *input)
     const char *argv[] = {PYTHON, "-c", script, path, NULL};
     char *out = NULL;
     int status = 0;
-    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, 0, NULL, NULL, &out, NULL, &status, &error));
+    g_assert_true(
+        g_spawn_sync(NULL, (char **)argv, NULL, 0, NULL, NULL, &out, NULL, &status, &error));
     g_assert_cmpint(status, ==, 0);
     g_unlink(path);
     return out;
@@ -148,7 +149,8 @@ static void add_double(GString *bits_text, GString *repr_text, double value)
     g_string_append_printf(repr_text, "%s\n", repr);
 }
 
-/* Every power of two (their gaps are uneven), powers of ten and neighbours, and random bit patterns. */
+/* Every power of two (their gaps are uneven), powers of ten and neighbours, and random bit
+ * patterns. */
 static void test_repr_as_python(void)
 {
     g_autoptr(GString) bits = g_string_new(NULL);
@@ -180,8 +182,9 @@ static void test_repr_as_python(void)
 
 static json_t *random_tree(GRand *rand, int depth)
 {
-    static const char *const strings[] = {"", "a", "b/c", "é", "日本", "\x01\x1f", "\"\\\n\r\t\b\f",
-                                          "\x7f", "\U0001F600", "a.b", "~", "\u2028", "\u00a0z"};
+    static const char *const strings[] = {
+        "",     "a",          "b/c", "é", "日本",   "\x01\x1f", "\"\\\n\r\t\b\f",
+        "\x7f", "\U0001F600", "a.b", "~", "\u2028", "\u00a0z"};
     int kind = g_rand_int_range(rand, 0, depth > 0 ? 9 : 6);
     switch (kind) {
     case 0:
@@ -223,7 +226,8 @@ static void test_canonical_as_python(void)
         g_autoptr(json_t) tree = random_tree(rand, 4);
         g_autofree char *text = sl_json_canonical(tree, NULL);
         /* Another text of the same tree goes to Python: escaped, unsorted, with spaces. */
-        char *loose = json_dumps(tree, JSON_ENCODE_ANY | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(17));
+        char *loose =
+            json_dumps(tree, JSON_ENCODE_ANY | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(17));
         g_string_append_printf(input, "%s\n", loose);
         g_string_append_printf(ours, "%s\n", text);
         free(loose);

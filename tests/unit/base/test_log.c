@@ -46,8 +46,8 @@ static void test_line(void)
     g_autoptr(GError) error = NULL;
     sl_throw(&error, SLU_LIMIT, "too much");
     sl_log_error(log, "fetch", error);
-    g_assert_true(g_str_has_suffix(last(&sink),
-                                   "level=error event=fetch code=SLU1003 message=\"too much\""));
+    g_assert_true(
+        g_str_has_suffix(last(&sink), "level=error event=fetch code=SLU1003 message=\"too much\""));
     sl_log(NULL, SL_LOG_ERROR, "nobody", NULL);
     sl_log_free(log);
     g_ptr_array_unref(sink.lines);

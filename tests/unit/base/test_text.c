@@ -9,8 +9,12 @@ static void test_names(void)
     g_assert_true(sl_is_name("a"));
     g_assert_true(sl_is_name("0-a"));
     g_assert_true(sl_is_name("abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijk"));
-    const char *bad[] = {"", "-a", "a-", "A", "a_b", "a.b", "a/b", "é", "a\n",
-                         "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl", NULL};
+    const char *bad[] = {"",    "-a",
+                         "a-",  "A",
+                         "a_b", "a.b",
+                         "a/b", "é",
+                         "a\n", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl",
+                         NULL};
     for (size_t i = 0; bad[i] != NULL; i++) {
         g_assert_false(sl_is_name(bad[i]));
     }
@@ -59,8 +63,8 @@ static void test_paths(void)
         g_assert_true(sl_check_relative_path(good[i], &error));
         g_assert_no_error(error);
     }
-    const char *bad[] = {"",     "/a",     "a/",      "a//b", ".",    "..", "a/../b", "./a",
-                         "a/.",  ".git",   "a/.GIT/b", "a\nb", "a\tb", "a\xff", too_long, NULL};
+    const char *bad[] = {"",    "/a",   "a/",       "a//b", ".",    "..",    "a/../b", "./a",
+                         "a/.", ".git", "a/.GIT/b", "a\nb", "a\tb", "a\xff", too_long, NULL};
     for (size_t i = 0; bad[i] != NULL; i++) {
         g_autoptr(GError) error = NULL;
         g_assert_false(sl_check_relative_path(bad[i], &error));
@@ -104,7 +108,8 @@ static void test_numbers(void)
     g_assert_true(sl_parse_int64("-9223372036854775808", &i));
     g_assert_cmpint(i, ==, INT64_MIN);
     g_assert_true(sl_parse_int64("9223372036854775807", &i));
-    const char *bad[] = {"", "-", "01", "+1", " 1", "1 ", "1a", "0x1", "18446744073709551616", NULL};
+    const char *bad[] = {"",  "-", "01", "+1", " 1", "1 ", "1a", "0x1", "18446744073709551616",
+                         NULL};
     for (size_t n = 0; bad[n] != NULL; n++) {
         g_assert_false(sl_parse_uint64(bad[n], &u));
         g_assert_false(sl_parse_int64(bad[n], &i));
@@ -123,8 +128,9 @@ static void test_durations(void)
     g_assert_cmpint(us, ==, 90 * SL_SECOND_US);
     g_assert_true(sl_parse_duration("7d", &us, &error));
     g_assert_cmpint(us, ==, 7 * SL_DAY_US);
-    const char *bad[] = {"", "s", "0s", "-1s", "1", "1.5h", "1w", "1h30m", "3651d",
-                         "9223372036854775807d", "01h", NULL};
+    const char *bad[] = {"",     "s",  "0s",    "-1s",   "1",
+                         "1.5h", "1w", "1h30m", "3651d", "9223372036854775807d",
+                         "01h",  NULL};
     for (size_t i = 0; bad[i] != NULL; i++) {
         g_clear_error(&error);
         g_assert_false(sl_parse_duration(bad[i], &us, &error));

@@ -1,4 +1,5 @@
-/* root_fixture.h - keys by number, roots by text, signatures by key: for the tests of root and policy. */
+/* root_fixture.h - keys by number, roots by text, signatures by key: for the tests of root and
+ * policy. */
 #pragma once
 #include "core/root.h"
 

@@ -1,24 +1,29 @@
-/* test_policy.c - who may do what: thresholds of distinct people, exclusions, fallbacks, object policy; and the rows of the
- * list of attacks that are about signatures. */
+/* test_policy.c - who may do what: thresholds of distinct people, exclusions, fallbacks, object
+ * policy; and the rows of the list of attacks that are about signatures. */
 #include "core/policy.h"
 #include "root_fixture.h"
 
-/* alice has two keys (1, 4), bob 2, carol 3, mallory none that counts (7 is revoked); 9 is online. */
+/* alice has two keys (1, 4), bob 2, carol 3, mallory none that counts (7 is revoked); 9 is online.
+ */
 static const char base[] =
-    "version: 1\nprofile: team\nexpires: " EXPIRES "\nroot-threshold: 1\nroot-key: alice @K1\nonline-key: @K9\n"
-    "person: alice a@x.test\nperson: bob b@x.test\nperson: carol c@x.test\nperson: mallory m@x.test\n"
+    "version: 1\nprofile: team\nexpires: " EXPIRES
+    "\nroot-threshold: 1\nroot-key: alice @K1\nonline-key: @K9\n"
+    "person: alice a@x.test\nperson: bob b@x.test\nperson: carol c@x.test\nperson: mallory "
+    "m@x.test\n"
     "key: alice @K1\nkey: alice @K4\nkey: bob @K2\nkey: carol @K3\nkey: mallory @K7\n"
     "revoked: @K7\n"
     "environment: dev epoch=1 head-lifetime=1d activation-window=7d\n"
     "environment: prod epoch=1 head-lifetime=15m activation-window=7d\n"
     "role: env=dev app=* act=promote threshold=0\n"
-    "role: env=prod app=* act=promote threshold=2 exclude=author,requester alice bob carol mallory\n"
+    "role: env=prod app=* act=promote threshold=2 exclude=author,requester alice bob carol "
+    "mallory\n"
     "role: env=prod app=pay act=promote threshold=1 carol\n"
     "role: env=prod app=* act=rollback threshold=1 alice bob\n"
     "role: env=prod app=* act=pause threshold=0 bob\n"
     "role: env=prod app=* act=registry threshold=1 alice\n"
     "role: env=prod app=web act=resume threshold=1 alice\n"
-    "policy: env=prod app=* kinds=gitops.sluice/*,core/*,rbac.authorization.k8s.io/Role* namespaces=-,web*\n"
+    "policy: env=prod app=* kinds=gitops.sluice/*,core/*,rbac.authorization.k8s.io/Role* "
+    "namespaces=-,web*\n"
     "policy: env=prod app=pay kinds=gitops.sluice/* namespaces=*\n";
 
 static SlRoot *root_of(void)
@@ -63,15 +68,20 @@ static void test_threshold(void)
     expect((SlPolicyAsk){PROMOTE}, "123", 0, "alice bob carol");
     expect((SlPolicyAsk){PROMOTE}, "", SLU_ROLE_THRESHOLD,
            "promote of web/prod: 0 of 2 people: needs one of alice, bob, carol");
-    expect((SlPolicyAsk){PROMOTE}, "1", SLU_ROLE_THRESHOLD, "1 of 2 people: needs one of bob, carol");
-    expect((SlPolicyAsk){PROMOTE}, "14", SLU_ROLE_THRESHOLD, "1 of 2 people"); /* one person, two keys */
+    expect((SlPolicyAsk){PROMOTE}, "1", SLU_ROLE_THRESHOLD,
+           "1 of 2 people: needs one of bob, carol");
+    expect((SlPolicyAsk){PROMOTE}, "14", SLU_ROLE_THRESHOLD,
+           "1 of 2 people"); /* one person, two keys */
     expect((SlPolicyAsk){PROMOTE}, "17", SLU_ROLE_THRESHOLD, "1 of 2 people"); /* revoked */
     expect((SlPolicyAsk){PROMOTE}, "16", SLU_ROLE_THRESHOLD, "1 of 2 people"); /* nobody's key */
     expect((SlPolicyAsk){PROMOTE}, "19", SLU_ROLE_THRESHOLD, "1 of 2 people");
-    expect((SlPolicyAsk){PROMOTE}, "9", SLU_ROLE_THRESHOLD, "the coordinator's online key alone signed it");
+    expect((SlPolicyAsk){PROMOTE}, "9", SLU_ROLE_THRESHOLD,
+           "the coordinator's online key alone signed it");
     expect((SlPolicyAsk){.env = "dev", .app = "web", .act = SL_ACT_PROMOTE}, "9", 0, "");
-    expect((SlPolicyAsk){.env = "dev", .app = "web", .act = SL_ACT_PROMOTE}, "", SLU_ROLE_THRESHOLD, "neither");
-    expect((SlPolicyAsk){.env = "dev", .app = "web", .act = SL_ACT_PROMOTE}, "1", SLU_ROLE_THRESHOLD, "neither");
+    expect((SlPolicyAsk){.env = "dev", .app = "web", .act = SL_ACT_PROMOTE}, "", SLU_ROLE_THRESHOLD,
+           "neither");
+    expect((SlPolicyAsk){.env = "dev", .app = "web", .act = SL_ACT_PROMOTE}, "1",
+           SLU_ROLE_THRESHOLD, "neither");
 }
 
 static void test_every_role_holds(void)
@@ -89,8 +99,10 @@ static void test_missing(void)
         expect((SlPolicyAsk){.env = "prod", .app = "web", .act = acts[i]}, "1239", SLU_ROLE_MISSING,
                "web/prod: the root has no role for it");
     }
-    expect((SlPolicyAsk){.env = "dev", .app = "web", .act = SL_ACT_ROLLBACK}, "1239", SLU_ROLE_MISSING, "rollback");
-    expect((SlPolicyAsk){.env = "lab", .app = "web", .act = SL_ACT_PROMOTE}, "1239", SLU_ROLE_MISSING, "web/lab");
+    expect((SlPolicyAsk){.env = "dev", .app = "web", .act = SL_ACT_ROLLBACK}, "1239",
+           SLU_ROLE_MISSING, "rollback");
+    expect((SlPolicyAsk){.env = "lab", .app = "web", .act = SL_ACT_PROMOTE}, "1239",
+           SLU_ROLE_MISSING, "web/lab");
     expect((SlPolicyAsk){.env = "dev", .act = SL_ACT_REGISTRY}, "19", SLU_ROLE_MISSING,
            "registry of environment dev");
 }
@@ -128,13 +140,15 @@ static void test_excluded(void)
     const char *by_name[] = {"carol", NULL};
     expect((SlPolicyAsk){PROMOTE, .authors = by_name}, "12", 0, "alice bob");
     /* rollback excludes nobody */
-    expect((SlPolicyAsk){.env = "prod", .app = "web", .act = SL_ACT_ROLLBACK, .requester = "alice"}, "1", 0, "alice");
+    expect((SlPolicyAsk){.env = "prod", .app = "web", .act = SL_ACT_ROLLBACK, .requester = "alice"},
+           "1", 0, "alice");
 }
 
 static void test_bad_signatures(void)
 {
     g_autoptr(SlRoot) root = root_of();
-    g_autoptr(SlSigned) other = signed_by(g_bytes_new_static("other", 5), SL_STATEMENT_PROMOTION, "12");
+    g_autoptr(SlSigned) other =
+        signed_by(g_bytes_new_static("other", 5), SL_STATEMENT_PROMOTION, "12");
     g_autoptr(SlSigned) s = statement("");
     sl_signed_add(s, g_ptr_array_index(other->sigs, 0));
     sl_signed_add(s, g_ptr_array_index(other->sigs, 1));
@@ -143,7 +157,8 @@ static void test_bad_signatures(void)
     g_assert_false(sl_policy_check(root, &ask, s, SL_STATEMENT_PROMOTION, NULL, &error));
     g_assert_error(error, SL_ERROR, SLU_SIGNATURE_BAD);
     g_clear_error(&error);
-    g_autoptr(SlSigned) as_order = signed_by(g_bytes_new_static("any text", 8), SL_STATEMENT_ORDER, "12");
+    g_autoptr(SlSigned) as_order =
+        signed_by(g_bytes_new_static("any text", 8), SL_STATEMENT_ORDER, "12");
     g_assert_false(sl_policy_check(root, &ask, as_order, SL_STATEMENT_PROMOTION, NULL, &error));
     g_assert_error(error, SL_ERROR, SLU_SIGNATURE_BAD);
     g_assert_nonnull(strstr(error->message, "order@sluice.v1"));
@@ -176,8 +191,8 @@ static void test_who_can(void)
     sl_policy_need_clear(&need);
 }
 
-static void expect_object(const char *env, const char *app, const char *kind, const char *ns, const char *named,
-                          const char *part)
+static void expect_object(const char *env, const char *app, const char *kind, const char *ns,
+                          const char *named, const char *part)
 {
     g_autoptr(SlRoot) root = root_of();
     const char *names[] = {named, NULL};
@@ -197,7 +212,8 @@ static void test_objects(void)
 {
     expect_object("dev", "web", "gitops.sluice/ModelServer", NULL, NULL, NULL);
     expect_object("dev", "web", "apps/Deployment", "any", NULL, NULL);
-    expect_object("dev", "web", "rbac.authorization.k8s.io/ClusterRole", NULL, NULL, "does not name it");
+    expect_object("dev", "web", "rbac.authorization.k8s.io/ClusterRole", NULL, NULL,
+                  "does not name it");
     expect_object("dev", "web", "rbac.authorization.k8s.io/ClusterRole", NULL,
                   "rbac.authorization.k8s.io/ClusterRole", NULL);
     expect_object("prod", "web", "core/ConfigMap", "web-1", NULL, NULL);
@@ -206,8 +222,10 @@ static void test_objects(void)
     expect_object("prod", "web", "apps/Deployment", "web", NULL, "this kind");
     expect_object("prod", "web", "core/Namespace", NULL, NULL, "privileged");
     expect_object("prod", "web", "core/Namespace", NULL, "core/Namespace", NULL);
-    expect_object("prod", "web", "rbac.authorization.k8s.io/RoleBinding", "web", NULL, "privileged");
-    expect_object("prod", "pay", "core/ConfigMap", "web", NULL, "app=pay"); /* every matching line */
+    expect_object("prod", "web", "rbac.authorization.k8s.io/RoleBinding", "web", NULL,
+                  "privileged");
+    expect_object("prod", "pay", "core/ConfigMap", "web", NULL,
+                  "app=pay"); /* every matching line */
 }
 
 int main(int argc, char **argv)

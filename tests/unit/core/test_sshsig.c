@@ -1,5 +1,5 @@
-/* test_sshsig.c - both ways with the real ssh-keygen, a security key's vector, and every refusal of the
- * checklist (security-reliability 2.4). */
+/* test_sshsig.c - both ways with the real ssh-keygen, a security key's vector, and every refusal of
+ * the checklist (security-reliability 2.4). */
 #include "base/digest.h"
 #include "core/sshsig.h"
 #include "core/sshwire.h"
@@ -71,7 +71,8 @@ static int run_in(const char *dir, const char *line, char **ret_out)
     return status;
 }
 
-/* Our private key file is read by ssh-keygen; what it signs we verify, and it signs the same bytes as we. */
+/* Our private key file is read by ssh-keygen; what it signs we verify, and it signs the same bytes
+ * as we. */
 static void test_with_ssh_keygen(void)
 {
     g_autofree char *dir = scratch();
@@ -86,11 +87,13 @@ static void test_with_ssh_keygen(void)
     g_autofree char *expected = g_strdup_printf("%s alice@x.test\n", public_->line);
     g_assert_cmpstr(derived, ==, expected);
     g_autofree char *shown = NULL;
-    g_assert_cmpint(run_in(dir, "ssh-keygen -y -f key >key.pub; ssh-keygen -l -f key.pub", &shown), ==, 0);
+    g_assert_cmpint(run_in(dir, "ssh-keygen -y -f key >key.pub; ssh-keygen -l -f key.pub", &shown),
+                    ==, 0);
     g_autofree char *fingerprint = sl_public_key_fingerprint(public_);
     g_assert_nonnull(strstr(shown, fingerprint));
 
-    g_assert_cmpint(run_in(dir, "ssh-keygen -q -Y sign -f key -n " NS " <text >theirs", NULL), ==, 0);
+    g_assert_cmpint(run_in(dir, "ssh-keygen -q -Y sign -f key -n " NS " <text >theirs", NULL), ==,
+                    0);
     g_autofree char *theirs = read_file(dir, "theirs");
     g_autofree char *ours = sl_sshsig_sign(secret, message, MESSAGE_LEN, NS);
     g_assert_cmpstr(ours, ==, theirs);
@@ -104,9 +107,12 @@ static void test_with_ssh_keygen(void)
     g_autofree char *allowed = g_strdup_printf("alice %s\n", public_->line);
     write_file(dir, "allowed", allowed);
     g_assert_cmpint(
-        run_in(dir, "ssh-keygen -Y verify -f allowed -I alice -n " NS " -s sig <text", NULL), ==, 0);
+        run_in(dir, "ssh-keygen -Y verify -f allowed -I alice -n " NS " -s sig <text", NULL), ==,
+        0);
     g_assert_cmpint(
-        run_in(dir, "ssh-keygen -Y verify -f allowed -I alice -n head@sluice.v1 -s sig <text", NULL), !=, 0);
+        run_in(dir, "ssh-keygen -Y verify -f allowed -I alice -n head@sluice.v1 -s sig <text",
+               NULL),
+        !=, 0);
     remove_dir(dir);
 }
 
@@ -119,7 +125,8 @@ static void test_hash_sha256(void)
     write_file(dir, "key", file);
     write_file(dir, "text", message);
     g_assert_cmpint(
-        run_in(dir, "ssh-keygen -q -Y sign -O hashalg=sha256 -f key -n " NS " <text >sig", NULL), ==, 0);
+        run_in(dir, "ssh-keygen -q -Y sign -O hashalg=sha256 -f key -n " NS " <text >sig", NULL),
+        ==, 0);
     g_autofree char *armour = read_file(dir, "sig");
     g_autoptr(GError) error = NULL;
     g_assert_true(sl_sshsig_verify(armour, message, MESSAGE_LEN, NS, NULL, &error));
@@ -130,7 +137,8 @@ static void test_hash_sha256(void)
 static void test_their_private_key(void)
 {
     g_autofree char *dir = scratch();
-    g_assert_cmpint(run_in(dir, "ssh-keygen -q -t ed25519 -N '' -C 'a comment' -f key", NULL), ==, 0);
+    g_assert_cmpint(run_in(dir, "ssh-keygen -q -t ed25519 -N '' -C 'a comment' -f key", NULL), ==,
+                    0);
     g_autofree char *file = read_file(dir, "key");
     g_autofree char *line = read_file(dir, "key.pub");
     uint8_t secret[64] = {0};
@@ -168,17 +176,17 @@ typedef struct {
 
 /* Cases bend fields of GOOD: the later value is meant. */
 #pragma GCC diagnostic ignored "-Woverride-init"
-#define GOOD                                                                                        \
-    .version = 1, .namespace_ = NS, .reserved = "", .hash = "sha512", .flags = 1,                    \
+#define GOOD                                                                                       \
+    .version = 1, .namespace_ = NS, .reserved = "", .hash = "sha512", .flags = 1,                  \
     .application = "ssh:"
 
 /* S + L: the same signature for a verifier that does not look. */
 static void add_order(uint8_t s[32])
 {
-    static const uint8_t order[32] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c,
-                                      0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0,    0,    0,    0,
-                                      0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
-                                      0,    0x10};
+    static const uint8_t order[32] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58,
+                                      0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
+                                      0,    0,    0,    0,    0,    0,    0,    0,
+                                      0,    0,    0,    0,    0,    0,    0,    0x10};
     unsigned carry = 0;
     for (int i = 0; i < 32; i++) {
         carry += (unsigned)s[i] + order[i];
@@ -187,7 +195,8 @@ static void add_order(uint8_t s[32])
     }
 }
 
-static GByteArray *signature_of(const uint8_t secret[64], const Bend *bend, GByteArray *signed_bytes)
+static GByteArray *signature_of(const uint8_t secret[64], const Bend *bend,
+                                GByteArray *signed_bytes)
 {
     uint8_t raw[65] = {0};
     g_autoptr(GByteArray) sk = g_byte_array_new();
@@ -271,9 +280,10 @@ static void expect(const char *armour, int code, const char *part)
 static void test_refusals(void)
 {
     static const uint8_t small_order[32] = {1}; /* the neutral element */
-    static const uint8_t not_canonical[32] = {
-        0xee, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f};
+    static const uint8_t not_canonical[32] = {0xee, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                              0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                              0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                              0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f};
     const struct {
         Bend bend;
         int code;
@@ -355,7 +365,8 @@ static void test_armour(void)
     g_autofree char *before = g_strconcat("x", armour, NULL);
     g_autofree char *label = replaced(armour, "BEGIN SSH", "BEGIN PGP");
     const char *body = strchr(armour, '\n') + 1;
-    g_autofree char *rewrapped = g_strdup_printf("-----BEGIN SSH SIGNATURE-----\n%.10s\n%s", body, body + 10);
+    g_autofree char *rewrapped =
+        g_strdup_printf("-----BEGIN SSH SIGNATURE-----\n%.10s\n%s", body, body + 10);
     g_autofree char *one_bit = g_strdup(armour);
     char *padding = strstr(one_bit, "=\n-----END");
     g_assert_nonnull(padding);
@@ -413,9 +424,16 @@ static void test_public_key_lines(void)
     g_assert_cmpstr(parsed->line, ==, key->line);
     g_autoptr(SlPublicKey) copy = sl_public_key_copy(parsed);
     g_assert_cmpstr(copy->line, ==, key->line);
-    g_autofree char *wrong_type = g_strdup_printf("sk-ssh-ed25519@openssh.com %s", strchr(key->line, ' ') + 1);
-    const char *bad[] = {"", "ssh-ed25519", "ssh-ed25519 ", "ssh-ed25519 AAAA",
-                         "ssh-rsa AAAAB3NzaC1yc2E=", wrong_type, "ssh-ed25519  x", NULL};
+    g_autofree char *wrong_type =
+        g_strdup_printf("sk-ssh-ed25519@openssh.com %s", strchr(key->line, ' ') + 1);
+    const char *bad[] = {"",
+                         "ssh-ed25519",
+                         "ssh-ed25519 ",
+                         "ssh-ed25519 AAAA",
+                         "ssh-rsa AAAAB3NzaC1yc2E=",
+                         wrong_type,
+                         "ssh-ed25519  x",
+                         NULL};
     for (size_t i = 0; bad[i] != NULL; i++) {
         g_clear_error(&error);
         g_assert_null(sl_public_key_parse(bad[i], &error));

@@ -1,4 +1,5 @@
-/* test_statement.c - every kind's table, every refusal with its line, the writer, and signed texts. */
+/* test_statement.c - every kind's table, every refusal with its line, the writer, and signed texts.
+ */
 #include "core/statement.h"
 #include "sluice/types.h"
 
@@ -9,9 +10,10 @@
 #define N "000102030405060708090a0b0c0d0e0f"
 #define T "2026-11-23T12:00:00Z"
 
-static const char head[] = "format: 1\nkind: head\nfleet: " D "\nenvironment: prod\nepoch: 1\ncluster: prod1\n"
-                           "nonce: " N "\nterm: 2\nversion: 4\nroot: 1\nregistry: 1\nledger-seq: 11\n"
-                           "ledger-hash: " D "\nissued: " T "\nexpires: " T "\ndesired: " D "\n";
+static const char head[] =
+    "format: 1\nkind: head\nfleet: " D "\nenvironment: prod\nepoch: 1\ncluster: prod1\n"
+    "nonce: " N "\nterm: 2\nversion: 4\nroot: 1\nregistry: 1\nledger-seq: 11\n"
+    "ledger-hash: " D "\nissued: " T "\nexpires: " T "\ndesired: " D "\n";
 
 static SlStatement *parse(SlStatementKind kind, const char *text, GError **error)
 {
@@ -62,9 +64,11 @@ static void test_refusals(void)
     expect_bent("epoch: 1\n", "", "line 5: `epoch` is missing before here");
     expect_bent("desired: " D "\n", "", "line 16: `desired` is missing before here");
     expect_bent("epoch: 1\n", "epoch: 1\nepoch: 1\n", "line 6: `epoch` is given twice");
-    expect_bent("nonce: " N "\n", "nonce: " N "\nepocj: 1\n", "line 8: unknown key `epocj`; did you mean `epoch`?");
+    expect_bent("nonce: " N "\n", "nonce: " N "\nepocj: 1\n",
+                "line 8: unknown key `epocj`; did you mean `epoch`?");
     expect_bent("nonce: " N "\n", "nonce: " N "\nseq: 1\n", "line 8: unknown key `seq`");
-    expect_bent("epoch: 1\ncluster: prod1\n", "cluster: prod1\nepoch: 1\n", "line 5: `epoch` is missing before here");
+    expect_bent("epoch: 1\ncluster: prod1\n", "cluster: prod1\nepoch: 1\n",
+                "line 5: `epoch` is missing before here");
     expect_bent("epoch: 1", "epoch: 01", "line 5: `epoch` is \"01\", but must be a number");
     expect_bent("epoch: 1", "epoch: -1", "line 5: `epoch`");
     expect_bent("epoch: 1", "epoch: 18446744073709551616", "line 5: `epoch`");
@@ -78,18 +82,22 @@ static void test_refusals(void)
     expect_bent("epoch: 1", "epoch:\t1", "line 5: has a control character");
     expect_bent("prod1", "prod\x1b", "line 6: has a control character");
     expect_bent("prod1", "prod\xff", "line 6: has a control character, or is not UTF-8");
-    expect_bent("cluster: prod1", "cluster: Prod", "line 6: `cluster` is \"Prod\", but must be a name");
+    expect_bent("cluster: prod1", "cluster: Prod",
+                "line 6: `cluster` is \"Prod\", but must be a name");
     expect_bent("nonce: 00", "nonce: 0", "line 7: `nonce`");
     expect_bent("desired: 5f", "desired: 5F", "line 16: `desired`");
     expect_bent("issued: 2026", "issued: 26", "line 14: `issued`");
     expect_error(SL_STATEMENT_HEAD, "", SLU_STATEMENT_FORMAT, "line 1");
     expect_error(SL_STATEMENT_HEAD, "\n", SLU_STATEMENT_FORMAT, "line 1");
-    expect_error(SL_STATEMENT_HEAD, "format: 1\n", SLU_STATEMENT_FORMAT, "line 2: `kind` is missing");
-    expect_error(SL_STATEMENT_HEAD, "format: 1\nkind: head", SLU_STATEMENT_FORMAT, "line 2: the last line must end with LF");
+    expect_error(SL_STATEMENT_HEAD, "format: 1\n", SLU_STATEMENT_FORMAT,
+                 "line 2: `kind` is missing");
+    expect_error(SL_STATEMENT_HEAD, "format: 1\nkind: head", SLU_STATEMENT_FORMAT,
+                 "line 2: the last line must end with LF");
     g_autofree char *version = replaced(head, "format: 1", "format: 2");
     expect_error(SL_STATEMENT_HEAD, version, SLU_STATEMENT_VERSION, "format 2 is not known here");
     g_autofree char *after = g_strconcat(head, "cluster: prod1\n", NULL);
-    expect_error(SL_STATEMENT_HEAD, after, SLU_STATEMENT_FORMAT, "line 17: `cluster` is given twice");
+    expect_error(SL_STATEMENT_HEAD, after, SLU_STATEMENT_FORMAT,
+                 "line 17: `cluster` is given twice");
     g_autoptr(GError) error = NULL;
     g_assert_null(sl_statement_parse(SL_STATEMENT_HEAD, "format: 1\nkind: head\n\0\n", 23, &error));
     g_assert_error(error, SL_ERROR, SLU_STATEMENT_FORMAT);
@@ -99,15 +107,17 @@ static void test_size(void)
 {
     for (int kind = 0; kind < SL_N_STATEMENTS; kind++) {
         size_t max = sl_statement_size_max((SlStatementKind)kind);
-        g_assert_cmpuint(max, ==, kind == SL_STATEMENT_ROOT   ? SL_ROOT_MAX
-                                  : kind == SL_STATEMENT_HEAD ? SL_HEAD_MAX
-                                                              : SL_STATEMENT_MAX);
+        g_assert_cmpuint(max, ==,
+                         kind == SL_STATEMENT_ROOT   ? SL_ROOT_MAX
+                         : kind == SL_STATEMENT_HEAD ? SL_HEAD_MAX
+                                                     : SL_STATEMENT_MAX);
         g_autofree char *text = g_strnfill(max + 1, '\n');
         expect_error((SlStatementKind)kind, text, SLU_LIMIT, "bytes; at most");
     }
 }
 
-/* Cutting or changing any byte of a good text never crashes, and never gives a second text for the same values. */
+/* Cutting or changing any byte of a good text never crashes, and never gives a second text for the
+ * same values. */
 static void test_damaged(void)
 {
     size_t len = strlen(head);
@@ -119,19 +129,28 @@ static void test_damaged(void)
     for (size_t n = 0; n < len; n++) {
         for (int c = 0; c < 256; c += 5) {
             bent[n] = (char)c;
-            g_autoptr(SlStatement) statement = sl_statement_parse(SL_STATEMENT_HEAD, bent, len, NULL);
+            g_autoptr(SlStatement) statement =
+                sl_statement_parse(SL_STATEMENT_HEAD, bent, len, NULL);
             (void)statement;
         }
         bent[n] = head[n];
     }
 }
 
-static void add_sample(SlStatementWriter *writer, SlStatementKind kind, const char *key, const char *card,
-                       const char *type)
+static void add_sample(SlStatementWriter *writer, SlStatementKind kind, const char *key,
+                       const char *card, const char *type)
 {
-    static const char *const samples[][2] = {
-        {"HEX", D}, {"HEX32", N}, {"UINT", "7"}, {"TIME", T}, {"NAME", "a-name"}, {"UNIT", "digits/prod"},
-        {"ACT", "rollback"}, {"PHASE", "Failed"}, {"FLAG", "yes"}, {"TEXT", "some text é"}, {"LINE", "a line {\"x\": 1}"}};
+    static const char *const samples[][2] = {{"HEX", D},
+                                             {"HEX32", N},
+                                             {"UINT", "7"},
+                                             {"TIME", T},
+                                             {"NAME", "a-name"},
+                                             {"UNIT", "digits/prod"},
+                                             {"ACT", "rollback"},
+                                             {"PHASE", "Failed"},
+                                             {"FLAG", "yes"},
+                                             {"TEXT", "some text é"},
+                                             {"LINE", "a line {\"x\": 1}"}};
     uint8_t seed[32] = {9};
     uint8_t public_[32];
     uint8_t secret[64];
@@ -205,9 +224,11 @@ static void test_optional(void)
 /* A reason typed by a person can't become a line of its own, nor hide what it says. */
 static void test_writer_refuses(void)
 {
-    static const char *const reasons[][2] = {
-        {"x\nrequester: root", "`reason` has a line break"}, {"", "`reason` is empty"}, {" x", "space"},
-        {"a\u202eb", "hide"}, {"a\x1b[31m", "control"}};
+    static const char *const reasons[][2] = {{"x\nrequester: root", "`reason` has a line break"},
+                                             {"", "`reason` is empty"},
+                                             {" x", "space"},
+                                             {"a\u202eb", "hide"},
+                                             {"a\x1b[31m", "control"}};
     for (size_t i = 0; i < G_N_ELEMENTS(reasons); i++) {
         SlStatementWriter *writer = sl_statement_writer_new(SL_STATEMENT_ORDER);
         sl_statement_add(writer, "fleet", D);
@@ -238,7 +259,8 @@ static void test_signed(void)
     sl_signed_sign(s, SL_STATEMENT_HEAD, secret[0]);
     sl_signed_sign(s, SL_STATEMENT_HEAD, secret[0]); /* deterministic: the same armour */
     g_assert_cmpuint(s->sigs->len, ==, 1);
-    sl_signed_sign(s, SL_STATEMENT_ORDER, secret[1]); /* another kind's signature is not one of this kind */
+    sl_signed_sign(s, SL_STATEMENT_ORDER,
+                   secret[1]); /* another kind's signature is not one of this kind */
     g_autofree char *why = NULL;
     g_autoptr(GPtrArray) signers = sl_signed_signers(s, SL_STATEMENT_HEAD, &why);
     g_assert_cmpuint(signers->len, ==, 1);
