@@ -1,6 +1,7 @@
 /* push.c - see push.h. */
 #include "coordinator/store/push.h"
 #include "base/json.h"
+#include "git/gitutil.h"
 #include "runtime/spawn.h"
 #include <string.h>
 
@@ -52,4 +53,25 @@ bool sl_push_state(const SlPush *push, GError **error)
     bool good = judge(push, &end, error);
     sl_child_end_clear(&end);
     return good;
+}
+
+char **sl_push_refs(const char *repo_dir, GError **error)
+{
+    g_autoptr(git_repository) repo = sl_git_open(repo_dir, false, error);
+    git_reference_iterator *iterator = NULL;
+    git_reference *ref = NULL;
+    if (repo == NULL)
+        return NULL;
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    if (git_reference_iterator_glob_new(&iterator, repo, "refs/heads/sluice/*") < 0) {
+        sl_git_throw(error, SLU_PUSH_FAILED, "listing the branches");
+        return NULL;
+    }
+    while (names->len < REFS_MAX && git_reference_next(&ref, iterator) == 0) {
+        g_ptr_array_add(names, g_strdup(git_reference_name(ref)));
+        git_reference_free(ref);
+    }
+    git_reference_iterator_free(iterator);
+    g_ptr_array_add(names, NULL);
+    return (char **)g_ptr_array_steal(names, NULL);
 }

@@ -1,0 +1,127 @@
+/* branches.c - environment branches on the store queue: the objects of the next commit before COMMITTED, the move after it, and
+ * where the tips are at start. */
+#include "coordinator/coordinator.h"
+#include <string.h>
+
+typedef struct {
+    SlCoordinator *c;
+    SlCoordEffect *effect;
+    char *commit, *tip;
+    bool descends;
+    GError *error;
+} BranchJob;
+
+static void job_free(BranchJob *job)
+{
+    sl_coord_effect_free(job->effect);
+    g_free(job->commit);
+    g_free(job->tip);
+    g_clear_error(&job->error);
+    g_free(job);
+}
+
+/* Work queue: cache, then ledger maps, then the branches themselves. */
+static GBytes *find_bytes(const char *digest, void *user)
+{
+    SlCoordinator *c = user;
+    GBytes *bytes = sl_blobs_get(c->blobs, digest);
+    if (bytes == NULL)
+        bytes = sl_ledger_map(c->ledger, digest);
+    return bytes != NULL ? bytes : sl_envs_find(sl_ledger_store(c->ledger), digest);
+}
+
+static void write_work(void *user)
+{
+    BranchJob *job = user;
+    const SlCoordEffect *e = job->effect;
+    SlEnvWrite ask = {.env = e->env, .old = e->old, .units = e->units, .message = e->message != NULL ? e->message : "",
+                      .time_us = e->time_us, .get = find_bytes, .user = job->c};
+    job->commit = sl_envs_write(sl_ledger_store(job->c->ledger), &ask, &job->error);
+}
+
+static void write_done(void *user, bool cancelled)
+{
+    BranchJob *job = user;
+    if (job->error != NULL)
+        sl_log_error(job->c->log, "env-write-failed", job->error);
+    if (!cancelled) {
+        SlCoordInput input = {.type = SL_COORD_ENV_WRITTEN};
+        input.env_written = (SlCoordEnvWritten){.env = job->effect->env, .old = job->effect->old, .commit = job->commit,
+                                                .error = job->error};
+        sl_turn_input(job->c, &input);
+    }
+    job_free(job);
+}
+
+static void look(BranchJob *job)
+{
+    SlGitStore *store = sl_ledger_store(job->c->ledger);
+    job->tip = sl_envs_tip(store, job->effect->env);
+    job->descends = job->tip != NULL && job->effect->new_ != NULL && sl_envs_descends(store, job->tip, job->effect->new_);
+}
+
+static void move_work(void *user)
+{
+    BranchJob *job = user;
+    SlGitStore *store = sl_ledger_store(job->c->ledger);
+    if (job->effect->type == SL_COORD_DO_ENV_MOVE &&
+        !sl_envs_move(store, job->effect->env, job->effect->old, job->effect->new_, &job->error))
+        g_prefix_error(&job->error, "%s: ", job->effect->env);
+    look(job);
+}
+
+static void move_done(void *user, bool cancelled)
+{
+    BranchJob *job = user;
+    if (job->error != NULL)
+        sl_log_error(job->c->log, "env-move-failed", job->error);
+    if (!cancelled) {
+        SlCoordInput input = {.type = SL_COORD_ENV_TIP};
+        input.env_tip = (SlCoordEnvTip){.env = job->effect->env, .tip = job->tip, .descends_from_new = job->descends};
+        sl_turn_input(job->c, &input);
+        sl_push_soon(job->c);
+    }
+    job_free(job);
+}
+
+static void start(SlCoordinator *c, SlCoordEffect *effect, void (*work)(void *), void (*done)(void *, bool))
+{
+    BranchJob *job = g_new0(BranchJob, 1);
+    job->c = c;
+    job->effect = effect;
+    if (!sl_workq_push(c->store_queue, work, done, job, &job->error))
+        done(job, false);
+}
+
+void sl_branch_write(SlCoordinator *c, SlCoordEffect *effect)
+{
+    start(c, effect, write_work, write_done);
+}
+
+void sl_branch_move(SlCoordinator *c, SlCoordEffect *effect)
+{
+    start(c, effect, move_work, move_done);
+}
+
+/* Every environment of the root: the brain asks nothing of a branch before it knows where it points. */
+void sl_branch_tips(SlCoordinator *c)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) args = json_object();
+    g_autoptr(json_t) view = sl_coord_view(c->brain, "roots", args, sl_now_us(), &error);
+    json_t *roots = json_object_get(view, "roots");
+    const char *text = sl_json_str(json_array_get(roots, json_array_size(roots) - 1), "text");
+    g_autoptr(GBytes) bytes = g_bytes_new(text != NULL ? text : "", text != NULL ? strlen(text) : 0);
+    SlRoot *root = sl_root_parse(bytes, &error);
+    for (guint i = 0; root != NULL && i < root->environments->len; i++) {
+        const SlRootEnv *env = root->environments->pdata[i];
+        SlCoordEffect *effect = g_new0(SlCoordEffect, 1);
+        effect->type = SL_COORD_N_EFFECTS; /* look only */
+        effect->env = g_strdup(env->name);
+        effect->new_ = g_strdup(g_hash_table_lookup(c->committed, env->name));
+        start(c, effect, move_work, move_done);
+    }
+    if (root == NULL)
+        sl_log_error(c->log, "root-unreadable", error);
+    sl_root_free(root);
+}

@@ -1,0 +1,147 @@
+/* coordinator.h - the shell around the coordinator's brain: the one struct that owns every part, and the functions by which its files
+ * call each other. Loop thread only, unless a comment says work queue. The shell turns I/O into inputs and performs effects; it
+ * decides nothing.
+ *
+ *   input -> sl_coord_step -> batch {events, blobs, effects} -> store queue: append, fsync -> effects in order
+ * While one append is under way, later steps gather in the next batch: group commit. */
+#pragma once
+#include "base/log.h"
+#include "coordinator/api/api.h"
+#include "coordinator/brain/coord.h"
+#include "coordinator/config.h"
+#include "coordinator/store/blobs.h"
+#include "coordinator/store/cache.h"
+#include "coordinator/store/envs.h"
+#include "coordinator/store/ledger.h"
+#include "link/server.h"
+#include "runtime/workq.h"
+#include "sluice/source.h"
+
+#define SL_RECENT_BYTES_MAX (64 * 1024 * 1024) /* bytes by digest kept in memory */
+#define SL_WORKERS 3         /* renders and fetches at the same time */
+#define SL_WORK_QUEUE_MAX 1024
+#define SL_LOG_REQUESTS_MAX 256
+#define SL_LOG_REQUEST_US (10 * SL_SECOND_US)
+
+typedef struct SlSourcePoll SlSourcePoll;
+
+/* Bytes by digest in memory: first in, first out. */
+typedef struct {
+    GHashTable *table; /* digest -> GBytes* */
+    GQueue order;      /* of char*, owned by the table's keys */
+    size_t bytes;
+} SlRecent;
+
+/* What one commit brings: steps between two appends. */
+typedef struct {
+    GPtrArray *events;  /* of json_t* */
+    GHashTable *blobs;  /* digest -> GBytes* for maps/ */
+    GPtrArray *effects; /* of SlCoordEffect* */
+} SlBatch;
+
+typedef struct SlCoordinator {
+    SlConfig *config;
+    SlLoop *loop;
+    SlLog *log;
+    int lock_fd;
+    SlCoord *brain;
+    uint8_t online[64];
+    uint8_t random[64];
+    SlCurveKeys curve;
+    /* store */
+    SlWorkq *store_queue; /* one thread: ledger, environment branches, cache file */
+    SlLedger *ledger;     /* store queue only */
+    SlLedger *reader;     /* loop thread */
+    SlBlobs *blobs;       /* any thread */
+    SlCache *cache;       /* store queue only; NULL = could not be opened */
+    SlRecent recent;
+    GBytes *lent;         /* what the brain's blob reader got last */
+    /* turn */
+    SlBatch batch;
+    bool appending, flush_posted, failed;
+    SlTimer *tick, *history_timer, *push_timer;
+    unsigned push_failures;
+    bool pushing, push_again, history_armed;
+    /* sources and renders */
+    SlWorkq *work_queue;
+    GPtrArray *polls; /* of SlSourcePoll* */
+    int inotify;
+    SlWatch *inotify_watch;
+    char *docs_digest; /* of what is in force, to notice a change */
+    /* agents */
+    SlServer *server;
+    SlServerEvents server_events;
+    GHashTable *heard;     /* curve -> int64_t* monotonic time of the last message */
+    GHashTable *enrolling; /* request id -> peer */
+    GHashTable *logs;      /* request id -> SlLogWait* */
+    uint64_t next_id;
+    GHashTable *points;    /* run id -> digest of the point stored last */
+    GHashTable *committed; /* environment -> commit that the ledger named last, at start */
+    gint stopping;         /* atomic: a push that is required gives up */
+    /* people */
+    SlApi *api;
+    int64_t started_us;
+    uint64_t count_appends, count_events, count_messages, count_dropped, count_renders;
+} SlCoordinator;
+
+/* coordinator.c */
+SL_MUST_USE SlCoordinator *sl_coordinator_new(const SlConfig *config, SlLoop *loop, SlLog *log, GError **error);
+void sl_coordinator_free(SlCoordinator *c);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlCoordinator, sl_coordinator_free)
+/* Binds ports, starts sources; the brain's START. Errors: PORT_IN_USE, ... */
+SL_MUST_USE bool sl_coordinator_start(SlCoordinator *c, GError **error);
+
+/* turn.c: one input through the brain, into the batch; and the batch to disk. */
+void sl_turn_input(SlCoordinator *c, const SlCoordInput *input);
+void sl_turn_init(SlCoordinator *c);
+void sl_turn_clear(SlCoordinator *c);
+/* Bytes by digest for the loop thread: memory, cache, ledger maps. (transfer full, NULL) */
+GBytes *sl_turn_blob(SlCoordinator *c, const char *digest);
+void sl_turn_remember(SlCoordinator *c, const char *digest, GBytes *bytes);
+int64_t sl_now_us(void);
+
+/* effects.c */
+void sl_effect_perform(SlCoordinator *c, SlCoordEffect *effect); /* takes over what it needs by stealing */
+/* render.c: RENDER on the work queue; consumes @effect. */
+void sl_render_start(SlCoordinator *c, SlCoordEffect *effect);
+/* branches.c: ENV_WRITE, ENV_MOVE on the store queue; tips at start. Consume @effect. */
+void sl_branch_write(SlCoordinator *c, SlCoordEffect *effect);
+void sl_branch_move(SlCoordinator *c, SlCoordEffect *effect);
+void sl_branch_tips(SlCoordinator *c);
+/* polls.c: sources. */
+void sl_polls_start(SlCoordinator *c);
+void sl_polls_follow_docs(SlCoordinator *c); /* repositories of the documents in force */
+void sl_polls_poke(SlCoordinator *c, const char *repository /* NULL = all */);
+void sl_polls_free(SlCoordinator *c);
+SL_MUST_USE bool sl_polls_config(SlCoordinator *c, const char *repository, SlSourceConfig *ret);
+void sl_poll_config_clear(SlSourceConfig *config);
+/* agents.c: messages of agents in, answers out. */
+SL_MUST_USE bool sl_agents_start(SlCoordinator *c, GError **error);
+void sl_agents_allow(SlCoordinator *c);
+void sl_agents_send(SlCoordinator *c, const SlCoordEffect *effect);
+void sl_agents_enrol_reply(SlCoordinator *c, const SlCoordEffect *effect);
+void sl_agents_free(SlCoordinator *c);
+/* Asks an agent for a log; @done once. Errors by @done: API_AGENT_AWAY, API_TIMEOUT, what the agent said. */
+typedef void (*SlLogDone)(json_t *answer /* consumed */, const GError *error, void *user);
+void sl_agents_log(SlCoordinator *c, const json_t *args, SlLogDone done, void *user);
+/* people.c: what the API asks of the shell. */
+extern const SlApiOps sl_people_ops;
+char *sl_people_join_token(SlCoordinator *c, const json_t *parts);
+/* replay.c: a brain from the ledger; with a time, as it was then. Any thread with its own @ledger. */
+typedef struct {
+    const SlConfig *config;
+    const uint8_t *online;
+    SlLedger *ledger;
+    SlBlobs *blobs;
+    int64_t until_us;      /* INT64_MAX = everything */
+    GHashTable *committed; /* or NULL */
+} SlReplay;
+SL_MUST_USE json_t *sl_replay_status(const SlReplay *replay, const json_t *args, GError **error);
+SL_MUST_USE bool sl_replay_into(SlCoord *brain, const SlReplay *replay, GError **error);
+/* history.c: run progress into the cache file; pushes of the state repository. */
+void sl_history_note(SlCoordinator *c);
+void sl_push_soon(SlCoordinator *c);
+void sl_history_init(SlCoordinator *c);
+void sl_history_free(SlCoordinator *c);
+/* Work queue: the push that an acknowledgement waits for, tried again until it is done or the daemon stops. */
+SL_MUST_USE bool sl_push_required(SlCoordinator *c, GError **error);

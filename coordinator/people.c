@@ -1,0 +1,182 @@
+/* people.c - what the HTTP API asks of the shell: views and actions go to the brain, logs to an agent, bytes come from the store. */
+#include "coordinator/coordinator.h"
+#include "base/digest.h"
+#include "base/text.h"
+#include "core/statement.h"
+#include <string.h>
+#include <sys/resource.h>
+
+static json_t *view(void *user, const char *what, const json_t *args, GError **error)
+{
+    SlCoordinator *c = user;
+    return sl_coord_view(c->brain, what, args, sl_now_us(), error);
+}
+
+/* ---- status as of an earlier time ---- */
+
+typedef struct {
+    SlCoordinator *c;
+    int64_t at_us;
+    json_t *args, *answer;
+    GError *error;
+    void (*done)(json_t *answer, const GError *error, void *call);
+    void *call;
+} AtJob;
+
+static void at_work(void *user)
+{
+    AtJob *job = user;
+    g_autoptr(SlLedger) ledger = sl_ledger_open(job->c->config->state_git, &job->error);
+    if (ledger == NULL)
+        return;
+    SlReplay replay = {.config = job->c->config, .online = job->c->online, .ledger = ledger, .blobs = job->c->blobs,
+                       .until_us = job->at_us};
+    job->answer = sl_replay_status(&replay, job->args, &job->error);
+}
+
+static void at_done(void *user, bool cancelled)
+{
+    AtJob *job = user;
+    if (cancelled && job->error == NULL)
+        sl_throw(&job->error, SLU_UNAVAILABLE, "the coordinator is stopping");
+    job->done(job->answer, job->error, job->call);
+    json_decref(job->args);
+    g_clear_error(&job->error);
+    g_free(job);
+}
+
+static void view_at(void *user, int64_t at_us, const json_t *args, void (*done)(json_t *, const GError *, void *), void *call)
+{
+    AtJob *job = g_new0(AtJob, 1);
+    job->c = user;
+    job->at_us = at_us;
+    job->args = json_deep_copy(args);
+    job->done = done;
+    job->call = call;
+    if (!sl_workq_push(job->c->work_queue, at_work, at_done, job, &job->error))
+        at_done(job, false);
+}
+
+/* ---- the rest ---- */
+
+static bool token(void *user, const char *text, const char **ret_person, const char **ret_scope, GError **error)
+{
+    SlCoordinator *c = user;
+    return sl_coord_token_check(c->brain, text, sl_now_us(), ret_person, ret_scope, error);
+}
+
+static void action(void *user, const SlApiAction *a)
+{
+    SlCoordinator *c = user;
+    SlCoordInput input = {.type = SL_COORD_REQUEST};
+    sl_random_bytes(c->random, sizeof c->random);
+    input.request = (SlCoordRequest){.id = a->id, .verb = a->verb, .person = a->person, .scope = a->scope, .args = a->args,
+                                     .idempotency_key = a->idempotency_key, .random = c->random};
+    sl_turn_input(c, &input);
+}
+
+static GBytes *blob(void *user, const char *digest)
+{
+    SlCoordinator *c = user;
+    GBytes *bytes = sl_turn_blob(c, digest);
+    return bytes != NULL ? bytes : sl_envs_find(sl_ledger_store(c->reader), digest);
+}
+
+static json_t *statement(void *user, const char *digest)
+{
+    SlCoordinator *c = user;
+    const SlSigned *found = sl_coord_statement(c->brain, digest);
+    return found != NULL ? sl_signed_to_json(found) : NULL;
+}
+
+static json_t *run_history(void *user, const char *run)
+{
+    SlCoordinator *c = user;
+    return c->cache != NULL ? sl_cache_run(c->cache, run) : json_array();
+}
+
+static void ask_log(void *user, const json_t *args, void (*done)(json_t *, const GError *, void *), void *call)
+{
+    sl_agents_log(user, args, done, call);
+}
+
+static uint64_t ledger_seq(void *user)
+{
+    SlCoordinator *c = user;
+    return sl_coord_ledger_seq(c->brain);
+}
+
+static bool ready(void *user)
+{
+    SlCoordinator *c = user;
+    return !c->failed && c->server != NULL;
+}
+
+static void metric(GString *text, const char *name, const char *help, const char *type, double value)
+{
+    g_autofree char *number = sl_json_repr_double(value);
+    g_string_append_printf(text, "# HELP sluice_%s %s\n# TYPE sluice_%s %s\nsluice_%s %s\n", name, help, name, type, name, number);
+}
+
+static char *metrics(void *user)
+{
+    SlCoordinator *c = user;
+    GString *text = g_string_new(NULL);
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    metric(text, "ledger_seq", "Last event of the ledger.", "gauge", (double)sl_coord_ledger_seq(c->brain));
+    metric(text, "ledger_commits_total", "Commits to the ledger since the start.", "counter", (double)c->count_appends);
+    metric(text, "ledger_events_total", "Events appended since the start.", "counter", (double)c->count_events);
+    metric(text, "agents_connected", "Agents with a session.", "gauge", (double)g_hash_table_size(c->heard));
+    metric(text, "agent_messages_total", "Messages of agents since the start.", "counter", (double)c->count_messages);
+    metric(text, "agent_messages_dropped_total", "Messages that were refused before they were read.", "counter",
+           (double)c->count_dropped);
+    metric(text, "renders_total", "Renders since the start.", "counter", (double)c->count_renders);
+    metric(text, "api_requests_total", "HTTP requests since the start.", "counter", (double)sl_api_count(c->api));
+    metric(text, "work_queue_jobs", "Jobs that wait or run.", "gauge",
+           (double)(sl_workq_pending(c->work_queue) + sl_workq_pending(c->store_queue)));
+    metric(text, "max_resident_bytes", "Most memory that was resident.", "gauge", (double)use.ru_maxrss * 1024);
+    metric(text, "start_time_seconds", "When this process started.", "gauge", (double)c->started_us / 1e6);
+    return g_string_free(text, FALSE);
+}
+
+const SlApiOps sl_people_ops = {
+    .view = view,
+    .view_at = view_at,
+    .token = token,
+    .action = action,
+    .blob = blob,
+    .statement = statement,
+    .run_history = run_history,
+    .log = ask_log,
+    .ledger_seq = ledger_seq,
+    .metrics = metrics,
+    .ready = ready,
+};
+
+/* base64url without padding, as in the join token. */
+static char *base64url(const char *text)
+{
+    char *coded = sl_base64(text, strlen(text));
+    for (char *p = coded; *p != '\0'; p++) {
+        if (*p == '+')
+            *p = '-';
+        else if (*p == '/')
+            *p = '_';
+        else if (*p == '=')
+            *p = '\0';
+    }
+    return coded;
+}
+
+char *sl_people_join_token(SlCoordinator *c, const json_t *parts)
+{
+    g_autoptr(json_t) whole = json_deep_copy(parts);
+    char curve[65];
+    sl_curve_public_hex(&c->curve, curve);
+    sl_json_set_str(whole, "coordinator", c->config->enrol_advertise);
+    sl_json_set_str(whole, "curve", curve);
+    g_autofree char *text = sl_json_canonical(whole, NULL);
+    g_autofree char *coded = base64url(text != NULL ? text : "{}");
+    return g_strconcat("slj1.", coded, NULL);
+}

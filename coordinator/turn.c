@@ -1,0 +1,218 @@
+/* turn.c - commit before effect: inputs go through the brain at once; what a loop turn decided goes to the ledger as one commit; only then
+ * its effects are performed, in order. An append that fails ends the process: memory is ahead of the disk, and the next start folds
+ * the disk again. */
+#include "coordinator/coordinator.h"
+
+typedef struct {
+    SlCoordinator *c;
+    SlBatch batch;
+    GError *error;
+} AppendJob;
+
+static void flush(SlCoordinator *c);
+
+int64_t sl_now_us(void)
+{
+    return sl_clock_real.utc_us(sl_clock_real.user);
+}
+
+static void batch_init(SlBatch *batch)
+{
+    batch->events = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    batch->blobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    batch->effects = g_ptr_array_new_with_free_func((GDestroyNotify)sl_coord_effect_free);
+}
+
+static void batch_clear(SlBatch *batch)
+{
+    if (batch->events == NULL)
+        return;
+    g_ptr_array_unref(batch->events);
+    g_hash_table_unref(batch->blobs);
+    g_ptr_array_unref(batch->effects);
+    *batch = (SlBatch){0};
+}
+
+/* ---- bytes by digest ---- */
+
+void sl_turn_remember(SlCoordinator *c, const char *digest, GBytes *bytes)
+{
+    SlRecent *recent = &c->recent;
+    if (g_hash_table_contains(recent->table, digest))
+        return;
+    char *key = g_strdup(digest);
+    g_hash_table_insert(recent->table, key, g_bytes_ref(bytes));
+    g_queue_push_tail(&recent->order, key);
+    recent->bytes += g_bytes_get_size(bytes);
+    while (recent->bytes > SL_RECENT_BYTES_MAX && recent->order.length > 1) {
+        char *oldest = g_queue_pop_head(&recent->order);
+        recent->bytes -= g_bytes_get_size(g_hash_table_lookup(recent->table, oldest));
+        g_hash_table_remove(recent->table, oldest);
+    }
+}
+
+GBytes *sl_turn_blob(SlCoordinator *c, const char *digest)
+{
+    GBytes *known = g_hash_table_lookup(c->recent.table, digest);
+    if (known == NULL)
+        known = g_hash_table_lookup(c->batch.blobs, digest);
+    if (known != NULL)
+        return g_bytes_ref(known);
+    GBytes *bytes = sl_blobs_get(c->blobs, digest);
+    if (bytes == NULL)
+        bytes = sl_ledger_map(c->reader, digest);
+    if (bytes != NULL)
+        sl_turn_remember(c, digest, bytes);
+    return bytes;
+}
+
+static void remember_all(SlCoordinator *c, GHashTable *table)
+{
+    GHashTableIter iter;
+    gpointer digest = NULL, bytes = NULL;
+    g_hash_table_iter_init(&iter, table);
+    while (g_hash_table_iter_next(&iter, &digest, &bytes))
+        sl_turn_remember(c, digest, bytes);
+}
+
+/* ---- append ---- */
+
+/* Work queue. */
+static void append_work(void *job)
+{
+    AppendJob *append = job;
+    if (!sl_ledger_append(append->c->ledger, append->batch.events, append->batch.blobs, &append->error))
+        return;
+    if (append->c->config->state_remote_required && !sl_push_required(append->c, &append->error))
+        return;
+    g_autoptr(GError) cache_error = NULL;
+    /* Only a cache: what maps/ has can always be read from there. */
+    if (!sl_blobs_put_all(append->c->blobs, append->batch.blobs, &cache_error))
+        g_clear_error(&cache_error);
+}
+
+static void perform(SlCoordinator *c, SlBatch *batch)
+{
+    GPtrArray *effects = batch->effects;
+    g_ptr_array_set_free_func(effects, NULL);
+    for (guint i = 0; i < effects->len; i++)
+        sl_effect_perform(c, effects->pdata[i]);
+    g_ptr_array_set_size(effects, 0);
+}
+
+static void append_done(void *job, bool cancelled)
+{
+    AppendJob *append = job;
+    SlCoordinator *c = append->c;
+    c->appending = false;
+    if (append->error != NULL || cancelled) {
+        c->failed = true;
+        if (append->error != NULL)
+            sl_log_error(c->log, "ledger-append-failed", append->error);
+        sl_loop_quit(c->loop, cancelled ? 0 : 74);
+    } else {
+        c->count_appends++;
+        c->count_events += append->batch.events->len;
+        sl_agents_allow(c);
+        sl_polls_follow_docs(c);
+        perform(c, &append->batch);
+        if (c->api != NULL)
+            sl_api_events_grew(c->api);
+        sl_push_soon(c);
+        flush(c);
+    }
+    g_clear_error(&append->error);
+    batch_clear(&append->batch);
+    g_free(append);
+}
+
+static void flush(SlCoordinator *c)
+{
+    if (c->appending || c->failed)
+        return;
+    SlBatch batch = c->batch;
+    batch_init(&c->batch);
+    if (batch.events->len == 0) {
+        perform(c, &batch);
+        batch_clear(&batch);
+        return;
+    }
+    AppendJob *job = g_new0(AppendJob, 1);
+    job->c = c;
+    job->batch = batch;
+    g_autoptr(GError) error = NULL;
+    c->appending = true;
+    if (!sl_workq_push(c->store_queue, append_work, append_done, job, &error)) {
+        job->error = g_steal_pointer(&error);
+        append_done(job, false);
+    }
+}
+
+static void posted_flush(void *user)
+{
+    SlCoordinator *c = user;
+    c->flush_posted = false;
+    flush(c);
+}
+
+static void merge(SlCoordinator *c, SlCoordOutput *out)
+{
+    GHashTableIter iter;
+    gpointer digest = NULL, bytes = NULL;
+    g_ptr_array_extend_and_steal(c->batch.events, g_steal_pointer(&out->events));
+    g_ptr_array_extend_and_steal(c->batch.effects, g_steal_pointer(&out->effects));
+    out->events = g_ptr_array_new();
+    out->effects = g_ptr_array_new();
+    g_hash_table_iter_init(&iter, out->ledger_blobs);
+    while (g_hash_table_iter_next(&iter, &digest, &bytes))
+        g_hash_table_insert(c->batch.blobs, g_strdup(digest), g_bytes_ref(bytes));
+    remember_all(c, out->ledger_blobs);
+    remember_all(c, out->cache_blobs);
+    g_autoptr(GError) error = NULL;
+    if (!sl_blobs_put_all(c->blobs, out->cache_blobs, &error))
+        sl_log_error(c->log, "cache-write-failed", error);
+}
+
+static void arm_tick(SlCoordinator *c, int64_t next_us)
+{
+    if (next_us <= 0)
+        return;
+    sl_timer_arm(c->tick, CLAMP(next_us - sl_now_us(), 1000, SL_HOUR_US));
+}
+
+void sl_turn_input(SlCoordinator *c, const SlCoordInput *input)
+{
+    if (c->failed)
+        return;
+    g_autoptr(SlCoordOutput) out = sl_coord_output_new();
+    sl_coord_step(c->brain, input, sl_now_us(), out);
+    merge(c, out);
+    arm_tick(c, out->next_us);
+    if (c->flush_posted)
+        return;
+    c->flush_posted = true;
+    sl_loop_post(c->loop, posted_flush, c);
+}
+
+static void ticked(void *user)
+{
+    SlCoordInput input = {.type = SL_COORD_TICK};
+    sl_turn_input(user, &input);
+}
+
+void sl_turn_init(SlCoordinator *c)
+{
+    batch_init(&c->batch);
+    c->recent.table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    g_queue_init(&c->recent.order);
+    c->tick = sl_timer_new(c->loop, ticked, c);
+}
+
+void sl_turn_clear(SlCoordinator *c)
+{
+    batch_clear(&c->batch);
+    g_queue_clear(&c->recent.order);
+    g_clear_pointer(&c->recent.table, g_hash_table_unref);
+    sl_timer_free(c->tick);
+    c->tick = NULL;
+}
