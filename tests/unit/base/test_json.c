@@ -50,6 +50,7 @@ static void test_limits(void)
     SlJsonLimits limits = {.nodes_max = 4, .bytes_max = 20};
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) good = sl_json_parse("[1,\"[,]\",{}]", 12, &limits, "x", &error);
+    g_assert_nonnull(good);
     g_assert_no_error(error);
     g_assert_null(sl_json_parse("[1,2,3,4]", 9, &limits, "x", &error));
     g_assert_error(error, SL_ERROR, SLU_LIMIT);

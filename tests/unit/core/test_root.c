@@ -141,12 +141,14 @@ static void test_free_acts(void)
     g_autofree char *stop = replaced(base, "act=pause", "act=stop-run");
     g_autoptr(GError) error = NULL;
     g_autoptr(SlRoot) root = parse(stop, &error);
+    g_assert_nonnull(root);
     g_assert_no_error(error);
     /* Applications that no promote role guards may be free; those that meet one may not. */
     g_autofree char *apart =
         replaced(base, "env=prod app=* act=promote", "env=prod app=pay-* act=promote");
     g_autofree char *free_ = replaced(apart, "app=* act=pause", "app=web-* act=remove");
     g_autoptr(SlRoot) root2 = parse(free_, &error);
+    g_assert_nonnull(root2);
     g_assert_no_error(error);
     g_autofree char *meets = replaced(apart, "app=* act=pause", "app=*-web act=remove");
     g_autoptr(SlRoot) root3 = parse(meets, &error);
@@ -320,6 +322,7 @@ static void test_profiles(void)
         g_autoptr(SlSigned) s = sl_signed_new(text);
         sign_with(s, SL_STATEMENT_ROOT, "1");
         g_autoptr(SlRoot) accepted = sl_root_accept_first(s, NULL, &error);
+        g_assert_nonnull(accepted);
         g_assert_no_error(error);
     }
     g_autoptr(GError) error = NULL;
