@@ -1,4 +1,5 @@
-/* bundle.c - the list text of a bundle: writing, strict reading. What objects mean is object.c's and others' business. */
+/* bundle.c - the list text of a bundle: writing, strict reading. What objects mean is object.c's
+ * and others' business. */
 #include "core/bundle.h"
 #include "base/digest.h"
 #include "base/text.h"
@@ -54,8 +55,8 @@ void sl_bundle_free(SlBundle *bundle)
     g_free(bundle);
 }
 
-void sl_bundle_add_object(SlBundle *b, const char *kind, const char *ns, const char *name, uint64_t size,
-                          const char *digest)
+void sl_bundle_add_object(SlBundle *b, const char *kind, const char *ns, const char *name,
+                          uint64_t size, const char *digest)
 {
     SlBundleObject *object = g_new0(SlBundleObject, 1);
     object->kind = g_strdup(kind);
@@ -101,19 +102,20 @@ GBytes *sl_bundle_format(const SlBundle *b)
     g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
     for (guint i = 0; i < b->objects->len; i++) {
         const SlBundleObject *o = b->objects->pdata[i];
-        g_ptr_array_add(lines, g_strdup_printf("object %s %s %s %" G_GUINT64_FORMAT " %s\n", o->kind,
-                                               o->namespace_, o->name, o->size, o->digest));
+        g_ptr_array_add(lines,
+                        g_strdup_printf("object %s %s %s %" G_GUINT64_FORMAT " %s\n", o->kind,
+                                        o->namespace_, o->name, o->size, o->digest));
     }
     for (guint i = 0; i < b->blobs->len; i++) {
         const SlBundleBlob *blob = b->blobs->pdata[i];
-        g_ptr_array_add(lines,
-                        g_strdup_printf("blob %s %" G_GUINT64_FORMAT "\n", blob->digest, blob->size));
+        g_ptr_array_add(
+            lines, g_strdup_printf("blob %s %" G_GUINT64_FORMAT "\n", blob->digest, blob->size));
     }
     for (guint i = 0; i < b->withheld->len; i++) {
         const SlBundleWithheld *w = b->withheld->pdata[i];
         g_ptr_array_add(lines,
-                        g_strdup_printf("withheld %s %s %s %s %s\n", w->kind, w->namespace_, w->name,
-                                        w->item, w->run_key != NULL ? w->run_key : "-"));
+                        g_strdup_printf("withheld %s %s %s %s %s\n", w->kind, w->namespace_,
+                                        w->name, w->item, w->run_key != NULL ? w->run_key : "-"));
     }
     g_ptr_array_sort(lines, by_text);
     GString *text = g_string_new(NULL);
@@ -151,7 +153,8 @@ static bool is_kind(const char *text)
 static bool is_identity(char *const *words)
 {
     bool no_namespace = strcmp(words[2], "-") == 0;
-    return is_kind(words[1]) && (no_namespace || sl_is_name(words[2])) && is_plain(words[3], "/\"\\");
+    return is_kind(words[1]) && (no_namespace || sl_is_name(words[2])) &&
+           is_plain(words[3], "/\"\\");
 }
 
 static bool is_new(GHashTable *identities, char *const *words)
@@ -187,7 +190,8 @@ static const char *take_line(SlBundle *b, GHashTable *identities, const char *li
         return "this object is there twice";
     }
     if (object) {
-        if (!sl_parse_uint64(words[4], &size) || size > SL_OBJECT_MAX || !sl_is_hex_digest(words[5])) {
+        if (!sl_parse_uint64(words[4], &size) || size > SL_OBJECT_MAX ||
+            !sl_is_hex_digest(words[5])) {
             return "must end in `<size> <sha256>`, at most 1 MiB";
         }
         sl_bundle_add_object(b, words[1], words[2], words[3], size, words[5]);
@@ -213,7 +217,8 @@ static bool read_lines(SlBundle *b, const char *bytes, size_t len, GError **erro
         at = (size_t)(end - bytes) + 1;
         if (b->objects->len + b->withheld->len >= SL_BUNDLE_OBJECTS_MAX ||
             b->blobs->len >= SL_BUNDLE_OBJECTS_MAX) {
-            return sl_throw(error, SLU_LIMIT, "bundle list: more than %d entries", SL_BUNDLE_OBJECTS_MAX);
+            return sl_throw(error, SLU_LIMIT, "bundle list: more than %d entries",
+                            SL_BUNDLE_OBJECTS_MAX);
         }
         const char *fault = strcmp(line, before) <= 0 ? "lines must be in byte order, each once"
                                                       : take_line(b, identities, line);
@@ -224,7 +229,8 @@ static bool read_lines(SlBundle *b, const char *bytes, size_t len, GError **erro
             g_strlcpy(last_blob, line + strlen("blob "), sizeof last_blob);
         }
         if (fault != NULL) {
-            return sl_throw(error, SLU_BUNDLE_FORMAT, "bundle list: line %zu: %s", line_number, fault);
+            return sl_throw(error, SLU_BUNDLE_FORMAT, "bundle list: line %zu: %s", line_number,
+                            fault);
         }
         g_free(before);
         before = g_steal_pointer(&line);

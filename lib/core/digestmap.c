@@ -1,5 +1,6 @@
-/* digestmap.c - building, splitting and checking of digest maps. Every byte that comes from outside is compared
- * with its digest first; a bucket that could be read in two ways (unsorted, twice, foreign entry) is refused whole. */
+/* digestmap.c - building, splitting and checking of digest maps. Every byte that comes from outside
+ * is compared with its digest first; a bucket that could be read in two ways (unsorted, twice,
+ * foreign entry) is refused whole. */
 #include "core/digestmap.h"
 #include "base/digest.h"
 #include "base/text.h"
@@ -55,7 +56,8 @@ static unsigned smallest_k(size_t count)
     return k;
 }
 
-/* A line must split in exactly one way, so no control characters, no outer spaces, and none in the key. */
+/* A line must split in exactly one way, so no control characters, no outer spaces, and none in the
+ * key. */
 static const char *line_fault(const char *key, const char *values)
 {
     size_t values_len = strlen(values);
@@ -63,7 +65,8 @@ static const char *line_fault(const char *key, const char *values)
         return "the key is empty or has a space";
     }
     if (strpbrk(key, "\t\n\r\x7f") != NULL || strpbrk(values, "\t\n\r\x7f") != NULL ||
-        !sl_is_clean_utf8(key, strlen(key), false) || !sl_is_clean_utf8(values, values_len, false)) {
+        !sl_is_clean_utf8(key, strlen(key), false) ||
+        !sl_is_clean_utf8(values, values_len, false)) {
         return "the entry has a control character or is not UTF-8";
     }
     if (values_len > 0 && (values[0] == ' ' || values[values_len - 1] == ' ')) {
@@ -246,7 +249,8 @@ static size_t parse_k(const char *text, size_t len, unsigned *ret_k)
 SlMapIndex *sl_map_index_parse(GBytes *text, const char *root, GError **error)
 {
     if (!matches_digest(text, root)) {
-        return sl_throw_null(error, SLU_MAP_INVALID, "map index: its bytes are not those of root %s", root);
+        return sl_throw_null(error, SLU_MAP_INVALID,
+                             "map index: its bytes are not those of root %s", root);
     }
     size_t len = 0;
     const char *bytes = g_bytes_get_data(text, &len);
@@ -264,8 +268,8 @@ SlMapIndex *sl_map_index_parse(GBytes *text, const char *root, GError **error)
         char *digest = g_strndup(bytes + at, 64);
         g_ptr_array_add(index->buckets, digest);
         if (bytes[at + 64] != '\n' || !sl_is_hex_digest(digest)) {
-            return sl_throw_null(error, SLU_MAP_INVALID, "map index %s: line %u is not a digest", root,
-                                 index->buckets->len + 1);
+            return sl_throw_null(error, SLU_MAP_INVALID, "map index %s: line %u is not a digest",
+                                 root, index->buckets->len + 1);
         }
     }
     return g_steal_pointer(&index);
@@ -295,7 +299,8 @@ const char *sl_map_index_nth(const SlMapIndex *index, size_t n)
 }
 
 /* Reads the entries of bucket @nth into @map, with every check that a reader owes. */
-static bool read_bucket(const SlMapIndex *index, size_t nth, GBytes *bucket, SlMap *map, GError **error)
+static bool read_bucket(const SlMapIndex *index, size_t nth, GBytes *bucket, SlMap *map,
+                        GError **error)
 {
     const char *digest = index->buckets->pdata[nth];
     size_t len = 0;
@@ -305,7 +310,8 @@ static bool read_bucket(const SlMapIndex *index, size_t nth, GBytes *bucket, SlM
                         SL_MAP_BUCKET_BYTES_MAX);
     }
     if (!matches_digest(bucket, digest)) {
-        return sl_throw(error, SLU_MAP_INVALID, "map bucket %s: its bytes have another digest", digest);
+        return sl_throw(error, SLU_MAP_INVALID, "map bucket %s: its bytes have another digest",
+                        digest);
     }
     if (len > 0 && (bytes[len - 1] != '\n' || memchr(bytes, '\0', len) != NULL)) {
         return sl_throw(error, SLU_MAP_INVALID, "map bucket %s: is not lines of text", digest);
@@ -321,8 +327,8 @@ static bool read_bucket(const SlMapIndex *index, size_t nth, GBytes *bucket, SlM
         if (space != NULL) {
             *space = '\0';
         }
-        const char *fault = space != NULL && values[0] == '\0' ? "a space at its end"
-                                                              : line_fault(line, values);
+        const char *fault =
+            space != NULL && values[0] == '\0' ? "a space at its end" : line_fault(line, values);
         if (fault == NULL && strcmp(line, before) <= 0) {
             fault = "the key is unsorted or there twice";
         }
@@ -330,8 +336,8 @@ static bool read_bucket(const SlMapIndex *index, size_t nth, GBytes *bucket, SlM
             fault = "the entry belongs into another bucket";
         }
         if (fault != NULL) {
-            return sl_throw(error, SLU_MAP_INVALID, "map bucket %s: line %zu: %s", digest, line_number,
-                            fault);
+            return sl_throw(error, SLU_MAP_INVALID, "map bucket %s: line %zu: %s", digest,
+                            line_number, fault);
         }
         if (!sl_map_add(map, line, values, error)) {
             return sl_prefix(error, "map bucket %s: line %zu", digest, line_number);
@@ -375,10 +381,11 @@ SlMap *sl_map_load(const char *root, GBytes *(*get)(const char *digest, void *us
             return NULL;
         }
     }
-    /* One map, one text: a map split finer or coarser than the rule says is not what anybody wrote. */
+    /* One map, one text: a map split finer or coarser than the rule says is not what anybody wrote.
+     */
     if (smallest_k(map->entries->len) != index->k) {
-        return sl_throw_null(error, SLU_MAP_INVALID, "map %s: k is %u for %u entries, must be %u", root,
-                             index->k, map->entries->len, smallest_k(map->entries->len));
+        return sl_throw_null(error, SLU_MAP_INVALID, "map %s: k is %u for %u entries, must be %u",
+                             root, index->k, map->entries->len, smallest_k(map->entries->len));
     }
     return g_steal_pointer(&map);
 }

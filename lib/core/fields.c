@@ -1,4 +1,5 @@
-/* fields.c - reading, checking, writing and freeing of records by their table. Never looks at signatures. */
+/* fields.c - reading, checking, writing and freeing of records by their table. Never looks at
+ * signatures. */
 #include "core/fields.h"
 #include "base/digest.h"
 #include "base/text.h"
@@ -41,9 +42,10 @@ static bool read_text(const SlRecord *table, const SlField *field, const char *v
     const char *env = *(char **)member(record, table->env_offset);
     char *app = app_of_unit(value, env);
     if (app == NULL) {
-        return sl_throw(error, SLU_STATEMENT_FORMAT,
-                        "%s: must be <application>/<environment> with the environment `%s`, is `%s`",
-                        field->key, env != NULL ? env : "", value);
+        return sl_throw(
+            error, SLU_STATEMENT_FORMAT,
+            "%s: must be <application>/<environment> with the environment `%s`, is `%s`",
+            field->key, env != NULL ? env : "", value);
     }
     *text_member(record, field) = app;
     return true;
@@ -70,8 +72,8 @@ static GPtrArray *lines_of(const char *const *list)
     return lines;
 }
 
-static bool read_field(const SlRecord *table, const SlField *field, const SlStatement *s, void *record,
-                       GError **error)
+static bool read_field(const SlRecord *table, const SlField *field, const SlStatement *s,
+                       void *record, GError **error)
 {
     void *at = member(record, field->offset);
     switch (field->type) {

@@ -2,7 +2,10 @@
 #include "core/head.h"
 #include "core/fields.h"
 
-#define FIELD(key, type, name) {key, SL_FIELD_##type, offsetof(SlHead, name)}
+#define FIELD(key, type, name)                                                                     \
+    {                                                                                              \
+        key, SL_FIELD_##type, offsetof(SlHead, name)                                               \
+    }
 static const SlField head_fields[] = {
     FIELD("fleet", HEX, fleet),
     FIELD("environment", NAME, env),

@@ -1,4 +1,5 @@
-/* manifest.c - the canonical manifest of a folder of files. Reads no file: whoever hashes them adds them here. */
+/* manifest.c - the canonical manifest of a folder of files. Reads no file: whoever hashes them adds
+ * them here. */
 #include "core/manifest.h"
 #include "base/digest.h"
 #include "base/text.h"
@@ -83,7 +84,8 @@ typedef struct {
 
 static bool refuse(const Reader *r, GError **error, const char *what)
 {
-    return sl_throw(error, SLU_MANIFEST_FORMAT, "model manifest: line %zu: %s", r->line_number, what);
+    return sl_throw(error, SLU_MANIFEST_FORMAT, "model manifest: line %zu: %s", r->line_number,
+                    what);
 }
 
 static bool end_file(Reader *r, GError **error)
@@ -131,7 +133,8 @@ static bool read_file_line(Reader *r, const char *line, GError **error)
     }
     const GPtrArray *files = r->manifest->files;
     if (files->len >= SL_MANIFEST_FILES_MAX || size > INT64_MAX - r->total) {
-        return sl_throw(error, SLU_LIMIT, "model manifest: line %zu: more than %d files, or too large",
+        return sl_throw(error, SLU_LIMIT,
+                        "model manifest: line %zu: more than %d files, or too large",
                         r->line_number, SL_MANIFEST_FILES_MAX);
     }
     if (files->len > 0 &&
@@ -192,8 +195,9 @@ SlManifest *sl_manifest_parse(GBytes *text, GError **error)
     }
     if (len == 0 || bytes[len - 1] != '\n' || memchr(bytes, '\r', len) != NULL ||
         !sl_is_clean_utf8(bytes, len, false)) {
-        return sl_throw_null(error, SLU_MANIFEST_FORMAT,
-                             "model manifest: must be lines of UTF-8 text, each with LF at its end");
+        return sl_throw_null(
+            error, SLU_MANIFEST_FORMAT,
+            "model manifest: must be lines of UTF-8 text, each with LF at its end");
     }
     Reader r = {.manifest = sl_manifest_new(),
                 .paths = g_hash_table_new(g_str_hash, g_str_equal),

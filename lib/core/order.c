@@ -5,20 +5,17 @@
 #include "core/fields.h"
 #include <string.h>
 
-#define FIELD(key, type, name) {key, SL_FIELD_##type, offsetof(SlOrder, name)}
+#define FIELD(key, type, name)                                                                     \
+    {                                                                                              \
+        key, SL_FIELD_##type, offsetof(SlOrder, name)                                              \
+    }
 static const SlField order_fields[] = {
-    FIELD("fleet", HEX, fleet),
-    FIELD("environment", NAME, env),
-    FIELD("epoch", UINT, epoch),
-    FIELD("act", ACT, act),
-    FIELD("scope", TEXT, scope),
-    FIELD("number", UINT, number),
-    FIELD("expires", TIME, expires_us),
-    FIELD("cluster", TEXT, cluster),
-    FIELD("nonce", HEX32, nonce),
-    FIELD("unit-floor", STRV, unit_floors),
-    FIELD("requester", TEXT, requester),
-    FIELD("reason", TEXT, reason),
+    FIELD("fleet", HEX, fleet),          FIELD("environment", NAME, env),
+    FIELD("epoch", UINT, epoch),         FIELD("act", ACT, act),
+    FIELD("scope", TEXT, scope),         FIELD("number", UINT, number),
+    FIELD("expires", TIME, expires_us),  FIELD("cluster", TEXT, cluster),
+    FIELD("nonce", HEX32, nonce),        FIELD("unit-floor", STRV, unit_floors),
+    FIELD("requester", TEXT, requester), FIELD("reason", TEXT, reason),
 };
 #undef FIELD
 
@@ -84,8 +81,8 @@ static bool check_scope(const SlOrder *order, GError **error)
             continue;
         }
         if ((scopes[i].acts & 1U << order->act) == 0) {
-            return sl_throw(error, SLU_STATEMENT_FORMAT, "scope: `%s` is not for the act %s", words[0],
-                            sl_act_name(order->act));
+            return sl_throw(error, SLU_STATEMENT_FORMAT, "scope: `%s` is not for the act %s",
+                            words[0], sl_act_name(order->act));
         }
         return are_words(words + 1, scopes[i].words, scopes[i].count, order->env) ||
                sl_throw(error, SLU_STATEMENT_FORMAT,
@@ -112,7 +109,8 @@ static bool check_floors(const SlOrder *order, GError **error)
     for (size_t i = 0; order->unit_floors != NULL && order->unit_floors[i] != NULL; i++) {
         g_auto(GStrv) words = g_strsplit(order->unit_floors[i], " ", 5);
         if (!lost || !are_words(words, floor, G_N_ELEMENTS(floor), order->env)) {
-            return sl_throw(error, SLU_STATEMENT_FORMAT, "unit-floor: `%s` %s", order->unit_floors[i],
+            return sl_throw(error, SLU_STATEMENT_FORMAT, "unit-floor: `%s` %s",
+                            order->unit_floors[i],
                             lost ? "is malformed" : "needs cluster and nonce");
         }
     }

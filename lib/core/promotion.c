@@ -1,9 +1,13 @@
-/* promotion.c - the promotion statement as a struct. Who may sign it is policy's business (policy.c). */
+/* promotion.c - the promotion statement as a struct. Who may sign it is policy's business
+ * (policy.c). */
 #include "core/promotion.h"
 #include "base/text.h"
 #include "core/fields.h"
 
-#define FIELD(key, type, name) {key, SL_FIELD_##type, offsetof(SlPromotion, name)}
+#define FIELD(key, type, name)                                                                     \
+    {                                                                                              \
+        key, SL_FIELD_##type, offsetof(SlPromotion, name)                                          \
+    }
 static const SlField promotion_fields[] = {
     FIELD("fleet", HEX, fleet),
     FIELD("environment", NAME, env),
@@ -33,8 +37,9 @@ static bool check_promotion(const void *record, GError **error)
 {
     const SlPromotion *p = record;
     if (p->act > SL_ACT_BREAK_GLASS) {
-        return sl_throw(error, SLU_STATEMENT_FORMAT, "act: a promotion promotes, rolls back, redeploys, "
-                                                     "removes or breaks the glass; it does not `%s`",
+        return sl_throw(error, SLU_STATEMENT_FORMAT,
+                        "act: a promotion promotes, rolls back, redeploys, "
+                        "removes or breaks the glass; it does not `%s`",
                         sl_act_name(p->act));
     }
     if (p->seq == 0 || p->epoch == 0) {
@@ -42,7 +47,8 @@ static bool check_promotion(const void *record, GError **error)
                         p->seq == 0 ? "seq" : "epoch");
     }
     if (p->activate_until_us <= p->not_before_us) {
-        return sl_throw(error, SLU_STATEMENT_FORMAT, "activate-until: must be later than not-before");
+        return sl_throw(error, SLU_STATEMENT_FORMAT,
+                        "activate-until: must be later than not-before");
     }
     return true;
 }

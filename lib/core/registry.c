@@ -1,4 +1,5 @@
-/* registry.c - the registry statement as a struct, and the entry of one cluster in its digest map. */
+/* registry.c - the registry statement as a struct, and the entry of one cluster in its digest map.
+ */
 #include "core/registry.h"
 #include "base/digest.h"
 #include "base/text.h"
@@ -8,13 +9,13 @@
 #define LABELS_MAX 32
 #define LABEL_BYTES_MAX 63
 
-#define FIELD(key, type, name) {key, SL_FIELD_##type, offsetof(SlRegistry, name)}
+#define FIELD(key, type, name)                                                                     \
+    {                                                                                              \
+        key, SL_FIELD_##type, offsetof(SlRegistry, name)                                           \
+    }
 static const SlField registry_fields[] = {
-    FIELD("fleet", HEX, fleet),
-    FIELD("environment", NAME, env),
-    FIELD("version", UINT, version),
-    FIELD("count", UINT, count),
-    FIELD("clusters", HEX, clusters),
+    FIELD("fleet", HEX, fleet),  FIELD("environment", NAME, env),  FIELD("version", UINT, version),
+    FIELD("count", UINT, count), FIELD("clusters", HEX, clusters),
 };
 #undef FIELD
 
@@ -85,21 +86,24 @@ static bool parse_labels(SlCluster *cluster, const char *text, GError **error)
     g_auto(GStrv) pairs = g_strsplit(text, ",", LABELS_MAX + 1);
     const char *before = "";
     if (pairs[0] == NULL) {
-        return sl_throw(error, SLU_REGISTRY_ENTRY, "cluster %s: labels: write - if there are none", cluster->id);
+        return sl_throw(error, SLU_REGISTRY_ENTRY, "cluster %s: labels: write - if there are none",
+                        cluster->id);
     }
     for (size_t i = 0; pairs[i] != NULL; i++) {
         char *equals = strchr(pairs[i], '=');
         if (equals == NULL || i >= LABELS_MAX) {
-            return sl_throw(error, SLU_REGISTRY_ENTRY, "cluster %s: labels: `%s` is not key=value, or "
-                                                       "there are more than %d",
+            return sl_throw(error, SLU_REGISTRY_ENTRY,
+                            "cluster %s: labels: `%s` is not key=value, or "
+                            "there are more than %d",
                             cluster->id, pairs[i], LABELS_MAX);
         }
         *equals = '\0';
         if (!is_label_text(pairs[i], true) || !is_label_text(equals + 1, false) ||
             strcmp(pairs[i], before) <= 0 || is_built_in_label(pairs[i])) {
-            return sl_throw(error, SLU_REGISTRY_ENTRY,
-                            "cluster %s: labels: `%s` is malformed, unsorted, there twice or reserved",
-                            cluster->id, pairs[i]);
+            return sl_throw(
+                error, SLU_REGISTRY_ENTRY,
+                "cluster %s: labels: `%s` is malformed, unsorted, there twice or reserved",
+                cluster->id, pairs[i]);
         }
         before = pairs[i];
         g_hash_table_insert(cluster->labels, g_strdup(pairs[i]), g_strdup(equals + 1));
@@ -116,7 +120,8 @@ static SlPublicKey *parse_key(const char *base64, GError **error)
     if (len < 5 || bytes[0] != 0 || bytes[1] != 0 || bytes[2] != 0 || bytes[3] > len - 4) {
         return sl_throw_null(error, SLU_REGISTRY_ENTRY, "sign: is not a key blob in base64");
     }
-    g_autofree char *line = g_strdup_printf("%.*s %s", (int)bytes[3], (const char *)bytes + 4, base64);
+    g_autofree char *line =
+        g_strdup_printf("%.*s %s", (int)bytes[3], (const char *)bytes + 4, base64);
     return sl_public_key_parse(line, error);
 }
 
@@ -130,7 +135,8 @@ SlCluster *sl_cluster_parse(const char *id, const char *values, GError **error)
     }
     if (!shaped) {
         return sl_throw_null(error, SLU_REGISTRY_ENTRY,
-                             "cluster %s: must be name=.. engine=.. sign=.. curve=.. labels=..", id);
+                             "cluster %s: must be name=.. engine=.. sign=.. curve=.. labels=..",
+                             id);
     }
     g_autoptr(SlCluster) cluster = g_new0(SlCluster, 1);
     cluster->id = g_strdup(id);

@@ -4,7 +4,10 @@
 #include "core/fields.h"
 #include <string.h>
 
-#define FIELD(key, type, name) {key, SL_FIELD_##type, offsetof(SlReport, name)}
+#define FIELD(key, type, name)                                                                     \
+    {                                                                                              \
+        key, SL_FIELD_##type, offsetof(SlReport, name)                                             \
+    }
 static const SlField report_fields[] = {
     FIELD("fleet", HEX, fleet),
     FIELD("environment", NAME, env),
@@ -26,7 +29,8 @@ static const SlField report_fields[] = {
 };
 #undef FIELD
 
-/* The text without changes: 14 short lines, 3 digests and three names of at most 63 bytes stay below this. */
+/* The text without changes: 14 short lines, 3 digests and three names of at most 63 bytes stay
+ * below this. */
 #define REPORT_FIXED_BYTES 1280
 /* "change: " and LF */
 #define CHANGE_LINE_BYTES 9

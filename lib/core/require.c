@@ -1,5 +1,6 @@
-/* require.c - parser and three-valued evaluation of gate expressions. Parses once, refuses everything doubtful at parse time, and
- * answers UNKNOWN whenever a fact is missing: an expression never passes by accident. */
+/* require.c - parser and three-valued evaluation of gate expressions. Parses once, refuses
+ * everything doubtful at parse time, and answers UNKNOWN whenever a fact is missing: an expression
+ * never passes by accident. */
 #include "core/require.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -12,7 +13,17 @@
 #define DEPTH_MAX 32
 #define NAME_CHARS "_./@-"
 
-typedef enum { NODE_NUMBER, NODE_NAME, NODE_PLUS, NODE_MINUS, NODE_COMPARE, NODE_WORD, NODE_AND, NODE_OR, NODE_NOT } NodeType;
+typedef enum {
+    NODE_NUMBER,
+    NODE_NAME,
+    NODE_PLUS,
+    NODE_MINUS,
+    NODE_COMPARE,
+    NODE_WORD,
+    NODE_AND,
+    NODE_OR,
+    NODE_NOT
+} NodeType;
 typedef enum { OP_LESS, OP_LESS_EQUAL, OP_MORE, OP_MORE_EQUAL, OP_EQUAL, OP_NOT_EQUAL, N_OPS } Op;
 
 static const char *const op_texts[N_OPS] = {"<", "<=", ">", ">=", "==", "!="};
@@ -162,7 +173,8 @@ static int parse_sum(Parser *p)
 
 static bool take_op(Parser *p, Op *ret_op)
 {
-    static const Op by_length[] = {OP_LESS_EQUAL, OP_MORE_EQUAL, OP_EQUAL, OP_NOT_EQUAL, OP_LESS, OP_MORE};
+    static const Op by_length[] = {OP_LESS_EQUAL, OP_MORE_EQUAL, OP_EQUAL,
+                                   OP_NOT_EQUAL,  OP_LESS,       OP_MORE};
     skip_spaces(p);
     for (size_t i = 0; i < G_N_ELEMENTS(by_length); i++) {
         const char *text = op_texts[by_length[i]];
@@ -361,12 +373,14 @@ static bool value_of(const Eval *e, int index, double *ret_value, char **ret_why
             return false;
         }
         if (!isfinite(*ret_value)) {
-            *ret_why = g_strdup_printf("%s is %s", node->name, isnan(*ret_value) ? "NaN" : "infinite");
+            *ret_why =
+                g_strdup_printf("%s is %s", node->name, isnan(*ret_value) ? "NaN" : "infinite");
             return false;
         }
         return true;
     default:
-        if (!value_of(e, node->left, &left, ret_why) || !value_of(e, node->right, &right, ret_why)) {
+        if (!value_of(e, node->left, &left, ret_why) ||
+            !value_of(e, node->right, &right, ret_why)) {
             return false;
         }
         *ret_value = node->type == NODE_PLUS ? left + right : left - right;
@@ -445,7 +459,9 @@ static SlRequireVerdict eval_node(const Eval *e, int index)
     }
     SlRequireVerdict left = eval_node(e, node->left);
     if (node->type == NODE_NOT) {
-        return left == SL_REQUIRE_UNKNOWN ? left : left == SL_REQUIRE_PASS ? SL_REQUIRE_FAIL : SL_REQUIRE_PASS;
+        return left == SL_REQUIRE_UNKNOWN ? left
+               : left == SL_REQUIRE_PASS  ? SL_REQUIRE_FAIL
+                                          : SL_REQUIRE_PASS;
     }
     SlRequireVerdict right = eval_node(e, node->right);
     SlRequireVerdict decides = node->type == NODE_AND ? SL_REQUIRE_FAIL : SL_REQUIRE_PASS;

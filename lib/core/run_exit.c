@@ -1,7 +1,8 @@
-/* run_exit.c - why an attempt ended, and whether another one is worth it. A broken card or node must not spend the retries that
- * people allowed for their own mistakes, and a mistake in the code must not run three more times. */
-#include "core/run.h"
+/* run_exit.c - why an attempt ended, and whether another one is worth it. A broken card or node
+ * must not spend the retries that people allowed for their own mistakes, and a mistake in the code
+ * must not run three more times. */
 #include "base/text.h"
+#include "core/run.h"
 #include <ctype.h>
 #include <string.h>
 
@@ -25,13 +26,15 @@ static const Reason reasons[] = {
     {"OOMKilled", SL_FAILURE_USER, "the program needed more memory than it was given"},
     {"Timeout", SL_FAILURE_TIMEOUT, "the run went on longer than its time limit"},
     {"Stopped", SL_FAILURE_STOPPED, "the run was stopped on request"},
-    {"Terminated", SL_FAILURE_STOPPED, "the program was asked to stop by a signal"},
+    {"Terminated", SL_FAILURE_INFRA, "the program was asked to stop from outside (shutdown?)"},
+    {"Interrupted", SL_FAILURE_STOPPED, "somebody interrupted the program by hand"},
     {"Killed", SL_FAILURE_INFRA, "the program was killed from outside, not by Sluice"},
     {"Crashed", SL_FAILURE_USER, "the program crashed (invalid memory or instruction)"},
     {"Aborted", SL_FAILURE_USER, "the program aborted itself; its log says why"},
     {"CommandNotFound", SL_FAILURE_CONFIG, "the command does not exist where the run started"},
     {"CommandNotExecutable", SL_FAILURE_CONFIG, "the command may not be executed"},
-    {"NcclTimeout", SL_FAILURE_INFRA, "a collective operation waited for a peer until its time-out"},
+    {"NcclTimeout", SL_FAILURE_INFRA,
+     "a collective operation waited for a peer until its time-out"},
     {"NcclError", SL_FAILURE_INFRA, "the communication between GPUs failed"},
     {"GpuOutOfMemory", SL_FAILURE_USER, "the GPU has too little memory for what the program wants"},
     {"GpuMemoryError", SL_FAILURE_GPU, "the GPU reported an uncorrectable memory error"},
@@ -67,15 +70,17 @@ static const struct {
     {"loss: nan", "NonFiniteLoss"},
 };
 
-/* XIDs after which the card needs a reset, a reboot or a person; all others are the program's own. */
-static const int hardware_xids[] = {46,  48,  62,  64,  74,  79,  95,  109, 110, 119, 120, 136, 140,
-                                    143, 144, 145, 146, 147, 148, 149, 150, 155, 156, 158};
+/* XIDs after which the card needs a reset, a reboot or a person; all others are the program's own.
+ */
+static const int hardware_xids[] = {46,  48,  62,  64,  74,  79,  95,  109, 110, 119, 120, 136,
+                                    140, 143, 144, 145, 146, 147, 148, 149, 150, 155, 156, 158};
 
 const char *sl_failure_name(SlFailure failure)
 {
     static const char *const names[SL_N_FAILURES] = {
-        [SL_FAILURE_USER] = "User",       [SL_FAILURE_INFRA] = "Infra",   [SL_FAILURE_GPU] = "Gpu",
-        [SL_FAILURE_TIMEOUT] = "Timeout", [SL_FAILURE_CONFIG] = "Config", [SL_FAILURE_STOPPED] = "Stopped",
+        [SL_FAILURE_USER] = "User",     [SL_FAILURE_INFRA] = "Infra",
+        [SL_FAILURE_GPU] = "Gpu",       [SL_FAILURE_TIMEOUT] = "Timeout",
+        [SL_FAILURE_CONFIG] = "Config", [SL_FAILURE_STOPPED] = "Stopped",
     };
     return (unsigned)failure < SL_N_FAILURES ? names[failure] : "Unknown";
 }
@@ -102,7 +107,8 @@ static bool has_hardware_xid(const char *log)
     for (const char *at = strstr(log, "xid (pci:"); at != NULL; at = strstr(at + 1, "xid (pci:")) {
         const char *close = strstr(at, "): ");
         int xid = 0;
-        for (const char *c = close != NULL ? close + 3 : ""; isdigit((unsigned char)*c) && xid < 1000; c++) {
+        for (const char *c = close != NULL ? close + 3 : "";
+             isdigit((unsigned char)*c) && xid < 1000; c++) {
             xid = xid * 10 + (*c - '0');
         }
         for (size_t i = 0; i < G_N_ELEMENTS(hardware_xids); i++) {
@@ -141,9 +147,10 @@ static const char *reason_of_exit(int code, int signal)
                              : "NonZeroExit";
     case SIGNAL_KILL:
         return "Killed";
-    case SIGNAL_TERM:
-    case SIGNAL_INT:
+    case SIGNAL_TERM: /* not by us: a machine that shuts down asks so */
         return "Terminated";
+    case SIGNAL_INT:
+        return "Interrupted";
     case SIGNAL_ABORT:
         return "Aborted";
     default:

@@ -1,7 +1,10 @@
-/* run_line.c - parser of progress lines: hostile input, so that everything odd is "no progress line", never an error.
+/* run_line.c - parser of progress lines: hostile input, so that everything odd is "no progress
+ * line", never an error.
  *
- *   {"sluice":1,"ev":"progress","step":1200,"total":50000,"metrics":{"loss":2.31}}     after any log prefix
- *   ::sluice step=1200/50000 loss=2.31          ::sluice final accuracy=0.97           after any log prefix */
+ *   {"sluice":1,"ev":"progress","step":1200,"total":50000,"metrics":{"loss":2.31}}     after any
+ * log prefix
+ *   ::sluice step=1200/50000 loss=2.31          ::sluice final accuracy=0.97           after any
+ * log prefix */
 #include "core/run_line.h"
 #include "base/digest.h"
 #include "base/text.h"
@@ -14,9 +17,9 @@
 #define JSON_MARK "{\"sluice\""
 
 static const char *const ev_names[SL_N_EVS] = {
-    [SL_EV_START] = "start",         [SL_EV_PROGRESS] = "progress",   [SL_EV_EVAL] = "eval",
+    [SL_EV_START] = "start",           [SL_EV_PROGRESS] = "progress",   [SL_EV_EVAL] = "eval",
     [SL_EV_CHECKPOINT] = "checkpoint", [SL_EV_HEARTBEAT] = "heartbeat", [SL_EV_PHASE] = "phase",
-    [SL_EV_ERROR] = "error",         [SL_EV_FINAL] = "final",
+    [SL_EV_ERROR] = "error",           [SL_EV_FINAL] = "final",
 };
 
 static const char *const non_finite[] = {"NaN", "Infinity", "-Infinity"};
@@ -90,7 +93,8 @@ static void take_metric(SlProgressEvent *event, const char *name, json_t *value)
 {
     if (sl_progress_is_metric(name, value) &&
         json_object_size(event->metrics) < SL_PROGRESS_METRICS_MAX) {
-        json_t *kept = json_is_string(value) ? json_incref(value) : json_real(json_number_value(value));
+        json_t *kept =
+            json_is_string(value) ? json_incref(value) : json_real(json_number_value(value));
         json_object_set_new(event->metrics, name, kept);
     }
 }
@@ -145,7 +149,8 @@ static SlProgressEvent *event_of_json(const json_t *json)
     event->eta = amount_of(json_object_get(json, "eta"));
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach(json_object_get(json, "metrics"), key, value) {
+    json_object_foreach(json_object_get(json, "metrics"), key, value)
+    {
         take_metric(event, key, value);
     }
     const json_t *artifact = json_object_get(json, "artifact");
@@ -160,8 +165,8 @@ static SlProgressEvent *event_of_json(const json_t *json)
     return g_steal_pointer(&event);
 }
 
-/* Python's json.dumps writes NaN and Infinity as bare words; put them in quotes so that one diverged metric does not hide
- * the whole line. */
+/* Python's json.dumps writes NaN and Infinity as bare words; put them in quotes so that one
+ * diverged metric does not hide the whole line. */
 static char *quote_bare_words(const char *text, size_t len)
 {
     GString *quoted = g_string_sized_new(len + 16);
@@ -215,7 +220,8 @@ static void take_step(SlProgressEvent *event, const char *text)
     int64_t step = 0;
     int64_t total = 0;
     guint count = g_strv_length(parts);
-    if (count == 0 || count > 2 || !sl_parse_int64(parts[0], &step) || step < 0 || step > STEP_MAX) {
+    if (count == 0 || count > 2 || !sl_parse_int64(parts[0], &step) || step < 0 ||
+        step > STEP_MAX) {
         return;
     }
     event->step = step;
@@ -230,7 +236,8 @@ static void take_epoch(SlProgressEvent *event, const char *text)
     double value = 0;
     if (parts[0] != NULL && parse_double(parts[0], &value) && value >= 0 && value <= NUMBER_MAX) {
         event->epoch = value;
-        if (parts[1] != NULL && parse_double(parts[1], &value) && value >= 0 && value <= NUMBER_MAX) {
+        if (parts[1] != NULL && parse_double(parts[1], &value) && value >= 0 &&
+            value <= NUMBER_MAX) {
             event->epochs = value;
         }
     }

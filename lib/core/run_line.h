@@ -23,9 +23,9 @@ typedef struct {
     double t; /* seconds UTC */
     int64_t step, total, rank;
     double epoch, epochs, rate, eta;
-    json_t *metrics;  /* object of name -> real, or "NaN", "Infinity", "-Infinity"; checked */
+    json_t *metrics; /* object of name -> real, or "NaN", "Infinity", "-Infinity"; checked */
     char *uri, *sha256, *name, *error_class, *message;
-    int ok;           /* -1 absent */
+    int ok; /* -1 absent */
 } SlProgressEvent;
 
 /* NULL if the line is none. (transfer full) */

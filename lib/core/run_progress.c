@@ -1,5 +1,6 @@
-/* run_progress.c - progress of one attempt, merged from every channel: newest wins per kind of event, the first `final` stays.
- * Numbers come from the program and may lie; they never set a phase. */
+/* run_progress.c - progress of one attempt, merged from every channel: newest wins per kind of
+ * event, the first `final` stays. Numbers come from the program and may lie; they never set a
+ * phase. */
 #include "base/text.h"
 #include "core/run_line.h"
 #include "sluice/clock.h"
@@ -49,7 +50,8 @@ static void merge_metrics(SlProgress *p, const json_t *metrics)
 {
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)(uintptr_t)metrics, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)metrics, key, value)
+    {
         if (json_object_get(p->metrics, key) != NULL ||
             json_object_size(p->metrics) < SL_PROGRESS_METRICS_MAX) {
             json_object_set(p->metrics, key, value);
@@ -263,7 +265,8 @@ static bool drop_last(json_t *object)
     const char *key = NULL;
     const char *last = NULL;
     json_t *value = NULL;
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         last = key;
     }
     return last != NULL && json_object_del(object, last) == 0;
@@ -318,10 +321,11 @@ GPtrArray *sl_progress_final_metrics(const SlProgress *progress)
     if (!sl_json_bool(progress->final, "ok", true)) {
         return lines;
     }
-    json_object_foreach(json_object_get(progress->final, "metrics"), key, value) {
-        g_autofree char *number =
-            json_is_string(value) ? g_strdup(json_string_value(value))
-                                  : sl_json_repr_double(json_number_value(value));
+    json_object_foreach(json_object_get(progress->final, "metrics"), key, value)
+    {
+        g_autofree char *number = json_is_string(value)
+                                      ? g_strdup(json_string_value(value))
+                                      : sl_json_repr_double(json_number_value(value));
         g_ptr_array_add(lines, g_strdup_printf("final.%s %s", key, number));
     }
     return lines;
@@ -342,11 +346,15 @@ typedef struct {
     bool is_count;
 } StateNumber;
 
-#define NUMBER(name, count) {#name, offsetof(SlProgress, name), count}
+#define NUMBER(name, count)                                                                        \
+    {                                                                                              \
+#name, offsetof(SlProgress, name), count                                                   \
+    }
 static const StateNumber state_numbers[] = {
-    NUMBER(step, true),     NUMBER(total, true),    NUMBER(first_step, true), NUMBER(lost_steps, true),
-    NUMBER(heartbeat_us, true), NUMBER(first_t, false), NUMBER(last_t, false), NUMBER(epoch, false),
-    NUMBER(epochs, false),  NUMBER(rate, false),    NUMBER(eta, false),
+    NUMBER(step, true),       NUMBER(total, true),        NUMBER(first_step, true),
+    NUMBER(lost_steps, true), NUMBER(heartbeat_us, true), NUMBER(first_t, false),
+    NUMBER(last_t, false),    NUMBER(epoch, false),       NUMBER(epochs, false),
+    NUMBER(rate, false),      NUMBER(eta, false),
 };
 #undef NUMBER
 
@@ -367,10 +375,12 @@ json_t *sl_progress_to_json(const SlProgress *progress)
     }
     json_object_set_new(json, "newest", newest);
     json_object_set_new(json, "metrics", json_copy(progress->metrics));
-    json_object_set_new(json, "final", progress->final ? json_deep_copy(progress->final) : json_null());
+    json_object_set_new(json, "final",
+                        progress->final ? json_deep_copy(progress->final) : json_null());
     json_object_set_new(json, "checkpoint",
                         progress->checkpoint ? json_copy(progress->checkpoint) : json_null());
-    json_object_set_new(json, "error", progress->failure ? json_copy(progress->failure) : json_null());
+    json_object_set_new(json, "error",
+                        progress->failure ? json_copy(progress->failure) : json_null());
     sl_json_set_str(json, "stage", progress->stage);
     return json;
 }
@@ -380,8 +390,10 @@ static json_t *good_metrics(const json_t *from)
     json_t *metrics = json_object();
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)(uintptr_t)from, key, value) {
-        if (sl_progress_is_metric(key, value) && json_object_size(metrics) < SL_PROGRESS_METRICS_MAX) {
+    json_object_foreach((json_t *)(uintptr_t)from, key, value)
+    {
+        if (sl_progress_is_metric(key, value) &&
+            json_object_size(metrics) < SL_PROGRESS_METRICS_MAX) {
             json_object_set(metrics, key, value);
         }
     }
@@ -432,7 +444,8 @@ SlProgress *sl_progress_from_json(const json_t *json)
     for (size_t i = 0; i < G_N_ELEMENTS(state_numbers); i++) {
         void *at = (char *)p + state_numbers[i].offset;
         const json_t *value = json_object_get(json, state_numbers[i].key);
-        if (state_numbers[i].is_count && json_is_integer(value) && json_integer_value(value) >= -1) {
+        if (state_numbers[i].is_count && json_is_integer(value) &&
+            json_integer_value(value) >= -1) {
             *(int64_t *)at = (int64_t)json_integer_value(value);
         } else if (!state_numbers[i].is_count && json_is_number(value)) {
             *(double *)at = json_number_value(value);

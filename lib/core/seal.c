@@ -1,4 +1,5 @@
-/* seal.c - the seal statement as a struct. A seal says what an agent saw; what it is worth, a gate decides. */
+/* seal.c - the seal statement as a struct. A seal says what an agent saw; what it is worth, a gate
+ * decides. */
 #include "core/seal.h"
 #include "base/digest.h"
 #include "base/text.h"
@@ -7,7 +8,10 @@
 #include <math.h>
 #include <string.h>
 
-#define FIELD(key, type, name) {key, SL_FIELD_##type, offsetof(SlSeal, name)}
+#define FIELD(key, type, name)                                                                     \
+    {                                                                                              \
+        key, SL_FIELD_##type, offsetof(SlSeal, name)                                               \
+    }
 static const SlField seal_fields[] = {
     FIELD("fleet", HEX, fleet),
     FIELD("environment", NAME, env),
@@ -33,15 +37,19 @@ static const SlField seal_fields[] = {
 };
 #undef FIELD
 
-/* Metrics of one record (64) and outputs or inputs of one job (32): both limits are those of run.h and the job kind. */
+/* Metrics of one record (64) and outputs or inputs of one job (32): both limits are those of run.h
+ * and the job kind. */
 #define SEAL_METRICS_MAX 64
 #define SEAL_ARTIFACTS_MAX 32
 #define METRIC_NAME_MAX 128
 
 static bool parse_number(const char *text, double *ret_value)
 {
-    if (strcmp(text, "NaN") == 0 || strcmp(text, "Infinity") == 0 || strcmp(text, "-Infinity") == 0) {
-        *ret_value = text[0] == 'N' ? (double)NAN : text[0] == 'I' ? (double)INFINITY : -(double)INFINITY;
+    if (strcmp(text, "NaN") == 0 || strcmp(text, "Infinity") == 0 ||
+        strcmp(text, "-Infinity") == 0) {
+        *ret_value = text[0] == 'N'   ? (double)NAN
+                     : text[0] == 'I' ? (double)INFINITY
+                                      : -(double)INFINITY;
         return true;
     }
     if (text[0] == '\0' || strspn(text, "0123456789+-.eE") != strlen(text)) {
@@ -79,7 +87,8 @@ static bool check_lines(const char *key, const GPtrArray *lines, guint max, GErr
 {
     g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     if (lines != NULL && lines->len > max) {
-        return sl_throw(error, SLU_LIMIT, "%s: %u lines; a seal holds at most %u", key, lines->len, max);
+        return sl_throw(error, SLU_LIMIT, "%s: %u lines; a seal holds at most %u", key, lines->len,
+                        max);
     }
     for (guint i = 0; lines != NULL && i < lines->len; i++) {
         const char *line = lines->pdata[i];
@@ -89,7 +98,8 @@ static bool check_lines(const char *key, const GPtrArray *lines, guint max, GErr
         }
         size_t len = (size_t)(strchr(line, ' ') - line);
         if (!g_hash_table_add(names, g_strndup(line, len))) {
-            return sl_throw(error, SLU_STATEMENT_FORMAT, "%s: `%.*s` is there twice", key, (int)len, line);
+            return sl_throw(error, SLU_STATEMENT_FORMAT, "%s: `%.*s` is there twice", key, (int)len,
+                            line);
         }
     }
     return true;
@@ -180,7 +190,8 @@ static json_t *metrics_json(const GPtrArray *lines)
     json_t *json = json_object();
     for (guint i = 0; lines != NULL && i < lines->len; i++) {
         const char *space = strchr(lines->pdata[i], ' ');
-        g_autofree char *name = g_strndup(lines->pdata[i], (size_t)(space - (char *)lines->pdata[i]));
+        g_autofree char *name =
+            g_strndup(lines->pdata[i], (size_t)(space - (char *)lines->pdata[i]));
         double value = 0;
         bool finite = parse_number(space + 1, &value) && isfinite(value);
         json_object_set_new(json, name, finite ? json_real(value) : json_string(space + 1));
@@ -194,11 +205,13 @@ json_t *sl_seal_to_json(const SlSeal *seal, const char *digest)
     const struct {
         const char *key, *value;
     } texts[] = {
-        {"digest", digest},          {"environment", seal->env},     {"cluster", seal->cluster},
-        {"app", seal->app},          {"job", seal->job},             {"run-id", seal->run_id},
-        {"run-key", seal->run_key},  {"promotion", seal->promotion}, {"bundle", seal->bundle},
-        {"release", seal->release},  {"reason", seal->reason},       {"exit", seal->exit},
-        {"message", seal->message},  {"phase", sl_run_phase_name(seal->phase)},
+        {"digest", digest},         {"environment", seal->env},
+        {"cluster", seal->cluster}, {"app", seal->app},
+        {"job", seal->job},         {"run-id", seal->run_id},
+        {"run-key", seal->run_key}, {"promotion", seal->promotion},
+        {"bundle", seal->bundle},   {"release", seal->release},
+        {"reason", seal->reason},   {"exit", seal->exit},
+        {"message", seal->message}, {"phase", sl_run_phase_name(seal->phase)},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         if (texts[i].value != NULL) {

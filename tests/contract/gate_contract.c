@@ -1,5 +1,6 @@
-/* gate_contract.c - what every row of gates.def must keep: the table is complete, facts that are not there are never OPEN, every answer has
- * a reason of one line, judging is pure, hostile configuration is answered with messages. */
+/* gate_contract.c - what every row of gates.def must keep: the table is complete, facts that are
+ * not there are never OPEN, every answer has a reason of one line, judging is pure, hostile
+ * configuration is answered with messages. */
 #include "sluice/gate.h"
 #include <string.h>
 
@@ -32,13 +33,22 @@ static json_t *odd_approvals(const SlGateFacts *facts)
 }
 
 static const char *const configs[] = {
-    "null", "7", "\"x\"", "[]", "{}", "{\"job\":1,\"in\":[],\"require\":{},\"noBaseline\":3}",
-    "{\"job\":\"train\",\"in\":\"dev\",\"require\":[\"final.a > 1\"]}", "{\"require\":[null,1,\"\"]}",
-    "{\"count\":-1,\"people\":[1,null],\"excludeRequester\":[],\"excludeAuthors\":\"x\"}", "{\"zzz\\u001b\":1}",
-    "{\"job\":\"train\",\"in\":\"dev\",\"noBaseline\":\"pass\",\"require\":[\"final.a > baseline.a\",\"age < 7d\"]}",
+    "null",
+    "7",
+    "\"x\"",
+    "[]",
+    "{}",
+    "{\"job\":1,\"in\":[],\"require\":{},\"noBaseline\":3}",
+    "{\"job\":\"train\",\"in\":\"dev\",\"require\":[\"final.a > 1\"]}",
+    "{\"require\":[null,1,\"\"]}",
+    "{\"count\":-1,\"people\":[1,null],\"excludeRequester\":[],\"excludeAuthors\":\"x\"}",
+    "{\"zzz\\u001b\":1}",
+    "{\"job\":\"train\",\"in\":\"dev\",\"noBaseline\":\"pass\",\"require\":[\"final.a > "
+    "baseline.a\",\"age < 7d\"]}",
 };
 
-static void check_answer(const SlGateOps *ops, const json_t *config, const SlGateFacts *facts, bool known)
+static void check_answer(const SlGateOps *ops, const json_t *config, const SlGateFacts *facts,
+                         bool known)
 {
     g_autofree char *before = json_dumps(config, JSON_ENCODE_ANY | JSON_SORT_KEYS);
     SlGateAnswer one = {0};
@@ -63,7 +73,12 @@ static void check_answer(const SlGateOps *ops, const json_t *config, const SlGat
 
 static void test_unknown_is_wait(void)
 {
-    SlGateFacts facts = {.app = "a", .env = "prod", .release = "r", .now_us = 1, .seal = no_seal, .approvals = no_approvals};
+    SlGateFacts facts = {.app = "a",
+                         .env = "prod",
+                         .release = "r",
+                         .now_us = 1,
+                         .seal = no_seal,
+                         .approvals = no_approvals};
     for (size_t i = 0; sl_gates()[i] != NULL; i++) {
         for (size_t c = 0; c < G_N_ELEMENTS(configs); c++) {
             g_autoptr(json_t) config = json_loads(configs[c], JSON_DECODE_ANY, NULL);
@@ -74,15 +89,26 @@ static void test_unknown_is_wait(void)
 
 static void test_odd_facts(void)
 {
-    static const char *const odd[] = {"{}", "[]", "7", "{\"phase\":1,\"metrics\":[],\"threshold\":\"x\",\"people\":{}}",
-                                      "{\"phase\":\"Succeeded\",\"metrics\":{\"final.a\":{},\"final.b\":\"soon\"},\"attempts\":\"x\"}",
-                                      "{\"phase\":\"Fa\\u001biled\",\"reason\":\"a\\nb\"}",
-                                      "{\"threshold\":1,\"count\":\"x\",\"people\":[1,null],\"who\":[{}]}"};
+    static const char *const odd[] = {
+        "{}",
+        "[]",
+        "7",
+        "{\"phase\":1,\"metrics\":[],\"threshold\":\"x\",\"people\":{}}",
+        "{\"phase\":\"Succeeded\",\"metrics\":{\"final.a\":{},\"final.b\":\"soon\"},\"attempts\":"
+        "\"x\"}",
+        "{\"phase\":\"Fa\\u001biled\",\"reason\":\"a\\nb\"}",
+        "{\"threshold\":1,\"count\":\"x\",\"people\":[1,null],\"who\":[{}]}"};
     for (size_t i = 0; sl_gates()[i] != NULL; i++) {
         for (size_t o = 0; o < G_N_ELEMENTS(odd); o++) {
             g_autoptr(json_t) fact = json_loads(odd[o], JSON_DECODE_ANY, NULL);
-            SlGateFacts facts = {.user = fact, .app = "a", .env = "prod", .release = "r", .requester = "x", .now_us = 1,
-                                 .seal = odd_seal, .approvals = odd_approvals};
+            SlGateFacts facts = {.user = fact,
+                                 .app = "a",
+                                 .env = "prod",
+                                 .release = "r",
+                                 .requester = "x",
+                                 .now_us = 1,
+                                 .seal = odd_seal,
+                                 .approvals = odd_approvals};
             for (size_t c = 0; c < G_N_ELEMENTS(configs); c++) {
                 g_autoptr(json_t) config = json_loads(configs[c], JSON_DECODE_ANY, NULL);
                 check_answer(sl_gates()[i], config, &facts, true);

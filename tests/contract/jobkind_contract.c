@@ -1,5 +1,6 @@
-/* jobkind_contract.c - what every row of jobkinds.def must keep, whatever it means: the table is complete, hostile trees are answered
- * with messages and never with a crash, validation changes nothing, defaults are idempotent and valid. */
+/* jobkind_contract.c - what every row of jobkinds.def must keep, whatever it means: the table is
+ * complete, hostile trees are answered with messages and never with a crash, validation changes
+ * nothing, defaults are idempotent and valid. */
 #include "base/json.h"
 #include "core/run.h"
 #include "sluice/jobkind.h"
@@ -8,8 +9,8 @@
 
 static json_t *object(const char *kind, json_t *spec)
 {
-    return json_pack("{s:s, s:s, s:{s:s}, s:o}", "apiVersion", SL_API_VERSION, "kind", kind, "metadata", "name", "x",
-                     "spec", spec);
+    return json_pack("{s:s, s:s, s:{s:s}, s:o}", "apiVersion", SL_API_VERSION, "kind", kind,
+                     "metadata", "name", "x", "spec", spec);
 }
 
 static char *canonical(const json_t *json)
@@ -58,14 +59,20 @@ static void test_table(void)
     }
 }
 
-/* Every value that JSON can be, in every member that a kind knows (found by its own defaults and by common names). */
+/* Every value that JSON can be, in every member that a kind knows (found by its own defaults and by
+ * common names). */
 static void test_hostile(void)
 {
-    static const char *const values[] = {"null", "true", "-1", "9223372036854775807", "0.5", "\"\"", "\"../x\"", "\"\\u001b[31m\"",
-                                         "[]", "[null]", "[{}]", "[[[]]]", "{}", "{\"\":{}}", "{\"a\\nb\":1}"};
-    static const char *const keys[] = {"image", "command", "args", "env", "files", "inputs", "outputs", "model", "port", "probe",
-                                       "native", "retries", "stop", "resources", "resourcesPerNode", "numNodes", "replicas",
-                                       "grace", "timeLimit", "start", "checkpoint", "placement", "zzz\x1b", "queue"};
+    static const char *const values[] = {"null", "true",      "-1",           "9223372036854775807",
+                                         "0.5",  "\"\"",      "\"../x\"",     "\"\\u001b[31m\"",
+                                         "[]",   "[null]",    "[{}]",         "[[[]]]",
+                                         "{}",   "{\"\":{}}", "{\"a\\nb\":1}"};
+    static const char *const keys[] = {
+        "image",      "command",   "args",    "env",       "files",
+        "inputs",     "outputs",   "model",   "port",      "probe",
+        "native",     "retries",   "stop",    "resources", "resourcesPerNode",
+        "numNodes",   "replicas",  "grace",   "timeLimit", "start",
+        "checkpoint", "placement", "zzz\x1b", "queue"};
     for (size_t i = 0; sl_jobkinds()[i] != NULL; i++) {
         const SlJobKindOps *ops = sl_jobkinds()[i];
         for (size_t v = 0; v < G_N_ELEMENTS(values); v++) {
@@ -75,7 +82,8 @@ static void test_hostile(void)
                 json_object_set_new(json_object_get(json, "spec"), keys[k], value);
                 check_all(ops, json);
             }
-            g_autoptr(json_t) json = object(ops->kind, json_loads(values[v], JSON_DECODE_ANY, NULL));
+            g_autoptr(json_t) json =
+                object(ops->kind, json_loads(values[v], JSON_DECODE_ANY, NULL));
             check_all(ops, json);
             g_autoptr(json_t) bare = json_loads(values[v], JSON_DECODE_ANY, NULL);
             check_all(ops, bare);

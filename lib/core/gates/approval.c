@@ -1,5 +1,6 @@
-/* approval.c - gate `approval`: people who signed the promotion. The root's role is asked first and always; this gate may only ask
- * for more: more people, or certain people, or nobody who asked for or wrote the change.
+/* approval.c - gate `approval`: people who signed the promotion. The root's role is asked first and
+ * always; this gate may only ask for more: more people, or certain people, or nobody who asked for
+ * or wrote the change.
  *
  *   approval: {count: 2, people: [alice, bob], excludeRequester: true, excludeAuthors: true} */
 #include "base/text.h"
@@ -18,12 +19,15 @@ static void check_people(const json_t *config, GPtrArray *problems)
     if (people == NULL) {
         return;
     }
-    if (!json_is_array(people) || json_array_size(people) == 0 || json_array_size(people) > PEOPLE_MAX) {
-        sl_gate_problem(problems, "people: must be a list of 1 to %d people of the root", PEOPLE_MAX);
+    if (!json_is_array(people) || json_array_size(people) == 0 ||
+        json_array_size(people) > PEOPLE_MAX) {
+        sl_gate_problem(problems, "people: must be a list of 1 to %d people of the root",
+                        PEOPLE_MAX);
         return;
     }
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
-    json_array_foreach(people, i, person) {
+    json_array_foreach(people, i, person)
+    {
         const char *name = json_string_value(person);
         if (name == NULL || !sl_is_name(name)) {
             sl_gate_problem(problems, "people.%zu: must be the name of a person", i);
@@ -61,7 +65,8 @@ static bool contains(const json_t *list, const char *name)
 {
     size_t i = 0;
     json_t *item = NULL;
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         const char *text = json_string_value(item);
         if (text != NULL && name != NULL && strcmp(text, name) == 0) {
             return true;
@@ -70,7 +75,8 @@ static bool contains(const json_t *list, const char *name)
     return false;
 }
 
-static bool counts(const json_t *config, const SlGateFacts *facts, const json_t *approvals, const char *person)
+static bool counts(const json_t *config, const SlGateFacts *facts, const json_t *approvals,
+                   const char *person)
 {
     const json_t *people = json_object_get(config, "people");
     if (json_is_array(people) && !contains(people, person)) {
@@ -85,13 +91,14 @@ static bool counts(const json_t *config, const SlGateFacts *facts, const json_t 
 }
 
 /* Those of @list who count here, each once. */
-static json_t *those_who_count(const json_t *config, const SlGateFacts *facts, const json_t *approvals,
-                               const json_t *list)
+static json_t *those_who_count(const json_t *config, const SlGateFacts *facts,
+                               const json_t *approvals, const json_t *list)
 {
     json_t *kept = json_array();
     size_t i = 0;
     json_t *item = NULL;
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         const char *person = json_string_value(item);
         if (person != NULL && counts(config, facts, approvals, person) && !contains(kept, person)) {
             json_array_append(kept, item);
@@ -111,7 +118,8 @@ static char *reason_of(bool open, int64_t have, int64_t need, const json_t *sign
     }
     size_t i = 0;
     json_t *person = NULL;
-    json_array_foreach(signed_by, i, person) {
+    json_array_foreach(signed_by, i, person)
+    {
         g_string_append_printf(text, "%s %s", i > 0 ? "," : "", json_string_value(person));
     }
     return g_string_free(text, FALSE);
@@ -134,19 +142,22 @@ static void judge(const json_t *config, const SlGateFacts *facts, SlGateAnswer *
                                               : "waits until the authors of the change are known"));
         return;
     }
-    json_t *signed_by = those_who_count(config, facts, approvals, json_object_get(approvals, "people"));
+    json_t *signed_by =
+        those_who_count(config, facts, approvals, json_object_get(approvals, "people"));
     int64_t need = MAX(sl_json_int(config, "count", 1), 1);
     int64_t have = (int64_t)json_array_size(signed_by);
     int64_t root_have = sl_json_int(approvals, "count", 0);
     bool open = have >= need && root_have >= threshold;
     bool root_short = root_have < threshold && have >= need;
     sl_gate_answer(ret_answer, open ? SL_GATE_OPEN : SL_GATE_WAIT,
-                   reason_of(open, root_short ? root_have : have, root_short ? threshold : MAX(need, threshold), signed_by));
+                   reason_of(open, root_short ? root_have : have,
+                             root_short ? threshold : MAX(need, threshold), signed_by));
     if (!open) {
-        ret_answer->who = those_who_count(config, facts, approvals, json_object_get(approvals, "who"));
+        ret_answer->who =
+            those_who_count(config, facts, approvals, json_object_get(approvals, "who"));
     }
-    ret_answer->evidence = json_pack("{s:O, s:I, s:I}", "people", signed_by, "need", (json_int_t)need,
-                                     "threshold", (json_int_t)threshold);
+    ret_answer->evidence = json_pack("{s:O, s:I, s:I}", "people", signed_by, "need",
+                                     (json_int_t)need, "threshold", (json_int_t)threshold);
     json_decref(signed_by);
 }
 

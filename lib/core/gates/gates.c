@@ -57,7 +57,8 @@ bool sl_gate_check_keys(const json_t *config, const char *const *keys, GPtrArray
     }
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)(uintptr_t)config, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)config, key, value)
+    {
         if (g_strv_contains(keys, key)) {
             continue;
         }

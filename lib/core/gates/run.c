@@ -1,5 +1,6 @@
-/* run.c - gate `run`: what the winning seal of a job says must satisfy every requirement. Only sealed facts count: a run that
- * is going on, a metric that is missing or not finite, and a baseline that is not there never pass by themselves.
+/* run.c - gate `run`: what the winning seal of a job says must satisfy every requirement. Only
+ * sealed facts count: a run that is going on, a metric that is missing or not finite, and a
+ * baseline that is not there never pass by themselves.
  *
  *   run: {job: train, in: dev, require: ["final.accuracy >= 0.95"], noBaseline: pass} */
 #include "base/text.h"
@@ -22,23 +23,29 @@ static void check_requirements(const json_t *config, GPtrArray *problems)
     size_t i = 0;
     json_t *text = NULL;
     bool baseline = false;
-    if (!json_is_array(require) || json_array_size(require) == 0 || json_array_size(require) > REQUIRE_MAX) {
-        sl_gate_problem(problems, "require: must be a list of 1 to %d expressions such as "
-                                  "\"final.accuracy >= 0.95\"", REQUIRE_MAX);
+    if (!json_is_array(require) || json_array_size(require) == 0 ||
+        json_array_size(require) > REQUIRE_MAX) {
+        sl_gate_problem(problems,
+                        "require: must be a list of 1 to %d expressions such as "
+                        "\"final.accuracy >= 0.95\"",
+                        REQUIRE_MAX);
         return;
     }
-    json_array_foreach(require, i, text) {
+    json_array_foreach(require, i, text)
+    {
         g_autoptr(GError) error = NULL;
         g_autoptr(SlRequire) parsed =
             json_is_string(text) ? sl_require_parse(json_string_value(text), &error) : NULL;
         if (parsed == NULL) {
-            sl_gate_problem(problems, "require.%zu: %s", i, error != NULL ? error->message : "must be text");
+            sl_gate_problem(problems, "require.%zu: %s", i,
+                            error != NULL ? error->message : "must be text");
         }
         baseline = baseline || (parsed != NULL && sl_require_uses_baseline(parsed));
     }
     if (baseline && json_object_get(config, "noBaseline") == NULL) {
-        sl_gate_problem(problems, "noBaseline: a requirement uses baseline; say what holds while nothing runs "
-                                  "there yet: pass, wait or fail");
+        sl_gate_problem(
+            problems, "noBaseline: a requirement uses baseline; say what holds while nothing runs "
+                      "there yet: pass, wait or fail");
     }
 }
 
@@ -56,8 +63,8 @@ static void validate(const json_t *config, GPtrArray *problems)
         }
     }
     const json_t *word = json_object_get(config, "noBaseline");
-    if (word != NULL && (!json_is_string(word) ||
-                         !g_strv_contains(no_baseline_words, json_string_value(word)))) {
+    if (word != NULL &&
+        (!json_is_string(word) || !g_strv_contains(no_baseline_words, json_string_value(word)))) {
         sl_gate_problem(problems, "noBaseline: must be pass, wait or fail");
     }
     check_requirements(config, problems);
@@ -98,7 +105,8 @@ static bool number_of_seal(const json_t *seal, const char *name, int64_t now_us,
         return json_is_integer(attempts);
     }
     if (strcmp(name, "age") == 0) {
-        *ret = time_of(seal, "finished", &from) ? (double)(to - from) / (double)SL_SECOND_US : (double)NAN;
+        *ret = time_of(seal, "finished", &from) ? (double)(to - from) / (double)SL_SECOND_US
+                                                : (double)NAN;
         return true;
     }
     if (strcmp(name, "duration") == 0) {
@@ -113,7 +121,8 @@ static bool number(const char *name, double *ret, void *user)
 {
     const Facts *facts = user;
     if (!g_str_has_prefix(name, "baseline.")) {
-        return metric_of(facts->seal, name, ret) || number_of_seal(facts->seal, name, facts->now_us, ret);
+        return metric_of(facts->seal, name, ret) ||
+               number_of_seal(facts->seal, name, facts->now_us, ret);
     }
     const char *rest = name + strlen("baseline.");
     g_autofree char *final = g_strconcat("final.", rest, NULL);
@@ -128,7 +137,8 @@ static const char *word(const char *name, void *user)
     return known ? json_string_value(json_object_get(facts->seal, name)) : NULL;
 }
 
-/* Verdict of one requirement; @ret_explain is for people, @ret_age set if time alone may change it. */
+/* Verdict of one requirement; @ret_explain is for people, @ret_age set if time alone may change it.
+ */
 static SlRequireVerdict judge_one(const json_t *config, const char *text, const Facts *facts,
                                   char **ret_explain, bool *ret_age)
 {
@@ -155,7 +165,8 @@ static SlRequireVerdict judge_one(const json_t *config, const char *text, const 
 static json_t *evidence_of(const json_t *config, const json_t *seal, const json_t *baseline)
 {
     json_t *evidence = json_object();
-    static const char *const facts[] = {"run-id", "run-key", "cluster", "promotion", "bundle", "phase", "finished"};
+    static const char *const facts[] = {"run-id", "run-key", "cluster", "promotion",
+                                        "bundle", "phase",   "finished"};
     json_object_set(evidence, "job", json_object_get(config, "job"));
     json_object_set(evidence, "in", json_object_get(config, "in"));
     sl_json_set_str(evidence, "seal", json_string_value(json_object_get(seal, "digest")));
@@ -180,7 +191,8 @@ static void judge_requirements(const json_t *config, const Facts *facts, SlGateA
     bool age = false;
     size_t i = 0;
     json_t *text = NULL;
-    json_array_foreach(list, i, text) {
+    json_array_foreach(list, i, text)
+    {
         g_autofree char *explain = NULL;
         SlRequireVerdict v = judge_one(config, json_string_value(text), facts, &explain, &age);
         json_array_append_new(results, json_pack("{s:O, s:s, s:s}", "text", text, "verdict",
@@ -210,19 +222,22 @@ static void judge(const json_t *config, const SlGateFacts *facts, SlGateAnswer *
     const char *in = sl_json_str_or(config, "in", "");
     json_t *seal = facts->seal(facts, job, in, false);
     if (seal == NULL) {
-        sl_gate_answer(ret_answer, SL_GATE_WAIT,
-                       g_strdup_printf("waits for the run of %s in %s to finish and be sealed", job, in));
+        sl_gate_answer(
+            ret_answer, SL_GATE_WAIT,
+            g_strdup_printf("waits for the run of %s in %s to finish and be sealed", job, in));
         return;
     }
     const char *phase = sl_json_str_or(seal, "phase", "");
     if (strcmp(phase, "Succeeded") != 0) {
-        g_autofree char *reason = sl_escape_for_people(sl_json_str_or(seal, "reason", "no reason given"), 64);
+        g_autofree char *reason =
+            sl_escape_for_people(sl_json_str_or(seal, "reason", "no reason given"), 64);
         sl_gate_answer(ret_answer, SL_GATE_SHUT,
                        g_strdup_printf("the run of %s in %s did not succeed: %s", job, in, reason));
         ret_answer->evidence = evidence_of(config, seal, NULL);
         return;
     }
-    Facts known = {.seal = seal, .baseline = facts->seal(facts, job, in, true), .now_us = facts->now_us};
+    Facts known = {
+        .seal = seal, .baseline = facts->seal(facts, job, in, true), .now_us = facts->now_us};
     judge_requirements(config, &known, ret_answer);
 }
 

@@ -1,4 +1,5 @@
-/* model_server.c - ModelServer: a server that stays. docs/portable-kinds.md explains every field. */
+/* model_server.c - ModelServer: a server that stays. docs/portable-kinds.md explains every field.
+ */
 #include "core/jobkinds/spec.h"
 
 static const SlSpecField http_fields[] = {
@@ -33,7 +34,8 @@ static void check_probe(const json_t *probe, const char *where, GPtrArray *probl
     bool http = json_object_get(probe, "httpGet") != NULL;
     bool exec = json_object_get(probe, "exec") != NULL;
     if (json_is_object(probe) && http == exec) {
-        sl_spec_problem(problems, "%s: needs httpGet: {path} or exec: {command}, one of them", where);
+        sl_spec_problem(problems, "%s: needs httpGet: {path} or exec: {command}, one of them",
+                        where);
     }
 }
 
@@ -41,13 +43,20 @@ static const SlSpecField fields[] = {
     {.key = "image", .type = SL_SPEC_TEXT},
     {.key = "command", .type = SL_SPEC_TEXTS, .least = 1, .most = 256},
     {.key = "args", .type = SL_SPEC_TEXTS, .least = 0, .most = 768},
-    {.key = "env", .type = SL_SPEC_OBJECTS, .least = 0, .most = 256, .fields = sl_spec_env_fields,
+    {.key = "env",
+     .type = SL_SPEC_OBJECTS,
+     .least = 0,
+     .most = 256,
+     .fields = sl_spec_env_fields,
      .check = sl_spec_check_env},
     {.key = "files", .type = SL_SPEC_FILES},
     {.key = "model", .type = SL_SPEC_MODEL},
     {.key = "port", .type = SL_SPEC_INT, .least = 1, .most = 65535, .required = true},
     {.key = "replicas", .type = SL_SPEC_INT, .least = 0, .most = 1000, .otherwise = "1"},
-    {.key = "resources", .type = SL_SPEC_OBJECT, .fields = sl_spec_resource_fields, .otherwise = "{}"},
+    {.key = "resources",
+     .type = SL_SPEC_OBJECT,
+     .fields = sl_spec_resource_fields,
+     .otherwise = "{}"},
     {.key = "probe", .type = SL_SPEC_OBJECT, .fields = probe_fields, .check = check_probe},
     {.key = "grace", .type = SL_SPEC_DURATION, .otherwise = "\"30s\""},
     {.key = "native", .type = SL_SPEC_OBJECT, .fields = native_fields},

@@ -1,5 +1,5 @@
-/* shared.c - what every portable kind has: environment, resources, program, hints for words of other tools; and the table of
- * kinds from jobkinds.def. */
+/* shared.c - what every portable kind has: environment, resources, program, hints for words of
+ * other tools; and the table of kinds from jobkinds.def. */
 #include "core/jobkinds/spec.h"
 #include "sluice/types.h"
 #include <string.h>
@@ -52,38 +52,70 @@ const SlSpecField sl_spec_resource_fields[] = {
 
 /* Words of Kubernetes, Kubeflow, KServe and Slurm with the same or a near meaning. */
 const char *const sl_spec_hints[] = {
-    "containers", "the fields of the container stand in spec itself (image, command, args, env)",
-    "template", "the fields of the container stand in spec itself (image, command, args, env)",
-    "entrypoint", "write command",
-    "nodes", "write numNodes",
-    "nnodes", "write numNodes",
-    "nproc_per_node", "write numProcPerNode",
-    "nprocPerNode", "write numProcPerNode",
-    "resources", "write resourcesPerNode {gpu, cpu, memory, shm}",
-    "resourcesPerReplica", "write resources {gpu, cpu, memory, shm}",
-    "nvidia.com/gpu", "write gpu",
-    "limits", "write gpu, cpu, memory and shm directly",
-    "requests", "write gpu, cpu, memory and shm directly",
-    "gpus", "write gpu",
-    "mem", "write memory",
-    "activeDeadlineSeconds", "write timeLimit: 24h",
-    "time", "write timeLimit: 24h",
-    "backoffLimit", "write retries: {user: 0, infra: 3, gpu: 3}",
-    "restartPolicy", "write retries: {user: 0, infra: 3, gpu: 3}",
-    "terminationGracePeriodSeconds", "write stop: {grace: 30s} for a job, grace: 30s for a server",
-    "suspend", "write start: manual",
-    "partition", "write queue",
-    "queueName", "write queue",
-    "ports", "write port: 8080",
-    "containerPort", "write port: 8080",
-    "readinessProbe", "write probe",
-    "livenessProbe", "write probe",
-    "storageUri", "write model: model://<item>",
-    "modelUri", "write model: model://<item>",
-    "valueFrom", "write secret: <name of the Secret>",
-    "secretKeyRef", "write secret: <name of the Secret>",
-    "periodSeconds", "write period: 5s",
-    "timeoutSeconds", "write timeout: 2s",
+    "containers",
+    "the fields of the container stand in spec itself (image, command, args, env)",
+    "template",
+    "the fields of the container stand in spec itself (image, command, args, env)",
+    "entrypoint",
+    "write command",
+    "nodes",
+    "write numNodes",
+    "nnodes",
+    "write numNodes",
+    "nproc_per_node",
+    "write numProcPerNode",
+    "nprocPerNode",
+    "write numProcPerNode",
+    "resources",
+    "write resourcesPerNode {gpu, cpu, memory, shm}",
+    "resourcesPerReplica",
+    "write resources {gpu, cpu, memory, shm}",
+    "nvidia.com/gpu",
+    "write gpu",
+    "limits",
+    "write gpu, cpu, memory and shm directly",
+    "requests",
+    "write gpu, cpu, memory and shm directly",
+    "gpus",
+    "write gpu",
+    "mem",
+    "write memory",
+    "activeDeadlineSeconds",
+    "write timeLimit: 24h",
+    "time",
+    "write timeLimit: 24h",
+    "backoffLimit",
+    "write retries: {user: 0, infra: 3, gpu: 3}",
+    "restartPolicy",
+    "write retries: {user: 0, infra: 3, gpu: 3}",
+    "terminationGracePeriodSeconds",
+    "write stop: {grace: 30s} for a job, grace: 30s for a server",
+    "suspend",
+    "write start: manual",
+    "partition",
+    "write queue",
+    "queueName",
+    "write queue",
+    "ports",
+    "write port: 8080",
+    "containerPort",
+    "write port: 8080",
+    "readinessProbe",
+    "write probe",
+    "livenessProbe",
+    "write probe",
+    "storageUri",
+    "write model: model://<item>",
+    "modelUri",
+    "write model: model://<item>",
+    "valueFrom",
+    "write secret: <name of the Secret>",
+    "secretKeyRef",
+    "write secret: <name of the Secret>",
+    "periodSeconds",
+    "write period: 5s",
+    "timeoutSeconds",
+    "write timeout: 2s",
     NULL,
 };
 
@@ -101,13 +133,17 @@ void sl_spec_check_env(const json_t *env, const char *where, GPtrArray *problems
 {
     size_t i = 0;
     json_t *item = NULL;
-    json_array_foreach(env, i, item) {
+    json_array_foreach(env, i, item)
+    {
         const char *name = json_string_value(json_object_get(item, "name"));
         const json_t *value = json_object_get(item, "value");
         const json_t *secret = json_object_get(item, "secret");
         if (name != NULL && !is_env_name(name)) {
-            sl_spec_problem(problems, "%s.%zu.name: must be letters, digits and _, not starting with a digit", where, i);
-        } else if (name != NULL && (g_str_has_prefix(name, "SLUICE_") || strcmp(name, "PORT") == 0)) {
+            sl_spec_problem(problems,
+                            "%s.%zu.name: must be letters, digits and _, not starting with a digit",
+                            where, i);
+        } else if (name != NULL &&
+                   (g_str_has_prefix(name, "SLUICE_") || strcmp(name, "PORT") == 0)) {
             sl_spec_problem(problems, "%s.%zu.name: %s is set by Sluice itself", where, i, name);
         }
         if (json_is_object(item) && (value != NULL) == (secret != NULL)) {
@@ -120,6 +156,8 @@ void sl_spec_check_program(const json_t *spec, GPtrArray *problems)
 {
     if (json_is_object(spec) && json_object_get(spec, "command") == NULL &&
         json_object_get(spec, "image") == NULL) {
-        sl_spec_problem(problems, "spec.command: is missing; name the program, or an image that brings its own");
+        sl_spec_problem(
+            problems,
+            "spec.command: is missing; name the program, or an image that brings its own");
     }
 }

@@ -1,5 +1,5 @@
-/* spec.c - checks a spec against its table: every mistake at once, each with its place and what to write instead. Never changes what
- * it checks, and never stops at the first mistake. */
+/* spec.c - checks a spec against its table: every mistake at once, each with its place and what to
+ * write instead. Never changes what it checks, and never stops at the first mistake. */
 #include "core/jobkinds/spec.h"
 #include "base/digest.h"
 #include "base/text.h"
@@ -22,7 +22,8 @@ void sl_spec_problem(GPtrArray *problems, const char *format, ...)
     va_end(args);
 }
 
-static void check_fields(const Check *c, const json_t *object, const SlSpecField *fields, const char *where);
+static void check_fields(const Check *c, const json_t *object, const SlSpecField *fields,
+                         const char *where);
 
 static const char *hint_for(const Check *c, const char *key, const char *const *known)
 {
@@ -34,7 +35,8 @@ static const char *hint_for(const Check *c, const char *key, const char *const *
     return sl_nearest(key, known);
 }
 
-static void unknown_key(const Check *c, const char *where, const char *key, const char *const *known)
+static void unknown_key(const Check *c, const char *where, const char *key,
+                        const char *const *known)
 {
     g_autofree char *shown = sl_escape_for_people(key, 64);
     const char *hint = hint_for(c, key, known);
@@ -59,7 +61,8 @@ static bool is_text(const json_t *value, bool empty_too)
 {
     const char *text = json_string_value(value);
     size_t len = json_string_length(value);
-    return text != NULL && (empty_too || len > 0) && len <= TEXT_BYTES_MAX && sl_is_clean_utf8(text, len, false);
+    return text != NULL && (empty_too || len > 0) && len <= TEXT_BYTES_MAX &&
+           sl_is_clean_utf8(text, len, false);
 }
 
 static bool is_memory(const json_t *value)
@@ -106,9 +109,9 @@ const char *sl_spec_item(const char *reference)
 static bool is_model(const json_t *value)
 {
     const char *text = json_string_value(value);
-    return text != NULL && (sl_spec_item(text) != NULL ||
-                            (g_str_has_prefix(text, "model://sha256:") &&
-                             sl_is_hex_digest(text + strlen("model://sha256:"))));
+    return text != NULL &&
+           (sl_spec_item(text) != NULL || (g_str_has_prefix(text, "model://sha256:") &&
+                                           sl_is_hex_digest(text + strlen("model://sha256:"))));
 }
 
 /* NULL if @value is what a plain type wants, else what it should be. */
@@ -122,7 +125,8 @@ static const char *scalar_fault(const SlSpecField *field, const json_t *value)
     case SL_SPEC_ANY_TEXT:
         return is_text(value, true) ? NULL : "must be text (put numbers and true/false in quotes)";
     case SL_SPEC_NAME:
-        return text != NULL && sl_is_name(text) ? NULL : "must be a name: a-z, 0-9 and -, at most 63";
+        return text != NULL && sl_is_name(text) ? NULL
+                                                : "must be a name: a-z, 0-9 and -, at most 63";
     case SL_SPEC_PATH:
         return text != NULL && sl_check_relative_path(text, NULL)
                    ? NULL
@@ -152,17 +156,20 @@ static const char *scalar_fault(const SlSpecField *field, const json_t *value)
     }
 }
 
-static void check_int(const Check *c, const SlSpecField *field, const json_t *value, const char *where)
+static void check_int(const Check *c, const SlSpecField *field, const json_t *value,
+                      const char *where)
 {
     json_int_t number = json_integer_value(value);
     if (!json_is_integer(value) || number < field->least || number > field->most) {
         g_autofree char *is = shown(value);
-        sl_spec_problem(c->problems, "%s: must be %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT ", is %s", where,
+        sl_spec_problem(c->problems,
+                        "%s: must be %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT ", is %s", where,
                         field->least, field->most, is);
     }
 }
 
-static void check_word(const Check *c, const SlSpecField *field, const json_t *value, const char *where)
+static void check_word(const Check *c, const SlSpecField *field, const json_t *value,
+                       const char *where)
 {
     const char *text = json_string_value(value);
     if (text != NULL && g_strv_contains(field->words, text)) {
@@ -172,38 +179,44 @@ static void check_word(const Check *c, const SlSpecField *field, const json_t *v
     const char *near = text != NULL ? sl_nearest(text, field->words) : NULL;
     g_autofree char *is = shown(value);
     sl_spec_problem(c->problems, "%s: must be one of %s, is %s%s%s%s", where, all, is,
-                    near != NULL ? "; did you mean `" : "", near != NULL ? near : "", near != NULL ? "`?" : "");
+                    near != NULL ? "; did you mean `" : "", near != NULL ? near : "",
+                    near != NULL ? "`?" : "");
 }
 
-static bool check_length(const Check *c, const SlSpecField *field, const json_t *value, const char *where)
+static bool check_length(const Check *c, const SlSpecField *field, const json_t *value,
+                         const char *where)
 {
     size_t count = json_array_size(value);
     if (!json_is_array(value) || count < (size_t)field->least || count > (size_t)field->most) {
-        sl_spec_problem(c->problems, "%s: must be a list of %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT " %s",
-                        where, field->least, field->most,
-                        field->type == SL_SPEC_TEXTS ? "texts" : "mappings");
+        sl_spec_problem(
+            c->problems, "%s: must be a list of %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT " %s",
+            where, field->least, field->most, field->type == SL_SPEC_TEXTS ? "texts" : "mappings");
         return false;
     }
     return true;
 }
 
-static void check_texts(const Check *c, const SlSpecField *field, const json_t *value, const char *where)
+static void check_texts(const Check *c, const SlSpecField *field, const json_t *value,
+                        const char *where)
 {
     size_t i = 0;
     json_t *item = NULL;
     if (!check_length(c, field, value, where)) {
         return;
     }
-    json_array_foreach(value, i, item) {
+    json_array_foreach(value, i, item)
+    {
         if (!is_text(item, true)) {
             g_autofree char *is = shown(item);
-            sl_spec_problem(c->problems, "%s.%zu: must be text, is %s; put numbers and true/false in quotes",
+            sl_spec_problem(c->problems,
+                            "%s.%zu: must be text, is %s; put numbers and true/false in quotes",
                             where, i, is);
         }
     }
 }
 
-static void check_objects(const Check *c, const SlSpecField *field, const json_t *value, const char *where)
+static void check_objects(const Check *c, const SlSpecField *field, const json_t *value,
+                          const char *where)
 {
     size_t i = 0;
     json_t *item = NULL;
@@ -211,7 +224,8 @@ static void check_objects(const Check *c, const SlSpecField *field, const json_t
     if (!check_length(c, field, value, where)) {
         return;
     }
-    json_array_foreach(value, i, item) {
+    json_array_foreach(value, i, item)
+    {
         g_autofree char *place = g_strdup_printf("%s.%zu", where, i);
         if (!json_is_object(item)) {
             sl_spec_problem(c->problems, "%s: must be a mapping", place);
@@ -251,7 +265,8 @@ static void check_files(const Check *c, const json_t *value, const char *where)
     }
 }
 
-static void check_value(const Check *c, const SlSpecField *field, const json_t *value, const char *where)
+static void check_value(const Check *c, const SlSpecField *field, const json_t *value,
+                        const char *where)
 {
     switch (field->type) {
     case SL_SPEC_INT:
@@ -299,12 +314,14 @@ static char **keys_of(const SlSpecField *fields)
     return g_strv_builder_end(keys);
 }
 
-static void check_fields(const Check *c, const json_t *object, const SlSpecField *fields, const char *where)
+static void check_fields(const Check *c, const json_t *object, const SlSpecField *fields,
+                         const char *where)
 {
     g_auto(GStrv) known = keys_of(fields);
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
         if (!g_strv_contains((const char *const *)known, key)) {
             unknown_key(c, where, key, (const char *const *)known);
         }
@@ -331,7 +348,8 @@ static void check_metadata(const json_t *object, GPtrArray *problems)
     const Check c = {.problems = problems};
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)(uintptr_t)metadata, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)metadata, key, value)
+    {
         if (!g_strv_contains(known, key)) {
             unknown_key(&c, "metadata", key, known);
         }
@@ -341,10 +359,12 @@ static void check_metadata(const json_t *object, GPtrArray *problems)
         if (map != NULL && !json_is_object(map)) {
             sl_spec_problem(problems, "metadata.%s: must be a mapping", known[i]);
         }
-        json_object_foreach((json_t *)(uintptr_t)map, key, value) {
+        json_object_foreach((json_t *)(uintptr_t)map, key, value)
+        {
             if (!json_is_string(value)) {
                 g_autofree char *safe = sl_escape_for_people(key, PLACE_MAX);
-                sl_spec_problem(problems, "metadata.%s.%s: must be text (put it in quotes)", known[i], safe);
+                sl_spec_problem(problems, "metadata.%s.%s: must be text (put it in quotes)",
+                                known[i], safe);
             }
         }
     }
@@ -361,12 +381,14 @@ void sl_spec_validate(const json_t *object, const char *kind, const SlSpecField 
     if (version == NULL || strcmp(version, SL_API_VERSION) != 0) {
         sl_spec_problem(problems, "apiVersion: a %s is %s", kind, SL_API_VERSION);
     }
-    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
         if (!g_strv_contains(top, key)) {
             g_autofree char *safe = sl_escape_for_people(key, 64);
             const char *near = sl_nearest(key, top);
             sl_spec_problem(problems, "%s: unknown key%s%s", safe,
-                            near != NULL ? "; did you mean " : "; its fields stand under spec", near ? near : "");
+                            near != NULL ? "; did you mean " : "; its fields stand under spec",
+                            near ? near : "");
         }
     }
     check_metadata(object, problems);
@@ -391,7 +413,8 @@ static void fill(json_t *object, const SlSpecField *fields)
         } else if (fields[i].type == SL_SPEC_OBJECTS && json_is_array(value)) {
             size_t n = 0;
             json_t *item = NULL;
-            json_array_foreach(value, n, item) {
+            json_array_foreach(value, n, item)
+            {
                 if (json_is_object(item)) {
                     fill(item, fields[i].fields);
                 }

@@ -2,8 +2,9 @@
 #include "core/jobkinds/spec.h"
 #include <string.h>
 
-static const char *const signals[] = {"TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "SIGTERM", "SIGINT",
-                                      "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", NULL};
+static const char *const signals[] = {"TERM",    "INT",     "QUIT",   "HUP",     "USR1",
+                                      "USR2",    "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP",
+                                      "SIGUSR1", "SIGUSR2", NULL};
 static const char *const starts[] = {"auto", "manual", NULL};
 static const char *const changes[] = {"keep", "queue", "replace", NULL};
 static const char *const waits[] = {"admitted", "running", "finished", NULL};
@@ -50,14 +51,21 @@ static const SlSpecField fields[] = {
     {.key = "image", .type = SL_SPEC_TEXT},
     {.key = "command", .type = SL_SPEC_TEXTS, .least = 1, .most = 256},
     {.key = "args", .type = SL_SPEC_TEXTS, .least = 0, .most = 768},
-    {.key = "env", .type = SL_SPEC_OBJECTS, .least = 0, .most = 256, .fields = sl_spec_env_fields,
+    {.key = "env",
+     .type = SL_SPEC_OBJECTS,
+     .least = 0,
+     .most = 256,
+     .fields = sl_spec_env_fields,
      .check = sl_spec_check_env},
     {.key = "files", .type = SL_SPEC_FILES},
     {.key = "inputs", .type = SL_SPEC_OBJECTS, .least = 0, .most = 32, .fields = input_fields},
     {.key = "outputs", .type = SL_SPEC_OBJECTS, .least = 0, .most = 32, .fields = output_fields},
     {.key = "numNodes", .type = SL_SPEC_INT, .least = 1, .most = 4096, .otherwise = "1"},
     {.key = "numProcPerNode", .type = SL_SPEC_INT, .least = 1, .most = 64, .otherwise = "1"},
-    {.key = "resourcesPerNode", .type = SL_SPEC_OBJECT, .fields = sl_spec_resource_fields, .otherwise = "{}"},
+    {.key = "resourcesPerNode",
+     .type = SL_SPEC_OBJECT,
+     .fields = sl_spec_resource_fields,
+     .otherwise = "{}"},
     {.key = "queue", .type = SL_SPEC_TEXT},
     {.key = "priority", .type = SL_SPEC_INT, .least = -1000000, .most = 1000000},
     {.key = "timeLimit", .type = SL_SPEC_DURATION},
@@ -72,8 +80,9 @@ static const SlSpecField fields[] = {
     {.key = NULL},
 };
 
-/* Names become SLUICE_INPUT_<NAME>: "a-b" is A_B, so no two of a list may meet there. Names are DNS labels: '-' is the only
- * character that changes, and no label has '_', so they can't. Paths of outputs may not lie inside each other. */
+/* Names become SLUICE_INPUT_<NAME>: "a-b" is A_B, so no two of a list may meet there. Names are DNS
+ * labels: '-' is the only character that changes, and no label has '_', so they can't. Paths of
+ * outputs may not lie inside each other. */
 static void check_outputs(const json_t *outputs, GPtrArray *problems)
 {
     size_t count = json_array_size(outputs);
@@ -84,7 +93,8 @@ static void check_outputs(const json_t *outputs, GPtrArray *problems)
             size_t len = strlen(one);
             if (two != NULL && n != i && strncmp(one, two, len) == 0 &&
                 (two[len] == '/' || (two[len] == '\0' && n > i))) {
-                sl_spec_problem(problems, "spec.outputs.%zu.path: lies in the path of outputs.%zu", n, i);
+                sl_spec_problem(problems, "spec.outputs.%zu.path: lies in the path of outputs.%zu",
+                                n, i);
             }
         }
     }
@@ -103,7 +113,8 @@ static void defaults(json_t *object)
     sl_spec_defaults(object, fields);
     size_t i = 0;
     json_t *output = NULL;
-    json_array_foreach(json_object_get(json_object_get(object, "spec"), "outputs"), i, output) {
+    json_array_foreach(json_object_get(json_object_get(object, "spec"), "outputs"), i, output)
+    {
         const char *name = json_string_value(json_object_get(output, "name"));
         if (name != NULL && json_object_get(output, "path") == NULL) {
             g_autofree char *path = g_strdup_printf("outputs/%s", name);
@@ -116,7 +127,8 @@ static void items(const json_t *object, GPtrArray *ret_items)
 {
     size_t i = 0;
     json_t *input = NULL;
-    json_array_foreach(sl_json_at(object, "spec.inputs"), i, input) {
+    json_array_foreach(sl_json_at(object, "spec.inputs"), i, input)
+    {
         sl_spec_add_item(ret_items, json_object_get(input, "model"));
     }
 }

@@ -1,4 +1,5 @@
-/* golden_file.h - golden vectors: bytes that must never change. SLUICE_GOLDEN_WRITE=1 writes them anew (look at the diff!). */
+/* golden_file.h - golden vectors: bytes that must never change. SLUICE_GOLDEN_WRITE=1 writes them
+ * anew (look at the diff!). */
 #pragma once
 #include "base/digest.h"
 #include "sluice/error.h"
@@ -47,7 +48,8 @@ static inline void expect_error(GError **error, int code, const char *word)
 {
     g_assert_nonnull(*error);
     if ((*error)->code != code || strstr((*error)->message, word) == NULL) {
-        g_error("expected code %d and `%s`, got %d: %s", code, word, (*error)->code, (*error)->message);
+        g_error("expected code %d and `%s`, got %d: %s", code, word, (*error)->code,
+                (*error)->message);
     }
     g_clear_error(error);
 }

@@ -43,7 +43,8 @@ static void test_refused(void)
         const char *text, *word;
     } rows[] = {
         {"object a/B - x 1 " H1, "not lines"},
-        {"object a/B - y 1 " H1 "\nobject a/B - x 1 " H1 "\n", "line 2: lines must be in byte order"},
+        {"object a/B - y 1 " H1 "\nobject a/B - x 1 " H1 "\n",
+         "line 2: lines must be in byte order"},
         {"blob " H1 " 1\nblob " H1 " 1\n", "line 2: lines must be"},
         {"blob " H1 " 1\nblob " H1 " 2\n", "this blob is there twice"},
         {"object a/B - x 1 " H1 "\nobject a/B - x 2 " H1 "\n", "this object is there twice"},
@@ -71,18 +72,24 @@ static void test_refused(void)
 
 static void test_identity(void)
 {
-    g_autoptr(json_t) map = json_loads("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"s\",\"namespace\":\"ml\","
-                                       "\"annotations\":{\"argocd.argoproj.io/sync-wave\":\"-5\"}}}", 0, NULL);
+    g_autoptr(json_t) map =
+        json_loads("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"s\","
+                   "\"namespace\":\"ml\","
+                   "\"annotations\":{\"argocd.argoproj.io/sync-wave\":\"-5\"}}}",
+                   0, NULL);
     g_autofree char *kind = sl_object_kind(map, NULL);
     g_assert_cmpstr(kind, ==, "core/ConfigMap");
     g_assert_cmpstr(sl_object_name(map), ==, "s");
     g_assert_cmpstr(sl_object_namespace(map), ==, "ml");
     g_assert_cmpint(sl_object_wave(map), ==, -5);
-    json_object_set_new(sl_json_at(map, "metadata.annotations"), SL_ANNOTATION_WAVE, json_string("2"));
+    json_object_set_new(sl_json_at(map, "metadata.annotations"), SL_ANNOTATION_WAVE,
+                        json_string("2"));
     g_assert_cmpint(sl_object_wave(map), ==, 2);
-    json_object_set_new(sl_json_at(map, "metadata.annotations"), SL_ANNOTATION_WAVE, json_string("soon"));
+    json_object_set_new(sl_json_at(map, "metadata.annotations"), SL_ANNOTATION_WAVE,
+                        json_string("soon"));
     g_assert_cmpint(sl_object_wave(map), ==, 0);
-    g_autoptr(json_t) job = json_loads("{\"apiVersion\":\"gitops.sluice/v1alpha1\",\"kind\":\"TrainingJob\"}", 0, NULL);
+    g_autoptr(json_t) job =
+        json_loads("{\"apiVersion\":\"gitops.sluice/v1alpha1\",\"kind\":\"TrainingJob\"}", 0, NULL);
     g_autofree char *job_kind = sl_object_kind(job, NULL);
     g_assert_cmpstr(job_kind, ==, "gitops.sluice/TrainingJob");
     g_assert_cmpstr(sl_object_namespace(job), ==, "-");

@@ -1,4 +1,5 @@
-/* test_digestmap.c - digest maps: golden root, every size around the splits, hostile indexes and buckets. */
+/* test_digestmap.c - digest maps: golden root, every size around the splits, hostile indexes and
+ * buckets. */
 #include "core/digestmap.h"
 #include "golden_file.h"
 
@@ -109,10 +110,10 @@ static void test_bad_entries(void)
         const char *key, *values, *word;
         int code;
     } rows[] = {
-        {"a b", "", "space", SLU_INVALID},       {"", "x", "empty", SLU_INVALID},
-        {"a", "x\ny", "control", SLU_INVALID},   {"a\tb", "x", "control", SLU_INVALID},
-        {"a", "\xff", "UTF-8", SLU_INVALID},     {"a", " x", "space", SLU_INVALID},
-        {"a", "x ", "space", SLU_INVALID},       {"twice", "x", "already", SLU_INVALID},
+        {"a b", "", "space", SLU_INVALID},     {"", "x", "empty", SLU_INVALID},
+        {"a", "x\ny", "control", SLU_INVALID}, {"a\tb", "x", "control", SLU_INVALID},
+        {"a", "\xff", "UTF-8", SLU_INVALID},   {"a", " x", "space", SLU_INVALID},
+        {"a", "x ", "space", SLU_INVALID},     {"twice", "x", "already", SLU_INVALID},
     };
     g_autoptr(SlMap) map = sl_map_new();
     g_assert_true(sl_map_add(map, "twice", "1", NULL));
@@ -178,8 +179,14 @@ static void test_hostile_buckets(void)
 
 static void test_hostile_index(void)
 {
-    static const char *const texts[] = {"", "k: 0\n", "k: 17\n", "k: 00\n" H1 "\n", "k: 0\n" H1,
-                                        "k: 0\n" H1 "\n" H2 "\n", "k:0\n" H1 "\n", "K: 0\n" H1 "\n"};
+    static const char *const texts[] = {"",
+                                        "k: 0\n",
+                                        "k: 17\n",
+                                        "k: 00\n" H1 "\n",
+                                        "k: 0\n" H1,
+                                        "k: 0\n" H1 "\n" H2 "\n",
+                                        "k:0\n" H1 "\n",
+                                        "K: 0\n" H1 "\n"};
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_autoptr(GBytes) text = g_bytes_new(texts[i], strlen(texts[i]));
         g_autofree char *root = sl_sha256_hex_bytes(text);
@@ -200,7 +207,8 @@ static void test_wrong_and_missing_bytes(void)
     g_autoptr(GError) error = NULL;
     g_autofree char *values = NULL;
     GBytes *other = get_blob(sl_map_index_nth(index, strcmp(sl_map_index_bucket(index, "key-1"),
-                                                            sl_map_index_nth(index, 0)) == 0), blobs);
+                                                            sl_map_index_nth(index, 0)) == 0),
+                             blobs);
     g_assert_false(sl_map_bucket_get(index, other, "key-1", &values, &error));
     expect_error(&error, SLU_MAP_INVALID, "another digest");
     g_hash_table_remove(blobs, sl_map_index_nth(index, 1));

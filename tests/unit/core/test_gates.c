@@ -39,8 +39,14 @@ static void check(const char *type, const Row *row)
     g_autoptr(json_t) baseline = json(row->baseline);
     g_autoptr(json_t) approvals = json(row->approvals);
     World world = {seal, baseline, approvals};
-    SlGateFacts facts = {.user = &world, .app = "digits", .env = "test", .release = H1, .requester = "alice",
-                         .now_us = INT64_C(1795435200000000), .seal = seal_of, .approvals = approvals_of};
+    SlGateFacts facts = {.user = &world,
+                         .app = "digits",
+                         .env = "test",
+                         .release = H1,
+                         .requester = "alice",
+                         .now_us = INT64_C(1795435200000000),
+                         .seal = seal_of,
+                         .approvals = approvals_of};
     SlGateAnswer answer = {0};
     sl_gate_find(type)->judge(config, &facts, &answer);
     if (answer.verdict != row->verdict || strstr(answer.reason, row->reason) == NULL) {
@@ -49,25 +55,36 @@ static void check(const char *type, const Row *row)
     sl_gate_answer_clear(&answer);
 }
 
-#define GOOD "{\"phase\":\"Succeeded\",\"digest\":\"" H2 "\",\"attempts\":1,\"started\":\"2026-11-23T10:00:00Z\"," \
-             "\"finished\":\"2026-11-23T11:00:00Z\",\"metrics\":{\"final.accuracy\":0.97,\"final.loss\":\"NaN\"}}"
+#define GOOD                                                                                       \
+    "{\"phase\":\"Succeeded\",\"digest\":\"" H2                                                    \
+    "\",\"attempts\":1,\"started\":\"2026-11-23T10:00:00Z\","                                      \
+    "\"finished\":\"2026-11-23T11:00:00Z\",\"metrics\":{\"final.accuracy\":0.97,\"final.loss\":"   \
+    "\"NaN\"}}"
 #define OLD "{\"phase\":\"Succeeded\",\"digest\":\"" H3 "\",\"metrics\":{\"final.accuracy\":0.98}}"
 #define WANT(text) "{\"job\":\"train\",\"in\":\"dev\",\"require\":[" text "]}"
-#define WANT_BASE(word) "{\"job\":\"train\",\"in\":\"dev\",\"noBaseline\":\"" word "\",\"require\":[\"final.accuracy >= baseline.accuracy\"]}"
+#define WANT_BASE(word)                                                                            \
+    "{\"job\":\"train\",\"in\":\"dev\",\"noBaseline\":\"" word                                     \
+    "\",\"require\":[\"final.accuracy >= baseline.accuracy\"]}"
 
 static void test_run(void)
 {
     static const Row rows[] = {
         {WANT("\"final.accuracy >= 0.95\""), GOOD, NULL, NULL, SL_GATE_OPEN, "0.97 >= 0.95"},
-        {WANT("\"final.accuracy >= 0.99\""), GOOD, NULL, NULL, SL_GATE_SHUT, "0.97 < 0.99: final.accuracy >= 0.99 does not hold"},
-        {WANT("\"final.accuracy >= 0.95\""), NULL, NULL, NULL, SL_GATE_WAIT, "waits for the run of train in dev"},
-        {WANT("\"final.accuracy >= 0.95\""), "{\"phase\":\"Failed\",\"reason\":\"OOMKilled\",\"metrics\":{\"final.accuracy\":1}}",
-         NULL, NULL, SL_GATE_SHUT, "did not succeed: OOMKilled"},
-        {WANT("\"final.accuracy >= 0.95\""), "{\"metrics\":{\"final.accuracy\":1}}", NULL, NULL, SL_GATE_SHUT, "did not succeed"},
+        {WANT("\"final.accuracy >= 0.99\""), GOOD, NULL, NULL, SL_GATE_SHUT,
+         "0.97 < 0.99: final.accuracy >= 0.99 does not hold"},
+        {WANT("\"final.accuracy >= 0.95\""), NULL, NULL, NULL, SL_GATE_WAIT,
+         "waits for the run of train in dev"},
+        {WANT("\"final.accuracy >= 0.95\""),
+         "{\"phase\":\"Failed\",\"reason\":\"OOMKilled\",\"metrics\":{\"final.accuracy\":1}}", NULL,
+         NULL, SL_GATE_SHUT, "did not succeed: OOMKilled"},
+        {WANT("\"final.accuracy >= 0.95\""), "{\"metrics\":{\"final.accuracy\":1}}", NULL, NULL,
+         SL_GATE_SHUT, "did not succeed"},
         {WANT("\"final.loss <= 2\""), GOOD, NULL, NULL, SL_GATE_WAIT, "final.loss is NaN"},
         {WANT("\"final.f1 >= 0.5\""), GOOD, NULL, NULL, SL_GATE_WAIT, "final.f1 is not there"},
-        {WANT("\"final.f1 >= 0.5\",\"final.accuracy >= 0.99\""), GOOD, NULL, NULL, SL_GATE_SHUT, "0.99"},
-        {WANT("\"age < 2h\",\"restarts <= 0\",\"duration <= 60m\""), GOOD, NULL, NULL, SL_GATE_OPEN, "3600.0 < 7200.0"},
+        {WANT("\"final.f1 >= 0.5\",\"final.accuracy >= 0.99\""), GOOD, NULL, NULL, SL_GATE_SHUT,
+         "0.99"},
+        {WANT("\"age < 2h\",\"restarts <= 0\",\"duration <= 60m\""), GOOD, NULL, NULL, SL_GATE_OPEN,
+         "3600.0 < 7200.0"},
         {WANT("\"age < 30m\""), GOOD, NULL, NULL, SL_GATE_SHUT, "does not hold"},
         {WANT("\"age < 30m\""), OLD, NULL, NULL, SL_GATE_WAIT, "age is NaN"},
         {WANT("\"phase == Succeeded\""), GOOD, NULL, NULL, SL_GATE_OPEN, "phase is Succeeded"},
@@ -77,7 +94,8 @@ static void test_run(void)
         {WANT_BASE("wait"), GOOD, NULL, NULL, SL_GATE_WAIT, "nothing runs there yet"},
         {WANT_BASE("fail"), GOOD, NULL, NULL, SL_GATE_SHUT, "noBaseline: fail"},
         {WANT_BASE("pass"), GOOD, OLD, NULL, SL_GATE_SHUT, "0.97 < 0.98"},
-        {WANT_BASE("pass"), GOOD, "{\"metrics\":{}}", NULL, SL_GATE_WAIT, "baseline.accuracy is not there"},
+        {WANT_BASE("pass"), GOOD, "{\"metrics\":{}}", NULL, SL_GATE_WAIT,
+         "baseline.accuracy is not there"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         check("run", &rows[i]);
@@ -87,17 +105,32 @@ static void test_run(void)
 static void test_approval(void)
 {
     static const Row rows[] = {
-        {"{}", NULL, NULL, "{\"threshold\":1,\"count\":0,\"people\":[],\"who\":[\"bob\"]}", SL_GATE_WAIT, "waits for approval: 0 of 1"},
-        {"{}", NULL, NULL, "{\"threshold\":1,\"count\":1,\"people\":[\"alice\"]}", SL_GATE_OPEN, "approved by alice"},
-        {"{}", NULL, NULL, "{\"threshold\":2,\"count\":1,\"people\":[\"alice\"]}", SL_GATE_WAIT, "1 of 2"},
+        {"{}", NULL, NULL, "{\"threshold\":1,\"count\":0,\"people\":[],\"who\":[\"bob\"]}",
+         SL_GATE_WAIT, "waits for approval: 0 of 1"},
+        {"{}", NULL, NULL, "{\"threshold\":1,\"count\":1,\"people\":[\"alice\"]}", SL_GATE_OPEN,
+         "approved by alice"},
+        {"{}", NULL, NULL, "{\"threshold\":2,\"count\":1,\"people\":[\"alice\"]}", SL_GATE_WAIT,
+         "1 of 2"},
         {"{}", NULL, NULL, "{\"threshold\":0,\"count\":0,\"people\":[]}", SL_GATE_WAIT, "0 of 1"},
-        {"{\"count\":2}", NULL, NULL, "{\"threshold\":1,\"count\":1,\"people\":[\"alice\",\"alice\"]}", SL_GATE_WAIT, "1 of 2, signed by alice"},
-        {"{\"people\":[\"bob\"]}", NULL, NULL, "{\"threshold\":1,\"count\":1,\"people\":[\"alice\"]}", SL_GATE_WAIT, "0 of 1"},
-        {"{\"excludeRequester\":true}", NULL, NULL, "{\"threshold\":1,\"count\":1,\"people\":[\"alice\"]}", SL_GATE_WAIT, "0 of 1"},
-        {"{\"excludeAuthors\":true}", NULL, NULL, "{\"threshold\":1,\"count\":1,\"people\":[\"bob\"],\"authors\":[\"bob\"]}", SL_GATE_WAIT, "0 of 1"},
-        {"{\"excludeAuthors\":true}", NULL, NULL, "{\"threshold\":1,\"count\":1,\"people\":[\"bob\"]}", SL_GATE_WAIT, "authors of the change"},
-        {"{\"excludeAuthors\":true}", NULL, NULL, "{\"threshold\":1,\"count\":1,\"people\":[\"bob\"],\"authors\":[\"alice\"]}", SL_GATE_OPEN, "approved by bob"},
-        {"{}", NULL, NULL, "{\"threshold\":1,\"count\":1,\"people\":[\"bob\"],\"rejected\":\"carol\"}", SL_GATE_SHUT, "rejected by carol"},
+        {"{\"count\":2}", NULL, NULL,
+         "{\"threshold\":1,\"count\":1,\"people\":[\"alice\",\"alice\"]}", SL_GATE_WAIT,
+         "1 of 2, signed by alice"},
+        {"{\"people\":[\"bob\"]}", NULL, NULL,
+         "{\"threshold\":1,\"count\":1,\"people\":[\"alice\"]}", SL_GATE_WAIT, "0 of 1"},
+        {"{\"excludeRequester\":true}", NULL, NULL,
+         "{\"threshold\":1,\"count\":1,\"people\":[\"alice\"]}", SL_GATE_WAIT, "0 of 1"},
+        {"{\"excludeAuthors\":true}", NULL, NULL,
+         "{\"threshold\":1,\"count\":1,\"people\":[\"bob\"],\"authors\":[\"bob\"]}", SL_GATE_WAIT,
+         "0 of 1"},
+        {"{\"excludeAuthors\":true}", NULL, NULL,
+         "{\"threshold\":1,\"count\":1,\"people\":[\"bob\"]}", SL_GATE_WAIT,
+         "authors of the change"},
+        {"{\"excludeAuthors\":true}", NULL, NULL,
+         "{\"threshold\":1,\"count\":1,\"people\":[\"bob\"],\"authors\":[\"alice\"]}", SL_GATE_OPEN,
+         "approved by bob"},
+        {"{}", NULL, NULL,
+         "{\"threshold\":1,\"count\":1,\"people\":[\"bob\"],\"rejected\":\"carol\"}", SL_GATE_SHUT,
+         "rejected by carol"},
         {"{}", NULL, NULL, NULL, SL_GATE_WAIT, "who must sign"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -112,18 +145,24 @@ static void test_validate(void)
     } rows[] = {
         {"run", WANT("\"final.accuracy >= 0.95\""), ""},
         {"run", WANT_BASE("pass"), ""},
-        {"run", "{}", "job: must be the name of a TrainingJob | in: must be the name of the environment where the job runs | "
-                      "require: must be a list of 1 to 32 expressions such as \"final.accuracy >= 0.95\""},
-        {"run", "{\"job\":\"train\",\"in\":\"dev\",\"requires\":[\"a > 1\"],\"require\":[\"a > 1\"]}",
+        {"run", "{}",
+         "job: must be the name of a TrainingJob | in: must be the name of the environment where "
+         "the job runs | "
+         "require: must be a list of 1 to 32 expressions such as \"final.accuracy >= 0.95\""},
+        {"run",
+         "{\"job\":\"train\",\"in\":\"dev\",\"requires\":[\"a > 1\"],\"require\":[\"a > 1\"]}",
          "requires: unknown key; did you mean `require`?"},
         {"run", WANT("\"final.a >= baseline.a\""),
-         "noBaseline: a requirement uses baseline; say what holds while nothing runs there yet: pass, wait or fail"},
+         "noBaseline: a requirement uses baseline; say what holds while nothing runs there yet: "
+         "pass, wait or fail"},
         {"run", WANT_BASE("maybe"), "noBaseline: must be pass, wait or fail"},
-        {"run", WANT("7, \"a == 1\""), "require.0: must be text | require.1: `a == 1`: column 7: == and != compare words such as "
-                                       "`phase == Succeeded`; for numbers write >= or <= with a tolerance"},
+        {"run", WANT("7, \"a == 1\""),
+         "require.0: must be text | require.1: `a == 1`: column 7: == and != compare words such as "
+         "`phase == Succeeded`; for numbers write >= or <= with a tolerance"},
         {"approval", "{}", ""},
         {"approval", "{\"count\":0,\"people\":[\"A\"],\"excludeAuthors\":1,\"x\":1}",
-         "x: unknown key; there are count, people, excludeRequester, excludeAuthors | count: must be 1..64 | "
+         "x: unknown key; there are count, people, excludeRequester, excludeAuthors | count: must "
+         "be 1..64 | "
          "people.0: must be the name of a person | excludeAuthors: must be true or false"},
         {"approval", "{\"count\":3,\"people\":[\"bob\",\"bob\"]}",
          "count: 3 people are asked for, but only 2 are named | people.1: bob is there twice"},

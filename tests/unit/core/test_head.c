@@ -4,9 +4,20 @@
 #include "sluice/types.h"
 
 static const SlHead sample = {
-    .fleet = (char *)H1, .env = (char *)"prod", .cluster = (char *)"prod1", .epoch = 1, .nonce = (char *)N1,
-    .term = 2, .version = 4, .root = 1, .registry = 1, .ledger_seq = 11, .ledger_hash = (char *)H2,
-    .issued_us = INT64_C(1795435200000000), .expires_us = INT64_C(1795436100000000), .desired = (char *)H3,
+    .fleet = (char *)H1,
+    .env = (char *)"prod",
+    .cluster = (char *)"prod1",
+    .epoch = 1,
+    .nonce = (char *)N1,
+    .term = 2,
+    .version = 4,
+    .root = 1,
+    .registry = 1,
+    .ledger_seq = 11,
+    .ledger_hash = (char *)H2,
+    .issued_us = INT64_C(1795435200000000),
+    .expires_us = INT64_C(1795436100000000),
+    .desired = (char *)H3,
 };
 
 static void test_golden(void)
@@ -27,7 +38,8 @@ static void test_longest_fits(void)
     SlHead head = sample;
     g_autofree char *name = g_strnfill(SL_NAME_MAX, 'x');
     head.env = head.cluster = name;
-    head.epoch = head.term = head.version = head.root = head.registry = head.ledger_seq = UINT64_MAX;
+    head.epoch = head.term = head.version = head.root = head.registry = head.ledger_seq =
+        UINT64_MAX;
     g_autoptr(GError) error = NULL;
     g_autoptr(GBytes) text = sl_head_format(&head, &error);
     g_assert_no_error(error);

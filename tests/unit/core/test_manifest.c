@@ -5,7 +5,8 @@
 static void test_golden(void)
 {
     g_autoptr(SlManifest) m = sl_manifest_new();
-    sl_manifest_add(m, "weights/part 2.bin", false, SL_CHUNK_BYTES + 1, (const char *const[]){H1, H2, NULL});
+    sl_manifest_add(m, "weights/part 2.bin", false, SL_CHUNK_BYTES + 1,
+                    (const char *const[]){H1, H2, NULL});
     sl_manifest_add(m, "empty", false, 0, NULL);
     sl_manifest_add(m, "run.sh", true, 5, (const char *const[]){H3, NULL});
     g_autoptr(GBytes) text = sl_manifest_format(m);

@@ -1,13 +1,19 @@
 /* test_order.c - orders: golden text, scopes of each act, floors of a resume after lost state. */
-#include "core/order.h"
 #include "base/text.h"
+#include "core/order.h"
 #include "golden_file.h"
 
 static SlOrder sample(SlAct act, const char *scope)
 {
-    return (SlOrder){.fleet = (char *)H1, .env = (char *)"prod", .epoch = 1, .act = act,
-                     .scope = (char *)scope, .number = 7, .expires_us = INT64_C(1795435200000000),
-                     .requester = (char *)"alice", .reason = (char *)"maintenance"};
+    return (SlOrder){.fleet = (char *)H1,
+                     .env = (char *)"prod",
+                     .epoch = 1,
+                     .act = act,
+                     .scope = (char *)scope,
+                     .number = 7,
+                     .expires_us = INT64_C(1795435200000000),
+                     .requester = (char *)"alice",
+                     .reason = (char *)"maintenance"};
 }
 
 static void test_golden(void)

@@ -3,13 +3,26 @@
 #include "golden_file.h"
 
 static const SlPromotion sample = {
-    .fleet = (char *)H1, .env = (char *)"prod", .app = (char *)"digits", .epoch = 1, .seq = 3,
-    .act = SL_ACT_ROLLBACK, .release = (char *)H2, .targets = (char *)H3, .target_count = 1,
-    .previous = (char *)H1, .auto_rollback_to = (char *)H2, .allow_prune = true, .force_fields = true,
+    .fleet = (char *)H1,
+    .env = (char *)"prod",
+    .app = (char *)"digits",
+    .epoch = 1,
+    .seq = 3,
+    .act = SL_ACT_ROLLBACK,
+    .release = (char *)H2,
+    .targets = (char *)H3,
+    .target_count = 1,
+    .previous = (char *)H1,
+    .auto_rollback_to = (char *)H2,
+    .allow_prune = true,
+    .force_fields = true,
     .privileged = (char *[]){(char *)"rbac.authorization.k8s.io/Role", NULL},
     .authors = (char *[]){(char *)"alice", (char *)"bob@x.test", NULL},
-    .not_before_us = INT64_C(1795435200000000), .activate_until_us = INT64_C(1796040000000000),
-    .policy = (char *)H3, .requester = (char *)"alice", .reason = (char *)"R3 answers with nonsense",
+    .not_before_us = INT64_C(1795435200000000),
+    .activate_until_us = INT64_C(1796040000000000),
+    .policy = (char *)H3,
+    .requester = (char *)"alice",
+    .reason = (char *)"R3 answers with nonsense",
 };
 
 static void test_golden(void)

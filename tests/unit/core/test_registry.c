@@ -4,7 +4,11 @@
 
 static void test_golden(void)
 {
-    SlRegistry registry = {.fleet = (char *)H1, .env = (char *)"prod", .version = 2, .count = 1, .clusters = (char *)H2};
+    SlRegistry registry = {.fleet = (char *)H1,
+                           .env = (char *)"prod",
+                           .version = 2,
+                           .count = 1,
+                           .clusters = (char *)H2};
     g_autoptr(GError) error = NULL;
     g_autoptr(GBytes) text = sl_registry_format(&registry, &error);
     g_assert_no_error(error);
@@ -17,11 +21,13 @@ static void test_golden(void)
 
 static char *entry(const char *labels)
 {
-    static const uint8_t point[32] = {0x58, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
-                                      0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
-                                      0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66};
+    static const uint8_t point[32] = {0x58, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
+                                      0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
+                                      0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
+                                      0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66};
     g_autoptr(SlPublicKey) key = sl_public_key_from_ed25519(point);
-    return g_strdup_printf("name=prod1 engine=process sign=%s curve=" H1 " labels=%s", strchr(key->line, ' ') + 1, labels);
+    return g_strdup_printf("name=prod1 engine=process sign=%s curve=" H1 " labels=%s",
+                           strchr(key->line, ' ') + 1, labels);
 }
 
 static void test_cluster(void)
@@ -42,16 +48,18 @@ static void test_cluster(void)
 
 static void test_cluster_refused(void)
 {
-    static const char *const labels[] = {"", "b=1,a=1", "a=1,a=2", "a", "engine=slurm", "cluster=x", "a=1 b=2", "a=\xc3\xa4"};
+    static const char *const labels[] = {"",          "b=1,a=1", "a=1,a=2",   "a", "engine=slurm",
+                                         "cluster=x", "a=1 b=2", "a=\xc3\xa4"};
     for (size_t i = 0; i < G_N_ELEMENTS(labels); i++) {
         g_autofree char *text = entry(labels[i]);
         g_autoptr(GError) error = NULL;
         g_assert_null(sl_cluster_parse("prod1", text, &error));
         expect_error(&error, SLU_REGISTRY_ENTRY, "cluster prod1");
     }
-    static const char *const values[] = {"", "name=x", "name=prod1 engine=process sign=AAAA curve=" H1 " labels=-",
-                                         "name=prod1 engine=process sign=* curve=" H1 " labels=-",
-                                         "engine=process name=prod1 sign=AAAA curve=" H1 " labels=-"};
+    static const char *const values[] = {
+        "", "name=x", "name=prod1 engine=process sign=AAAA curve=" H1 " labels=-",
+        "name=prod1 engine=process sign=* curve=" H1 " labels=-",
+        "engine=process name=prod1 sign=AAAA curve=" H1 " labels=-"};
     for (size_t i = 0; i < G_N_ELEMENTS(values); i++) {
         g_autoptr(GError) error = NULL;
         g_assert_null(sl_cluster_parse("prod1", values[i], &error));

@@ -5,16 +5,30 @@
 
 static SlReport sample(GPtrArray *changes)
 {
-    return (SlReport){.fleet = (char *)H1, .env = (char *)"dev", .cluster = (char *)"dev1", .boot = (char *)N1,
-                      .counter = 5, .clock_us = INT64_C(1795435200123456), .head = (char *)H2, .term = 2,
-                      .version = 4, .root = 1, .registry = 1, .ledger_seq = 11, .ledger_hash = (char *)H3,
-                      .applied = (char *)H1, .applied_count = 2, .full = true, .changes = changes};
+    return (SlReport){.fleet = (char *)H1,
+                      .env = (char *)"dev",
+                      .cluster = (char *)"dev1",
+                      .boot = (char *)N1,
+                      .counter = 5,
+                      .clock_us = INT64_C(1795435200123456),
+                      .head = (char *)H2,
+                      .term = 2,
+                      .version = 4,
+                      .root = 1,
+                      .registry = 1,
+                      .ledger_seq = 11,
+                      .ledger_hash = (char *)H3,
+                      .applied = (char *)H1,
+                      .applied_count = 2,
+                      .full = true,
+                      .changes = changes};
 }
 
 static void test_golden(void)
 {
     g_autoptr(GPtrArray) changes = g_ptr_array_new();
-    g_ptr_array_add(changes, (char *)"unit/digits/dev {\"bundle\":\"" H1 "\",\"health\":\"Healthy\"}");
+    g_ptr_array_add(changes,
+                    (char *)"unit/digits/dev {\"bundle\":\"" H1 "\",\"health\":\"Healthy\"}");
     g_ptr_array_add(changes, (char *)"- flag/stale-head");
     SlReport report = sample(changes);
     g_autoptr(GError) error = NULL;

@@ -1,4 +1,5 @@
-/* test_require.c - gate expressions: what holds, what does not, what is unknown, and what is no expression. */
+/* test_require.c - gate expressions: what holds, what does not, what is unknown, and what is no
+ * expression. */
 #include "core/require.h"
 #include "golden_file.h"
 #include <math.h>
@@ -9,8 +10,12 @@ static bool number(const char *name, double *ret, void *user)
     static const struct {
         const char *name;
         double value;
-    } rows[] = {{"final.accuracy", 0.97}, {"final.eval/top-1", 0.5}, {"baseline.accuracy", 0.975},
-                {"restarts", 2},          {"age", 3600},             {"final.nan", (double)NAN},
+    } rows[] = {{"final.accuracy", 0.97},
+                {"final.eval/top-1", 0.5},
+                {"baseline.accuracy", 0.975},
+                {"restarts", 2},
+                {"age", 3600},
+                {"final.nan", (double)NAN},
                 {"final.inf", (double)INFINITY}};
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         if (strcmp(rows[i].name, name) == 0) {
@@ -34,7 +39,8 @@ static void test_verdicts(void)
         SlRequireVerdict verdict;
     } rows[] = {
         {"final.accuracy >= 0.95", "0.97 >= 0.95: final.accuracy >= 0.95 holds", SL_REQUIRE_PASS},
-        {"  final.accuracy<0.95 ", "0.97 >= 0.95: final.accuracy<0.95 does not hold", SL_REQUIRE_FAIL},
+        {"  final.accuracy<0.95 ", "0.97 >= 0.95: final.accuracy<0.95 does not hold",
+         SL_REQUIRE_FAIL},
         {"final.accuracy >= baseline.accuracy - 0.01", "0.97 >= 0.965", SL_REQUIRE_PASS},
         {"final.accuracy >= baseline.accuracy + 0.01", "does not hold", SL_REQUIRE_FAIL},
         {"final.eval/top-1 > -1e-3", "holds", SL_REQUIRE_PASS},

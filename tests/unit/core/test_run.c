@@ -1,13 +1,18 @@
-/* test_run.c - run keys and ids (golden: a change retrains everything), causes of failure, retries. */
+/* test_run.c - run keys and ids (golden: a change retrains everything), causes of failure, retries.
+ */
 #include "core/run.h"
 #include "golden_file.h"
 
 static json_t *job(void)
 {
-    json_t *json = json_loads("{\"apiVersion\":\"gitops.sluice/v1alpha1\",\"kind\":\"TrainingJob\",\"metadata\":{\"name\":\"train\","
-                              "\"labels\":{\"a\":\"b\"},\"annotations\":{\"gitops.sluice/wave\":\"1\"}},\"spec\":{\"command\":[\"python3\","
-                              "\"train.py\"],\"files\":[{\"path\":\"train.py\",\"mode\":\"644\",\"sha256\":\"" H1 "\"}],"
-                              "\"timeLimit\":\"10m\",\"queue\":\"q\",\"retries\":{\"user\":0},\"start\":\"auto\"}}", 0, NULL);
+    json_t *json = json_loads(
+        "{\"apiVersion\":\"gitops.sluice/"
+        "v1alpha1\",\"kind\":\"TrainingJob\",\"metadata\":{\"name\":\"train\","
+        "\"labels\":{\"a\":\"b\"},\"annotations\":{\"gitops.sluice/"
+        "wave\":\"1\"}},\"spec\":{\"command\":[\"python3\","
+        "\"train.py\"],\"files\":[{\"path\":\"train.py\",\"mode\":\"644\",\"sha256\":\"" H1 "\"}],"
+        "\"timeLimit\":\"10m\",\"queue\":\"q\",\"retries\":{\"user\":0},\"start\":\"auto\"}}",
+        0, NULL);
     g_assert_nonnull(json);
     return json;
 }
@@ -22,14 +27,16 @@ static void test_key(void)
     sl_json_set_str(metadata, "name", "other");
     json_object_del(metadata, "labels");
     sl_json_set_str(json_object_get(metadata, "annotations"), "gitops.sluice/run-key", H2);
-    static const char *const free_keys[] = {"timeLimit", "priority", "queue", "retries", "start", "onChange", "waitFor"};
+    static const char *const free_keys[] = {"timeLimit", "priority", "queue",  "retries",
+                                            "start",     "onChange", "waitFor"};
     for (size_t i = 0; i < G_N_ELEMENTS(free_keys); i++) {
         sl_json_set_str(spec, free_keys[i], "changed");
     }
     g_autofree char *same = sl_run_key(one);
     g_assert_cmpstr(same, ==, key);
     g_assert_nonnull(json_object_get(spec, "queue")); /* the job itself is left alone */
-    static const char *const bound[] = {"command", "files", "image", "env", "inputs", "numNodes", "placement"};
+    static const char *const bound[] = {"command", "files",    "image",    "env",
+                                        "inputs",  "numNodes", "placement"};
     for (size_t i = 0; i < G_N_ELEMENTS(bound); i++) {
         g_autoptr(json_t) two = job();
         sl_json_set_str(json_object_get(two, "spec"), bound[i], "changed");
@@ -62,27 +69,34 @@ static void test_classify(void)
         {0, 9, false, false, "", "Killed", SL_FAILURE_INFRA},
         {137, 0, false, false, "", "Killed", SL_FAILURE_INFRA},
         {0, 15, false, true, "", "Timeout", SL_FAILURE_TIMEOUT},
-        {0, 15, false, false, "CUDA out of memory", "Terminated", SL_FAILURE_STOPPED},
-        {143, 0, false, false, "", "Terminated", SL_FAILURE_STOPPED},
-        {0, 6, false, false, "[E] Watchdog caught collective operation timeout: WorkNCCL", "NcclTimeout", SL_FAILURE_INFRA},
+        {0, 15, false, false, "CUDA out of memory", "Terminated", SL_FAILURE_INFRA},
+        {0, 2, false, false, "", "Interrupted", SL_FAILURE_STOPPED},
+        {143, 0, false, false, "", "Terminated", SL_FAILURE_INFRA},
+        {0, 6, false, false, "[E] Watchdog caught collective operation timeout: WorkNCCL",
+         "NcclTimeout", SL_FAILURE_INFRA},
         {134, 0, false, false, "NCCL WARN net", "NcclError", SL_FAILURE_INFRA},
         {1, 0, false, false, "NCCL WARN net", "NonZeroExit", SL_FAILURE_USER},
         {0, 6, false, false, "assert failed", "Aborted", SL_FAILURE_USER},
         {0, 11, false, false, NULL, "Crashed", SL_FAILURE_USER},
         {127, 0, false, false, NULL, "CommandNotFound", SL_FAILURE_CONFIG},
         {126, 0, false, false, NULL, "CommandNotExecutable", SL_FAILURE_CONFIG},
-        {1, 0, false, false, "torch.cuda.OutOfMemoryError: CUDA out of memory.", "GpuOutOfMemory", SL_FAILURE_USER},
-        {1, 0, false, false, "CUDA error: uncorrectable ECC error encountered", "GpuMemoryError", SL_FAILURE_GPU},
+        {1, 0, false, false, "torch.cuda.OutOfMemoryError: CUDA out of memory.", "GpuOutOfMemory",
+         SL_FAILURE_USER},
+        {1, 0, false, false, "CUDA error: uncorrectable ECC error encountered", "GpuMemoryError",
+         SL_FAILURE_GPU},
         {1, 0, false, false, "NVRM: Xid (PCI:0000:3b:00): 79, pid=1", "GpuLost", SL_FAILURE_GPU},
-        {1, 0, false, false, "NVRM: Xid (PCI:0000:3b:00): 13, pid=1", "NonZeroExit", SL_FAILURE_USER},
-        {1, 0, false, false, "an illegal memory access was encountered", "IllegalMemoryAccess", SL_FAILURE_USER},
+        {1, 0, false, false, "NVRM: Xid (PCI:0000:3b:00): 13, pid=1", "NonZeroExit",
+         SL_FAILURE_USER},
+        {1, 0, false, false, "an illegal memory access was encountered", "IllegalMemoryAccess",
+         SL_FAILURE_USER},
         {1, 0, false, false, "OSError: No space left on device", "DiskFull", SL_FAILURE_INFRA},
         {1, 0, false, false, "step 3: Loss is NaN, stopping", "NonFiniteLoss", SL_FAILURE_USER},
         {0, 0, false, false, "CUDA out of memory", "Completed", SL_FAILURE_USER},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autofree char *reason = NULL;
-        SlFailure failure = sl_run_classify(rows[i].code, rows[i].signal, rows[i].oom, rows[i].timed_out, rows[i].log, &reason);
+        SlFailure failure = sl_run_classify(rows[i].code, rows[i].signal, rows[i].oom,
+                                            rows[i].timed_out, rows[i].log, &reason);
         g_assert_cmpstr(reason, ==, rows[i].reason);
         g_assert_cmpint(failure, ==, rows[i].failure);
         g_assert_cmpstr(sl_run_reason_text(reason), !=, "");

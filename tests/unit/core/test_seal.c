@@ -17,12 +17,26 @@ static GPtrArray *lines(const char *one, const char *two)
 
 static SlSeal sample(GPtrArray *inputs, GPtrArray *outputs, GPtrArray *metrics)
 {
-    return (SlSeal){.fleet = (char *)H1, .env = (char *)"dev", .cluster = (char *)"dev1", .app = (char *)"digits",
-                    .job = (char *)"train", .run_id = (char *)H2, .run_key = (char *)H3, .generation = 0,
-                    .promotion = (char *)H1, .bundle = (char *)H2, .release = (char *)H3,
-                    .phase = SL_RUN_SUCCEEDED, .reason = (char *)"Completed", .exit = (char *)"0", .attempts = 1,
-                    .started_us = INT64_C(1795435200000000), .finished_us = INT64_C(1795435260000000),
-                    .inputs = inputs, .outputs = outputs, .metrics = metrics};
+    return (SlSeal){.fleet = (char *)H1,
+                    .env = (char *)"dev",
+                    .cluster = (char *)"dev1",
+                    .app = (char *)"digits",
+                    .job = (char *)"train",
+                    .run_id = (char *)H2,
+                    .run_key = (char *)H3,
+                    .generation = 0,
+                    .promotion = (char *)H1,
+                    .bundle = (char *)H2,
+                    .release = (char *)H3,
+                    .phase = SL_RUN_SUCCEEDED,
+                    .reason = (char *)"Completed",
+                    .exit = (char *)"0",
+                    .attempts = 1,
+                    .started_us = INT64_C(1795435200000000),
+                    .finished_us = INT64_C(1795435260000000),
+                    .inputs = inputs,
+                    .outputs = outputs,
+                    .metrics = metrics};
 }
 
 static void test_golden(void)
