@@ -25,10 +25,21 @@ void sl_spec_problem(GPtrArray *problems, const char *format, ...)
 static void check_fields(const Check *c, const json_t *object, const SlSpecField *fields,
                          const char *where);
 
+/* "write numNodes ..." helps only where numNodes is a field. */
+static bool is_fitting(const char *hint, const char *const *known)
+{
+    if (!g_str_has_prefix(hint, "write ")) {
+        return true;
+    }
+    const char *word = hint + strlen("write ");
+    g_autofree char *field = g_strndup(word, strcspn(word, " ,:{"));
+    return g_strv_contains(known, field);
+}
+
 static const char *hint_for(const Check *c, const char *key, const char *const *known)
 {
     for (size_t i = 0; c->hints != NULL && c->hints[i] != NULL; i += 2) {
-        if (strcmp(c->hints[i], key) == 0) {
+        if (strcmp(c->hints[i], key) == 0 && is_fitting(c->hints[i + 1], known)) {
             return c->hints[i + 1];
         }
     }

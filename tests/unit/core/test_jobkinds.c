@@ -104,6 +104,11 @@ static void test_every_mistake(void)
            "spec.port: must be 1..65535, is 70000\n"
            "spec.probe.period: must be a duration: 90s, 15m, 24h or 7d, is 5\n"
            "spec.probe: needs httpGet: {path} or exec: {command}, one of them");
+    expect("ModelServer",
+           "{\"command\":[\"x\"],\"port\":1,\"activeDeadlineSeconds\":2,\"terminationGracePeriodSeconds\":5}",
+           "spec.activeDeadlineSeconds: unknown key; there are image, command, args, env, files, model, port, "
+           "replicas, resources, probe, grace, native\n"
+           "spec.terminationGracePeriodSeconds: unknown key; write grace: 30s");
     expect("ModelServer", "{\"command\":[\"x\"]}", "spec.port: is missing");
     expect("TrainingJob",
            "{\"command\":[\"x\"],\"outputs\":[{\"name\":\"a\",\"path\":\"m\"},{\"name\":\"b\","
