@@ -1,0 +1,111 @@
+"""Bench: from a push to everything applied and seen by the coordinator; small change, poke, loopback, three clusters.
+
+Each round commits a new ConfigMap value in the fleet repository, pokes the coordinator (as `sluice refresh` does), and waits
+until all three clusters report the new bundle Healthy. Measured by one client that asks the API over its Unix socket
+every 2 ms.
+"""
+import http.client
+import json
+import os
+import socket
+import statistics
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+os.environ.setdefault("SLUICE_BIN", os.path.join(ROOT, "build", "release", "bin"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
+import fleet  # noqa: E402
+
+ROUNDS = int(os.environ.get("ROUNDS", "100"))
+BUDGET_MS = 1000
+
+DOCUMENTS = """\
+apiVersion: gitops.sluice/v1alpha1
+kind: Fleet
+metadata: {name: bench}
+---
+apiVersion: gitops.sluice/v1alpha1
+kind: Environment
+metadata: {name: dev}
+spec: {promotion: newest}
+---
+apiVersion: gitops.sluice/v1alpha1
+kind: Application
+metadata: {name: app}
+spec:
+  source: {path: app}
+  environments:
+    dev: {parts: [{paths: [settings]}]}
+"""
+SETTINGS = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {value: "%d"}
+"""
+
+
+class Socket(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("coordinator")
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+    def ask(self, method, path, body=None):
+        self.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
+        return json.loads(self.getresponse().read())
+
+
+def percentile(values, share):
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def one_round(f, api, number):
+    f.write("app/settings/settings.yaml", SETTINGS % number)
+    f.git("add", "-A")
+    f.git("commit", "-q", "-m", f"round {number}")
+    began = time.monotonic()
+    api.ask("POST", "/v1/actions/refresh", {"args": {}})
+    while True:
+        unit = api.ask("GET", "/v1/status?app=app&env=dev")["units"][0]
+        targets = unit.get("targets") or []
+        done = (unit.get("subject") == f"round {number}" and len(targets) == 3 and
+                all(t["health"] == "Healthy" for t in targets) and unit.get("last", {}).get("state") == "SUCCEEDED")
+        if done:
+            return (time.monotonic() - began) * 1000
+        if time.monotonic() - began > 30:
+            raise SystemExit(f"round {number} did not end\n" + f.describe())
+        time.sleep(0.002)
+
+
+def main():
+    f = fleet.Fleet()
+    try:
+        f.start_coordinator()
+        f.write("sluice.yaml", DOCUMENTS)
+        f.write("app/settings/settings.yaml", SETTINGS % 0)
+        for name in ("dev1", "dev2", "dev3"):
+            f.add_cluster(name, "dev")
+        f.wait("three agents", lambda: sum(1 for c in f.status()["clusters"] if c["connected"]) == 3)
+        f.push("round 0")
+        f.wait_healthy("dev", "round 0")
+        api = Socket(f.state + "/api.sock")
+        times = [one_round(f, api, number) for number in range(1, ROUNDS + 1)]
+    finally:
+        f.stop()
+    figures = {"rounds": ROUNDS, "clusters": 3, "p50_ms": round(statistics.median(times), 1), "p99_ms": round(percentile(times, 0.99), 1),
+               "max_ms": round(max(times), 1), "budget_p99_ms": BUDGET_MS}
+    print(f"push to applied, small change, poke, loopback, three clusters, {ROUNDS} rounds\n"
+          f"  p50 {figures['p50_ms']} ms   p99 {figures['p99_ms']} ms   max {figures['max_ms']} ms   (budget: p99 under {BUDGET_MS} ms)")
+    out = os.path.join(ROOT, "build", "bench")
+    os.makedirs(out, exist_ok=True)
+    with open(os.path.join(out, "push_to_applied.json"), "w") as file:
+        json.dump(figures, file, indent=2)
+
+
+if __name__ == "__main__":
+    main()
