@@ -189,6 +189,22 @@ static void test_folder(void)
     sl_tree_memory_free(empty);
 }
 
+/* The example of docs/fleet-documents.md is valid. */
+static void test_documented_example(void)
+{
+    g_autofree char *page = NULL;
+    g_assert_true(g_file_get_contents(SLUICE_SOURCE_DIR "/docs/fleet-documents.md", &page, NULL, NULL));
+    char *start = strstr(page, "```yaml\n"), *end = start ? strstr(start + 8, "```") : NULL;
+    g_assert_nonnull(end);
+    *end = '\0';
+    static const char *const files[] = {"digits/train/job.yaml", JOB, "digits/serve/server.yaml", SERVE, "digits/prod.yaml",
+        API "kind: ModelServer\nmetadata: {name: serve}\nspec: {replicas: 2}\n", NULL};
+    g_autoptr(GPtrArray) problems = problems_new();
+    g_autoptr(SlFleetDocs) docs = read_with(start + 8, problems, files);
+    assert_quiet(problems);
+    g_assert_nonnull(docs);
+}
+
 static void test_schema(void)
 {
     g_autoptr(json_t) schema = sl_fleet_json_schema();
@@ -210,6 +226,7 @@ int main(int argc, char **argv)
     g_test_add_func("/fleet/broken", test_broken_application_alone);
     g_test_add_func("/fleet/conflict", test_conflict);
     g_test_add_func("/fleet/folder", test_folder);
+    g_test_add_func("/fleet/example", test_documented_example);
     g_test_add_func("/fleet/schema", test_schema);
     return g_test_run();
 }

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include <glib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct {
     const char *text, *json; /* json NULL: refused */
@@ -66,10 +67,48 @@ static void test_long_text_is_text(void)
     g_assert_cmpint(scalar.type, ==, SL_SCALAR_STRING);
 }
 
+/* The real kubectl, where it is installed: the table above must be what it says today. */
+static void test_differential(void)
+{
+    g_autofree char *kubectl = g_find_program_in_path("kubectl");
+    if (!kubectl) {
+        g_test_skip("no kubectl here");
+        return;
+    }
+    GString *doc = g_string_new("apiVersion: v1\nkind: Foo\nmetadata: {name: a}\nspec:\n");
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (rows[i].json)
+            g_string_append_printf(doc, "  k%zu: %s\n", i, rows[i].text);
+    g_autofree char *path = NULL, *out = NULL, *err = NULL;
+    int fd = g_file_open_tmp("sluice-scalar-XXXXXX.yaml", &path, NULL), status = 0;
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_true(g_file_set_contents(path, doc->str, (gssize)doc->len, NULL));
+    close(fd);
+    char *argv[] = {kubectl, (char[]){"label"}, (char[]){"--local"}, (char[]){"-f"}, path, (char[]){"-o"}, (char[]){"json"}, (char[]){"a=b"}, NULL};
+    bool ran = g_spawn_sync(NULL, argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, &err, &status, NULL) && status == 0;
+    unlink(path);
+    g_string_free(doc, TRUE);
+    if (!ran) {
+        g_test_skip("this kubectl has no `label --local`");
+        return;
+    }
+    json_error_t error;
+    g_autoptr(json_t) got = json_loads(out, JSON_DECODE_INT_AS_REAL, &error);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (!rows[i].json)
+            continue;
+        g_autofree char *path_of = g_strdup_printf("spec.k%zu", i);
+        g_autoptr(json_t) want = json_loads(rows[i].json, JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, &error);
+        if (!json_equal(want, sl_json_at(got, path_of)))
+            g_error("kubectl reads %s otherwise than %s", rows[i].text, rows[i].json);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/yaml_scalar/as_kubectl", test_as_kubectl);
     g_test_add_func("/yaml_scalar/long", test_long_text_is_text);
+    g_test_add_func("/yaml_scalar/differential", test_differential);
     return g_test_run();
 }
