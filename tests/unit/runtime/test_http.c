@@ -76,9 +76,9 @@ static void peer_begin(Peer *peer)
     g_assert_cmpint(pthread_create(&peer->thread, NULL, serve, peer), ==, 0);
 }
 
-static void peer_start(Peer *peer, const char *answer)
+static void peer_start_long(Peer *peer, const char *answer, size_t filler)
 {
-    *peer = (Peer){.answer = answer};
+    *peer = (Peer){.answer = answer, .filler = filler};
     struct sockaddr_in address = {.sin_family = AF_INET};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -89,6 +89,11 @@ static void peer_start(Peer *peer, const char *answer)
         address.sin_port = htons((uint16_t)peer->port);
     } while (bind(peer->listener, (struct sockaddr *)&address, sizeof address) != 0);
     peer_begin(peer);
+}
+
+static void peer_start(Peer *peer, const char *answer)
+{
+    peer_start_long(peer, answer, 0);
 }
 
 static void peer_stop(Peer *peer)
@@ -218,8 +223,7 @@ static void one_error(const SlHttpRequest *request, int code, const char *says)
 static void test_limits(void)
 {
     Peer peer;
-    peer_start(&peer, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
-    peer.filler = 100000;
+    peer_start_long(&peer, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", 100000);
     g_autofree char *url = url_of(&peer, "/");
     SlHttpRequest request = {.method = "GET", .url = url, .body_max = 50000};
     one_error(&request, SLU_LIMIT, "larger than 50000 bytes");

@@ -99,10 +99,9 @@ static void test_descriptors(void)
 {
     int fd = open("/dev/null", O_RDONLY); /* no O_CLOEXEC on purpose */
     int high = fcntl(fd, F_DUPFD, 50);
-    SlSpawn how = {.argv = SH("ls /proc/$$/fd | wc -l"), .output_max = 100};
+    SlSpawn how = {.argv = (const char *const[]){"/bin/ls", "/proc/self/fd", NULL}, .output_max = 100};
     SlChildEnd end = run(&how);
-    g_autofree char *got = g_strndup(g_bytes_get_data(end.output, NULL), g_bytes_get_size(end.output));
-    g_assert_cmpint((int)g_ascii_strtoll(got, NULL, 10), <=, 4);
+    output_is(&end, "0\n1\n2\n3\n"); /* 3 is the folder that ls reads */
     sl_child_end_clear(&end);
     close(fd);
     close(high);
