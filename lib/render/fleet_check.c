@@ -3,6 +3,8 @@
 #include "render/render_object.h"
 #include <string.h>
 
+#define SHOWN_MAX 200 /* as problem.c: nobody reads further */
+
 typedef struct {
     const SlApplicationDoc *app;
     const SlPart *part;
@@ -73,7 +75,7 @@ static bool same_problem(const SlProblem *a, const SlProblem *b)
 /* The same file is read once per environment; its mistakes are said once. */
 static void add_new(GPtrArray *problems, GPtrArray *found)
 {
-    for (guint i = 0; i < found->len; i++) {
+    for (guint i = 0; i < found->len && problems->len < SHOWN_MAX; i++) {
         SlProblem *problem = g_ptr_array_index(found, i);
         bool known = false;
         for (guint k = 0; k < problems->len && !known; k++)

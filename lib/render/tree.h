@@ -23,7 +23,8 @@ typedef struct SlTree {
     char *(*id)(void *user, const char *path);
 } SlTree;
 
-/* SHA-256 over "<mode> <path>\0<size>\0<content>" of every regular file below @path in byte order of path. Symlinks,
+/* SHA-256 over "<mode> <path>\0<size>\0<content>" of every regular file below @path in byte order of path; mode is 644 or
+ * 755, path is relative to @path (a file that is @path itself counts under its own name). Symlinks,
  * gitlinks and LFS pointers inside are errors that name them. Errors: TREE_ENTRY, LFS_POINTER, LIMIT. (transfer full) */
 SL_MUST_USE char *sl_tree_digest(const SlTree *tree, const char *path, GError **error);
 
