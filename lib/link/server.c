@@ -264,20 +264,27 @@ static void on_ready(void *user)
 
 /* ---- life ---- */
 
-/* libzmq spins at 100 % when accept() finds no descriptor, so there must always be one. */
-static bool ensure_files(size_t peers_max, GError **error)
+/* libzmq spins at 100 % when accept() finds no descriptor, so there must always be one. A number that nobody asked for is made
+ * smaller instead of refused. */
+static bool ensure_files(SlServerConfig *config, GError **error)
 {
+    bool asked = config->peers_max > 0;
+    config->peers_max = asked ? config->peers_max : PEERS_MAX_DEFAULT;
     struct rlimit limit;
-    rlim_t need = (rlim_t)peers_max + OTHER_FILES;
+    rlim_t need = (rlim_t)config->peers_max + OTHER_FILES;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need) {
         return true;
     }
-    rlim_t have = limit.rlim_cur;
-    limit.rlim_cur = MIN(need, limit.rlim_max);
-    if (limit.rlim_max >= need && setrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    rlim_t have = limit.rlim_max;
+    limit.rlim_cur = MIN(need, have);
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && have >= need) {
         return true;
     }
-    return sl_throw(error, SLU_FD_LIMIT, "%zu clusters need %llu open files and only %llu are allowed", peers_max,
+    if (!asked && have > OTHER_FILES) {
+        config->peers_max = (size_t)(have - OTHER_FILES);
+        return true;
+    }
+    return sl_throw(error, SLU_FD_LIMIT, "%zu clusters need %llu open files and only %llu are allowed", config->peers_max,
                     (unsigned long long)need, (unsigned long long)have);
 }
 
@@ -328,12 +335,11 @@ SlServer *sl_server_new(const SlServerConfig *config, GError **error)
 {
     SlServer *server = g_new0(SlServer, 1);
     server->config = *config;
-    server->config.peers_max = config->peers_max > 0 ? config->peers_max : PEERS_MAX_DEFAULT;
     server->config.silent_us = config->silent_us > 0 ? config->silent_us : SILENT_DEFAULT_US;
     server->peers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_peer);
     server->flush_timer = sl_timer_new(config->loop, on_flush, server);
     server->sweep_timer = sl_timer_new(config->loop, on_sweep, server);
-    if (!ensure_files(server->config.peers_max, error) || !open_server(server, error)) {
+    if (!ensure_files(&server->config, error) || !open_server(server, error)) {
         sl_server_free(server);
         return NULL;
     }

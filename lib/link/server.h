@@ -24,7 +24,7 @@ typedef struct {
     const SlCurveKeys *keys;
     const SlServerEvents *events;
     SlLoop *loop;
-    size_t peers_max;  /* 0 = 1,000; needs as many open files */
+    size_t peers_max;  /* needs as many open files; 0 = 1,000 or what the limit allows */
     int64_t silent_us; /* 0 = 100 s: three reports that did not come */
 } SlServerConfig;
 /* Binds, then proves with an unlisted key that ZAP refuses it; anything else is an error. Errors: PORT_IN_USE, ENDPOINT, ZAP_OPEN, FD_LIMIT. */

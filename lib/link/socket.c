@@ -1,4 +1,4 @@
-/* socket.c - ZeroMQ sockets with our options. Numbers and reasons: docs/adr, measured with libzmq 4.3.4.
+/* socket.c - ZeroMQ sockets with our options. Numbers and reasons: docs/adr/0009, measured with libzmq 4.3.4.
  *
  * MAXMSGSIZE is set before bind or connect, or a stranger makes us allocate what its frame header says. Option 93
  * (ZMQ_ZAP_ENFORCE_DOMAIN, hidden by the header as draft) closes the hole that CURVE lets everybody in while no ZAP

@@ -61,6 +61,7 @@ typedef struct {
     SlCurveKeys keys;
     char hex[65];
     unsigned connected, disconnected, heads;
+    bool hello_at_once; /* from inside connected() */
     char last_head[64], last_reason[64];
     GString *why;
 } Agent;
@@ -143,9 +144,25 @@ static void allow(Server *s, const Agent *a, const Agent *b)
     sl_server_allow(s->server, keys);
 }
 
+static void say_hello(Agent *a, const char *cluster)
+{
+    uint8_t nonce[16] = {0};
+    Sluice__Wire__Hello hello = SLUICE__WIRE__HELLO__INIT;
+    hello.nonce = (ProtobufCBinaryData){sizeof nonce, nonce};
+    hello.cluster = (char *)cluster;
+    Sluice__Wire__Envelope e = SLUICE__WIRE__ENVELOPE__INIT;
+    e.body_case = SLUICE__WIRE__ENVELOPE__BODY_HELLO;
+    e.hello = &hello;
+    g_assert_true(sl_client_send(a->client, &e));
+}
+
 static void on_connected(void *user)
 {
-    ((Agent *)user)->connected++;
+    Agent *a = user;
+    a->connected++;
+    if (a->hello_at_once) {
+        say_hello(a, "at once");
+    }
 }
 
 static void on_disconnected(void *user, const char *why)
@@ -197,18 +214,6 @@ static void agent_stop(Agent *a)
 {
     sl_client_free(a->client);
     g_string_free(a->why, TRUE);
-}
-
-static void say_hello(Agent *a, const char *cluster)
-{
-    uint8_t nonce[16] = {0};
-    Sluice__Wire__Hello hello = SLUICE__WIRE__HELLO__INIT;
-    hello.nonce = (ProtobufCBinaryData){sizeof nonce, nonce};
-    hello.cluster = (char *)cluster;
-    Sluice__Wire__Envelope e = SLUICE__WIRE__ENVELOPE__INIT;
-    e.body_case = SLUICE__WIRE__ENVELOPE__BODY_HELLO;
-    e.hello = &hello;
-    g_assert_true(sl_client_send(a->client, &e));
 }
 
 static bool send_signed(Sluice__Wire__Envelope__BodyCase what, Agent *a, Server *s, const char *curve, const char *text, size_t len)
@@ -406,6 +411,57 @@ static void test_oversize_frame(void)
     server_stop(&s);
 }
 
+/* Envelope of a HELLO with a nonce of zeros. */
+static const uint8_t raw_hello[] = {0x0a, 18, 0x0a, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+
+/* Reads everything that waits; the text of the last head in @ret_last. */
+static unsigned read_heads(void *dealer, char ret_last[16])
+{
+    unsigned count = 0;
+    static uint8_t bytes[16384];
+    for (int got = zmq_recv(dealer, bytes, sizeof bytes, ZMQ_DONTWAIT); got > 0;
+         got = zmq_recv(dealer, bytes, sizeof bytes, ZMQ_DONTWAIT)) {
+        g_autoptr(GError) error = NULL;
+        Sluice__Wire__Envelope *e = sl_wire_unpack(bytes, (size_t)got, SL_DIRECTION_DOWN, SL_ROLE_AGENT, &error);
+        g_assert_no_error(error);
+        memcpy(ret_last, e->head->head->text.data, 8);
+        ret_last[8] = '\0';
+        sl_wire_free(e);
+        count++;
+    }
+    return count;
+}
+
+/* A peer that does not read: sending never blocks, memory is bounded, and what it gets in the end is the newest head. */
+static void test_latest_head_wins(void)
+{
+    enum { HEADS = 6000, HEAD_BYTES = 8000 };
+    Server s;
+    Agent a;
+    server_start(&s, false, 0);
+    agent_init(&a, &s);
+    allow(&s, &a, NULL);
+    void *context = sl_context_new();
+    void *dealer = raw_dealer(context, &s, &a);
+    g_assert_cmpint(zmq_send(dealer, raw_hello, sizeof raw_hello, 0), ==, sizeof raw_hello);
+    wait_for(s.loop, s.received->len == 1);
+    g_autofree char *text = g_strnfill(HEAD_BYTES, 'x');
+    for (int i = 1; i <= HEADS; i++) {
+        g_snprintf(text, 9, "%08d", i);
+        text[8] = 'x';
+        g_assert_true(send_signed(SLUICE__WIRE__ENVELOPE__BODY_HEAD, NULL, &s, a.hex, text, HEAD_BYTES));
+    }
+    unsigned count = 0;
+    char last[16] = "", newest[16];
+    g_snprintf(newest, sizeof newest, "%08d", HEADS);
+    wait_for(s.loop, (count += read_heads(dealer, last)) > 0 && strcmp(last, newest) == 0);
+    g_assert_cmpuint(count, <, HEADS);
+    sl_socket_close(dealer);
+    sl_context_free(context);
+    g_string_free(a.why, TRUE);
+    server_stop(&s);
+}
+
 static void test_flood(void)
 {
     Server s;
@@ -495,9 +551,10 @@ static void test_server_restart(void)
     SlClientEvents events;
     server_start(&s, false, 0);
     agent_init(&a, &s);
+    a.hello_at_once = true;
     allow(&s, &a, NULL);
     agent_connect_to(&a, s.endpoint, SL_ROLE_AGENT, &events);
-    wait_for(s.loop, a.connected == 1);
+    wait_for(s.loop, s.received->len == 1);
     sl_server_free(s.server);
     s.server = NULL;
     wait_for(s.loop, a.disconnected >= 1);
@@ -509,7 +566,7 @@ static void test_server_restart(void)
     s.server = sl_server_new(&config, &error);
     g_assert_no_error(error);
     allow(&s, &a, NULL);
-    wait_for(s.loop, a.connected == 2);
+    wait_for(s.loop, a.connected == 2 && s.received->len == 2);
     agent_stop(&a);
     server_stop(&s);
 }
@@ -603,6 +660,7 @@ int main(int argc, char **argv)
     g_test_add_func("/link/revoked-while-connected", test_revoked_while_connected);
     g_test_add_func("/link/hostile-messages", test_hostile_messages);
     g_test_add_func("/link/oversize-frame", test_oversize_frame);
+    g_test_add_func("/link/latest-head-wins", test_latest_head_wins);
     g_test_add_func("/link/flood", test_flood);
     g_test_add_func("/link/same-key-twice", test_same_key_twice);
     g_test_add_func("/link/reconnect-and-gone", test_reconnect_and_gone);
