@@ -158,6 +158,15 @@ static void fake_run_stop(SlEngine *engine, const char *run_id, const char *reas
     engine->events.run_ended(engine->events.user, run_id, end);
 }
 
+static void fake_run_adopt(SlEngine *engine, const char *run_id)
+{
+    json_t *known = g_hash_table_lookup(engine->runs, run_id);
+    if (known && !json_is_object(known))
+        return;
+    g_autoptr(json_t) lost = sl_engine_lost_end(engine->clock->utc_us(engine->clock->user));
+    engine->events.run_ended(engine->events.user, run_id, known ? known : lost);
+}
+
 static void fake_run_forget(SlEngine *engine, const char *run_id)
 {
     (void)engine; /* the id stays known: there is nothing else to collect */
@@ -191,6 +200,7 @@ const SlEngineOps sl_engine_fake = {
     .adopt = fake_adopt,
     .run_start = fake_run_start,
     .run_stop = fake_run_stop,
+    .run_adopt = fake_run_adopt,
     .run_forget = fake_run_forget,
     .log = fake_log,
 };

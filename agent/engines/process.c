@@ -215,6 +215,11 @@ static void process_run_stop(SlEngine *engine, const char *run_id, const char *r
     sl_jobs_stop(engine, run_id, reason);
 }
 
+static void process_run_adopt(SlEngine *engine, const char *run_id)
+{
+    sl_jobs_adopt(engine, run_id);
+}
+
 static void process_run_forget(SlEngine *engine, const char *run_id)
 {
     sl_jobs_forget(engine, run_id);
@@ -231,6 +236,7 @@ const SlEngineOps sl_engine_process = {
     .adopt = process_adopt,
     .run_start = process_run_start,
     .run_stop = process_run_stop,
+    .run_adopt = process_run_adopt,
     .run_forget = process_run_forget,
     .log = process_log,
     .doctor = process_doctor,

@@ -77,6 +77,9 @@ typedef struct {
     /* Start the run unless it is known: then only its record (and end) is said again. */
     void (*run_start)(SlEngine *engine, const SlEngineRun *run);
     void (*run_stop)(SlEngine *engine, const char *run_id, const char *reason);
+    /* After a restart: say the record (and end) of a run that was started before; run_ended Failed, reason Lost, if it is not
+     * known here. Never starts anything. */
+    void (*run_adopt)(SlEngine *engine, const char *run_id);
     /* The seal was acknowledged: the record may be collected later; the id stays known for ever. */
     void (*run_forget)(SlEngine *engine, const char *run_id);
     /* Bytes of a log from @offset (tail: the last @max); NULL and error, or data with *ret_size and *ret_finished. */

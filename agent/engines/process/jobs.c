@@ -1,5 +1,6 @@
 /* jobs.c - the runs of this cluster: journal, start once per id, adoption, what is said to the agent. A run id stays known for ever:
  * its run.json is small and never collected. */
+#include "agent/engines/process/queue.h"
 #include "agent/engines/process/run.h"
 #include "base/digest.h"
 #include "base/text.h"
@@ -139,15 +140,31 @@ static Run *run_new(SlEngine *engine, const char *id)
     return run;
 }
 
+static void say_again(Run *run)
+{
+    run_changed(run);
+    if (run->state == RUN_ENDED && run->end) {
+        run->say_end = true;
+        sl_timer_arm(run->timer, 0);
+    }
+}
+
+void sl_jobs_adopt(SlEngine *engine, const char *run_id)
+{
+    Run *run = g_hash_table_lookup(engine->runs, run_id);
+    if (run) {
+        say_again(run);
+        return;
+    }
+    g_autoptr(json_t) end = sl_engine_lost_end(sl_process_now(engine));
+    engine->events.run_ended(engine->events.user, run_id, end);
+}
+
 void sl_jobs_start(SlEngine *engine, const SlEngineRun *what)
 {
     Run *run = g_hash_table_lookup(engine->runs, what->run_id);
     if (run) {
-        run_changed(run);
-        if (run->state == RUN_ENDED && run->end) {
-            run->say_end = true;
-            sl_timer_arm(run->timer, 0);
-        }
+        say_again(run);
         return;
     }
     run = run_new(engine, what->run_id);

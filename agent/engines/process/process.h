@@ -123,6 +123,7 @@ GBytes *sl_segments_tail(const char *dir, const char *stream, unsigned rank, siz
 void sl_jobs_load(SlEngine *engine); /* at open: adopts what runs, goes on with what was under way */
 void sl_jobs_start(SlEngine *engine, const SlEngineRun *run);
 void sl_jobs_stop(SlEngine *engine, const char *run_id, const char *reason);
+void sl_jobs_adopt(SlEngine *engine, const char *run_id);
 void sl_jobs_forget(SlEngine *engine, const char *run_id);
 const char *sl_jobs_log_dir(SlEngine *engine, const char *run_id, bool *ret_finished); /* NULL; borrowed until the next call */
 void sl_jobs_free(SlEngine *engine);

@@ -126,6 +126,21 @@ SlEngineEvents sl_event_queue_in(SlEventQueue *queue)
     return (SlEngineEvents){queue, applied, removed, observed, run, run_ended};
 }
 
+json_t *sl_engine_lost_end(int64_t now_us)
+{
+    json_t *end = json_object();
+    sl_json_set_str(end, "phase", "Failed");
+    sl_json_set_str(end, "reason", "Lost");
+    sl_json_set_str(end, "exit", "lost");
+    sl_json_set_str(end, "message", "the engine has no record of this run any more");
+    sl_json_set_int(end, "attempts", 0);
+    sl_json_set_int(end, "started", now_us);
+    sl_json_set_int(end, "finished", now_us);
+    json_object_set_new(end, "outputs", json_array());
+    json_object_set_new(end, "metrics", json_array());
+    return end;
+}
+
 void sl_event_queue_free(SlEventQueue *queue)
 {
     if (!queue)

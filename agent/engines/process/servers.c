@@ -315,6 +315,14 @@ void sl_servers_remove(SlEngine *engine, const SlEngineRef *ref)
 const char *sl_servers_log_dir(SlEngine *engine, const SlEngineRef *ref)
 {
     Server *server = find(engine, ref);
+    GHashTableIter iter;
+    void *value;
+    g_hash_table_iter_init(&iter, engine->servers);
+    while (!server && g_hash_table_iter_next(&iter, NULL, &value)) {
+        Server *other = value; /* people name no namespace */
+        if (strcmp(other->ref.app, ref->app) == 0 && strcmp(other->ref.name, ref->name) == 0)
+            server = other;
+    }
     Version *version = server ? (server->live ? server->live : server->next) : NULL;
     if (!version || version->instances->len == 0)
         return NULL;
