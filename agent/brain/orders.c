@@ -134,6 +134,9 @@ static void check_order(SlAgent *a, SlAgentOrder *o)
         sl_agent_unrefuse(a, what);
         enter_order(a, o);
     } else {
+        g_clear_pointer(&o->statement, sl_signed_free); /* it may come with more signatures */
+        g_clear_pointer(&o->order, sl_order_free);
+        g_hash_table_remove(a->statements, o->digest);
         o->retry_us = a->elapsed_us + SL_AGENT_RETRY_REFUSED_US;
         sl_agent_wake(a, o->retry_us);
     }

@@ -176,6 +176,9 @@ static void check_candidate(SlAgent *a, SlUnit *u)
         return;
     }
     if (c->refused) {
+        /* Its digest says nothing about signatures: next time it may come with more of them. */
+        g_clear_pointer(&c->statement, sl_signed_free);
+        g_hash_table_remove(a->statements, c->digest);
         c->retry_us = a->elapsed_us + SL_AGENT_RETRY_REFUSED_US;
         sl_agent_wake(a, c->retry_us);
     } else {

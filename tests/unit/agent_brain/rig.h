@@ -1,6 +1,7 @@
-/* rig.h - the agent's brain on a test bench: a root, people and an online key, a store of blobs and statements as the coordinator would
- * serve them, an engine in memory, two slots. rig_send() steps the brain and performs its effects until it is quiet; every effect is
- * also written down. Statements are made by hand, so a test can forge any of them. */
+/* rig.h - the agent's brain on a test bench: a root, people and an online key, a store of blobs and
+ * statements as the coordinator would serve them, an engine in memory, two slots. rig_send() steps
+ * the brain and performs its effects until it is quiet; every effect is also written down.
+ * Statements are made by hand, so a test can forge any of them. */
 #pragma once
 #include "agent/brain/agent.h"
 #include "base/digest.h"
@@ -33,16 +34,16 @@ typedef struct {
     unsigned boots, sessions;
     char *nonce;
     uint64_t term, version, registry_version;
-    SlMap *list;            /* desired list being built */
-    GHashTable *engine;     /* "kind ns name" -> digest: what exists in the cluster */
-    GHashTable *health;     /* name -> health word; Healthy by default */
-    GHashTable *runs;       /* run id -> how often it was started */
-    GPtrArray *effects;     /* of char*: "APPLY name digest", in order */
-    GHashTable *applied;    /* the map as reported */
+    SlMap *list;         /* desired list being built */
+    GHashTable *engine;  /* "kind ns name" -> digest: what exists in the cluster */
+    GHashTable *health;  /* name -> health word; Healthy by default */
+    GHashTable *runs;    /* run id -> how often it was started */
+    GPtrArray *effects;  /* of char*: "APPLY name digest", in order */
+    GHashTable *applied; /* the map as reported */
     SlSigned *last_report, *last_seal;
     uint64_t reports;
     bool hold_saves, fail_saves, no_acks, no_engine;
-    GError *apply_error;    /* answered to APPLY if set */
+    GError *apply_error; /* answered to APPLY if set */
     GQueue *inputs;
 } Rig;
 
@@ -110,7 +111,11 @@ RIG SlSigned *rig_registry(Rig *r, const char *env, uint64_t version, const RigK
     g_autofree char *values = sl_cluster_format(c);
     g_assert_true(sl_map_add(map, r->cluster, values, &error));
     g_autofree char *root = rig_put_map(r, map);
-    SlRegistry reg = {.fleet = (char *)RIG_FLEET, .env = (char *)env, .version = version, .count = 1, .clusters = root};
+    SlRegistry reg = {.fleet = (char *)RIG_FLEET,
+                      .env = (char *)env,
+                      .version = version,
+                      .count = 1,
+                      .clusters = root};
     GBytes *text = sl_registry_format(&reg, &error);
     g_assert_no_error(error);
     return rig_sign(text, SL_STATEMENT_REGISTRY, keys);
@@ -132,7 +137,9 @@ RIG char *rig_object(Rig *r, SlBundle *b, const char *kind, const char *name, co
     bool core = g_str_has_prefix(kind, "core/");
     g_autofree char *group = g_strndup(kind, (size_t)(slash - kind));
     g_autofree char *api = core ? g_strdup("v1") : g_strdup_printf("%s/v1alpha1", group);
-    g_autofree char *text = g_strdup_printf("{\"apiVersion\":\"%s\",\"kind\":\"%s\",\"metadata\":{\"name\":\"%s\"%s}", api, slash + 1, name, more);
+    g_autofree char *text =
+        g_strdup_printf("{\"apiVersion\":\"%s\",\"kind\":\"%s\",\"metadata\":{\"name\":\"%s\"%s}",
+                        api, slash + 1, name, more);
     g_autofree char *whole = g_strdup_printf("%s}", text);
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) json = sl_json_parse(whole, strlen(whole), NULL, "rig object", &error);
@@ -154,7 +161,9 @@ RIG char *rig_servers(Rig *r, const char *names, int version)
         if (colon != NULL) {
             *colon = '\0';
         }
-        g_autofree char *more = g_strdup_printf(",\"annotations\":{\"" SL_ANNOTATION_WAVE "\":\"%d\"}},\"spec\":{\"v\":%d", wave, version);
+        g_autofree char *more = g_strdup_printf(",\"annotations\":{\"" SL_ANNOTATION_WAVE
+                                                "\":\"%d\"}},\"spec\":{\"v\":%d",
+                                                wave, version);
         g_free(rig_object(r, b, "gitops.sluice/ModelServer", words[i], more));
     }
     g_autoptr(GBytes) text = sl_bundle_format(b);
@@ -191,7 +200,9 @@ typedef struct {
 RIG SlSigned *rig_promotion(Rig *r, const RigPromotion *how, const RigKey *const *keys)
 {
     g_autofree char *targets =
-        how->targets != NULL ? g_strdup(how->targets) : rig_targets(r, how->cluster != NULL ? how->cluster : r->cluster, how->bundle);
+        how->targets != NULL
+            ? g_strdup(how->targets)
+            : rig_targets(r, how->cluster != NULL ? how->cluster : r->cluster, how->bundle);
     char *authors[] = {(char *)how->author, NULL};
     const char *env = how->env != NULL ? how->env : r->env;
     SlPromotion p = {
@@ -338,7 +349,8 @@ RIG void rig_apply(Rig *r, const SlAgentEffect *e)
         return;
     }
     if (r->apply_error == NULL) {
-        g_hash_table_replace(r->engine, g_strdup_printf("%s %s", e->kind, e->name), g_strdup(e->digest));
+        g_hash_table_replace(r->engine, g_strdup_printf("%s %s", e->kind, e->name),
+                             g_strdup(e->digest));
     }
     rig_object_input(r, e, SL_AGENT_APPLIED, SL_HEALTH_HEALTHY);
     if (r->apply_error == NULL) {
@@ -360,7 +372,8 @@ RIG void rig_adopt(Rig *r, const SlAgentEffect *e)
     if (e->run_id == NULL) {
         g_autofree char *key = g_strdup_printf("%s %s", e->kind, e->name);
         bool there = g_strcmp0(g_hash_table_lookup(r->engine, key), e->digest) == 0;
-        rig_object_input(r, e, SL_AGENT_OBSERVED, there ? rig_health(r, e->name) : SL_HEALTH_MISSING);
+        rig_object_input(r, e, SL_AGENT_OBSERVED,
+                         there ? rig_health(r, e->name) : SL_HEALTH_MISSING);
     }
 }
 
@@ -394,7 +407,8 @@ RIG void rig_take_report(Rig *r, const SlSigned *s)
         if (g_str_has_prefix(line, "- ")) {
             g_hash_table_remove(r->applied, line + 2);
         } else {
-            g_hash_table_replace(r->applied, g_strndup(line, (size_t)(space - line)), g_strdup(space + 1));
+            g_hash_table_replace(r->applied, g_strndup(line, (size_t)(space - line)),
+                                 g_strdup(space + 1));
         }
     }
     g_autoptr(SlMap) map = sl_map_new();
@@ -569,7 +583,8 @@ typedef struct {
 
 RIG SlSigned *rig_make_head(Rig *r, const RigHead *how)
 {
-    g_autofree char *desired = how->desired != NULL ? g_strdup(how->desired) : rig_put_map(r, r->list);
+    g_autofree char *desired =
+        how->desired != NULL ? g_strdup(how->desired) : rig_put_map(r, r->list);
     SlHead h = {
         .fleet = (char *)(how->fleet != NULL ? how->fleet : RIG_FLEET),
         .env = (char *)(how->env != NULL ? how->env : r->env),
@@ -615,16 +630,19 @@ RIG void rig_list(Rig *r, const char *const *lines)
 RIG char *rig_run_promotion(Rig *r, const RigPromotion *how, const RigKey *const *keys)
 {
     char *digest = rig_publish(r, rig_promotion(r, how, keys));
-    g_autofree char *line = g_strdup_printf("unit/%s/%s %s", how->app != NULL ? how->app : "digits", r->env, digest);
+    g_autofree char *line =
+        g_strdup_printf("unit/%s/%s %s", how->app != NULL ? how->app : "digits", r->env, digest);
     rig_list(r, RIG_LINES(line));
     rig_wait(r, 2 * SL_SECOND_US);
     return digest;
 }
 
-RIG void rig_steps(Rig *r, SlSigned *root /* consumed, nullable */, SlSigned *registry /* consumed, nullable */)
+RIG void rig_steps(Rig *r, SlSigned *root /* consumed, nullable */,
+                   SlSigned *registry /* consumed, nullable */)
 {
     g_autoptr(GPtrArray) roots = g_ptr_array_new_with_free_func((GDestroyNotify)sl_signed_free);
-    g_autoptr(GPtrArray) registries = g_ptr_array_new_with_free_func((GDestroyNotify)sl_signed_free);
+    g_autoptr(GPtrArray) registries =
+        g_ptr_array_new_with_free_func((GDestroyNotify)sl_signed_free);
     if (root != NULL) {
         g_ptr_array_add(roots, root);
     }
@@ -683,9 +701,12 @@ RIG Rig *rig_new(const char *env, bool two_people)
     r->now = RIG_T0;
     r->term = 2;
     r->registry_version = 1;
-    r->origin = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
-    r->store = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
-    r->statements = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_signed_free);
+    r->origin =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    r->store =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    r->statements =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_signed_free);
     r->engine = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     r->health = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     r->runs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -694,7 +715,8 @@ RIG Rig *rig_new(const char *env, bool two_people)
     r->list = sl_map_new();
     r->inputs = g_queue_new();
     const RigKey *const *keys = two_people ? RIG_KEYS(&r->alice, &r->bob) : RIG_KEYS(&r->alice);
-    g_autoptr(SlSigned) registry = rig_registry(r, env, 1, strcmp(env, "prod") == 0 ? keys : RIG_KEYS(&r->online));
+    g_autoptr(SlSigned) registry =
+        rig_registry(r, env, 1, strcmp(env, "prod") == 0 ? keys : RIG_KEYS(&r->online));
     g_autoptr(GPtrArray) roots = g_ptr_array_new();
     g_ptr_array_add(roots, r->root_text);
     r->slots[0] = sl_agent_first_slot(r->cluster, env, roots, registry, r->root_digest, &error);
@@ -754,10 +776,10 @@ RIG char *rig_refused(Rig *r, const char *what)
     g_autoptr(json_t) o = text != NULL ? json_loads(text, 0, NULL) : NULL;
     return g_strdup(sl_json_str_or(o, "kind", ""));
 }
-#define rig_assert_refused(r, what, kind)                                                                                                  \
-    do {                                                                                                                                   \
-        g_autofree char *rig_kind = rig_refused(r, what);                                                                                  \
-        g_assert_cmpstr(rig_kind, ==, kind);                                                                                               \
+#define rig_assert_refused(r, what, kind)                                                          \
+    do {                                                                                           \
+        g_autofree char *rig_kind = rig_refused(r, what);                                          \
+        g_assert_cmpstr(rig_kind, ==, kind);                                                       \
     } while (0)
 
 RIG char *rig_reported(Rig *r, const char *key, const char *member)
@@ -768,12 +790,13 @@ RIG char *rig_reported(Rig *r, const char *key, const char *member)
     if (json_is_integer(m)) {
         return g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(m));
     }
-    return json_is_boolean(m) ? g_strdup(json_is_true(m) ? "true" : "false") : g_strdup(json_is_string(m) ? json_string_value(m) : "");
+    return json_is_boolean(m) ? g_strdup(json_is_true(m) ? "true" : "false")
+                              : g_strdup(json_is_string(m) ? json_string_value(m) : "");
 }
-#define rig_assert_reported(r, key, member, value)                                                                                         \
-    do {                                                                                                                                   \
-        g_autofree char *rig_value = rig_reported(r, key, member);                                                                         \
-        g_assert_cmpstr(rig_value, ==, value);                                                                                             \
+#define rig_assert_reported(r, key, member, value)                                                 \
+    do {                                                                                           \
+        g_autofree char *rig_value = rig_reported(r, key, member);                                 \
+        g_assert_cmpstr(rig_value, ==, value);                                                     \
     } while (0)
 
 RIG char *rig_view_str(Rig *r, const char *path)
