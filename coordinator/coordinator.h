@@ -126,7 +126,8 @@ typedef void (*SlLogDone)(json_t *answer /* consumed */, const GError *error, vo
 void sl_agents_log(SlCoordinator *c, const json_t *args, SlLogDone done, void *user);
 /* people.c: what the API asks of the shell. */
 extern const SlApiOps sl_people_ops;
-char *sl_people_join_token(SlCoordinator *c, const json_t *parts);
+/* The join token string from what the brain made: {id, secret, root, fleet, environment, cluster}. (transfer full) */
+char *sl_people_join_token(SlCoordinator *c, const json_t *join);
 /* replay.c: a brain from the ledger; with a time, as it was then. Any thread with its own @ledger. */
 typedef struct {
     const SlConfig *config;

@@ -1,7 +1,6 @@
-/* init.c - see init.h. The event is folded by a brain before anything is written: what would not fold is never begun. */
+/* init.c - see init.h. Root, key and name are checked before anything is written. */
 #include "coordinator/init.h"
-#include "base/text.h"
-#include "coordinator/brain/coord.h"
+#include "coordinator/brain/genesis.h"
 #include "coordinator/config.h"
 #include "coordinator/store/ledger.h"
 #include "link/keys.h"
@@ -33,38 +32,15 @@ static bool check_key(const SlSigned *signed_root, const uint8_t online[64], GEr
     return listed || sl_throw(error, SLU_CONFIG_KEY, "keys/online is no online key of the root");
 }
 
-static GBytes *no_blob(const char *digest, void *user)
-{
-    (void)digest, (void)user;
-    return NULL;
-}
-
-static json_t *first_event(const SlSigned *root, const char *name, const uint8_t online[64], GError **error)
-{
-    SlCoordConfig config = {.online_secret = online, .blobs = {.get = no_blob}, .owner_person = ""};
-    g_autoptr(SlCoord) brain = sl_coord_new(&config);
-    g_autofree char *at = sl_format_time(sl_clock_real.utc_us(sl_clock_real.user));
-    g_autoptr(json_t) event = json_object();
-    sl_json_set_int(event, "seq", 1);
-    sl_json_set_str(event, "prev", sl_coord_ledger_hash(brain));
-    sl_json_set_str(event, "type", "FleetCreated");
-    sl_json_set_str(event, "at", at);
-    sl_json_set_str(event, "name", name);
-    json_object_set_new(event, "root", sl_signed_to_json(root));
-    return sl_coord_fold(brain, event, error) ? json_incref(event) : NULL;
-}
-
 bool sl_init_fleet(const char *dir, const char *fleet_name, const char *root_file, GError **error)
 {
     g_autoptr(SlConfig) config = sl_config_paths(dir);
     uint8_t online[64];
     SlCurveKeys curve;
-    if (!sl_is_name(fleet_name))
-        return sl_throw(error, SLU_INVALID, "--fleet-name `%s`: lower-case letters, digits and - only", fleet_name);
     g_autoptr(SlSigned) root = read_root(root_file, error);
     if (root == NULL || !sl_signing_key_load(config->online_key, false, "", online, error))
         return false;
-    g_autoptr(json_t) event = check_key(root, online, error) ? first_event(root, fleet_name, online, error) : NULL;
+    g_autoptr(json_t) event = check_key(root, online, error) ? sl_coord_genesis(root, fleet_name, sl_clock_real.utc_us(sl_clock_real.user), error) : NULL;
     sodium_memzero(online, sizeof online);
     if (event == NULL)
         return false;

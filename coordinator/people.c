@@ -169,14 +169,20 @@ static char *base64url(const char *text)
     return coded;
 }
 
-char *sl_people_join_token(SlCoordinator *c, const json_t *parts)
+char *sl_people_join_token(SlCoordinator *c, const json_t *join)
 {
-    g_autoptr(json_t) whole = json_deep_copy(parts);
+    g_autoptr(json_t) token = json_object();
     char curve[65];
     sl_curve_public_hex(&c->curve, curve);
-    sl_json_set_str(whole, "coordinator", c->config->enrol_advertise);
-    sl_json_set_str(whole, "curve", curve);
-    g_autofree char *text = sl_json_canonical(whole, NULL);
+    sl_json_set_str(token, "coordinator", c->config->enrol_advertise);
+    sl_json_set_str(token, "curve", curve);
+    sl_json_set_str(token, "env", sl_json_str(join, "environment"));
+    sl_json_set_str(token, "fleet", sl_json_str(join, "fleet"));
+    sl_json_set_str(token, "id", sl_json_str(join, "id"));
+    sl_json_set_str(token, "name", sl_json_str(join, "cluster"));
+    sl_json_set_str(token, "root", sl_json_str(join, "root"));
+    sl_json_set_str(token, "secret", sl_json_str(join, "secret"));
+    g_autofree char *text = sl_json_canonical(token, NULL);
     g_autofree char *coded = base64url(text != NULL ? text : "{}");
     return g_strconcat("slj1.", coded, NULL);
 }

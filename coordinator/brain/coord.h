@@ -69,6 +69,7 @@ typedef struct {
     const char *scope;   /* "view", "request", "operate" */
     const json_t *args;  /* object, checked for shape by the brain */
     const char *idempotency_key; /* or NULL: same key and person within a day = same reply */
+    const uint8_t *random;       /* 64 fresh random bytes from the shell (ids and secrets of tokens); borrowed */
 } SlCoordRequest;
 
 typedef struct {
@@ -212,6 +213,11 @@ void sl_coord_step(SlCoord *coord, const SlCoordInput *input, int64_t now_us, Sl
 SL_MUST_USE json_t *sl_coord_view(const SlCoord *coord, const char *what, const json_t *args, int64_t now_us, GError **error);
 
 /* For the shell. */
+/* "slc_<id>_<secret>" of a token in force: its person and scope (borrowed). Errors: API_TOKEN_UNKNOWN. */
+SL_MUST_USE bool sl_coord_token_check(const SlCoord *coord, const char *token, int64_t now_us, const char **ret_person,
+                                      const char **ret_scope, GError **error);
+/* What fold() alone gives, as JSON: equal for a live state and a replay of its ledger. For tests and `audit`. (transfer full) */
+json_t *sl_coord_dump(const SlCoord *coord);
 const SlFleetDocs *sl_coord_docs(const SlCoord *coord);              /* in force; NULL before the first */
 const char *sl_coord_followed(const SlCoord *coord, const char *repository); /* last commit read; NULL */
 /* Registered and not revoked: the ZAP table. Of char* 64 hex. (transfer full) */

@@ -1,0 +1,269 @@
+/* coord.c - step: one input in, then everything is settled until nothing moves any more. Each round is level-triggered: it looks
+ * at the state, not at the input, so a lost or repeated input only delays. */
+#include "coordinator/brain/brain.h"
+#include <string.h>
+
+#define ROUNDS_MAX 64 /* a chain request -> render -> sign -> commit -> run takes 5; more is a mistake of ours */
+
+static void slenv_signed_list_free(GPtrArray *list)
+{
+    if (list != NULL) {
+        g_ptr_array_unref(list);
+    }
+}
+
+static void free_item_value(gpointer data, gpointer user)
+{
+    SlItemValue *value = data;
+    (void)user;
+    g_free(value->name);
+    g_free(value->digest);
+    g_free(value->run_key);
+    g_free(value);
+}
+
+void sl_coord_effect_free(SlCoordEffect *e)
+{
+    if (e == NULL) {
+        return;
+    }
+    char *const texts[] = {e->id,  e->app,    e->env,   e->repository, e->commit, e->old,   e->new_,
+                           e->message, e->curve, e->boot, e->digest,     e->refused, e->reason};
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        g_free(texts[i]);
+    }
+    json_decref(e->body);
+    if (e->items != NULL) {
+        g_ptr_array_foreach(e->items, free_item_value, NULL);
+        g_ptr_array_unref(e->items);
+    }
+    slenv_signed_list_free(e->clusters);
+    slenv_signed_list_free(e->units);
+    slenv_signed_list_free(e->roots);
+    slenv_signed_list_free(e->registries);
+    sl_signed_free(e->statement);
+    g_free(e);
+}
+
+SlCoordOutput *sl_coord_output_new(void)
+{
+    SlCoordOutput *out = g_new0(SlCoordOutput, 1);
+    out->events = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    out->ledger_blobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    out->cache_blobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    out->effects = g_ptr_array_new_with_free_func((GDestroyNotify)sl_coord_effect_free);
+    out->next_us = INT64_MAX;
+    return out;
+}
+
+void sl_coord_output_free(SlCoordOutput *out)
+{
+    if (out == NULL) {
+        return;
+    }
+    g_ptr_array_unref(out->events);
+    g_hash_table_unref(out->ledger_blobs);
+    g_hash_table_unref(out->cache_blobs);
+    g_ptr_array_unref(out->effects);
+    g_free(out);
+}
+
+SlCoordEffect *sl_effect(SlCoord *c, SlCoordEffectType type)
+{
+    SlCoordEffect *effect = g_new0(SlCoordEffect, 1);
+    effect->type = type;
+    g_ptr_array_add(c->out->effects, effect);
+    return effect;
+}
+
+static void refresh(SlCoord *c, const char *repository)
+{
+    SlCoordEffect *effect = sl_effect(c, SL_COORD_DO_REFRESH);
+    effect->repository = g_strdup(repository);
+}
+
+/* Registries of threshold 0 that a stop interrupted are finished here. */
+static void start(SlCoord *c)
+{
+    c->started = true;
+    sl_brain_lease(c, 0);
+    GHashTableIter iter;
+    gpointer name;
+    g_autoptr(GPtrArray) envs = g_ptr_array_new();
+    g_hash_table_iter_init(&iter, c->envs);
+    while (g_hash_table_iter_next(&iter, &name, NULL)) {
+        g_ptr_array_add(envs, name);
+    }
+    for (guint i = 0; i < envs->len; i++) {
+        (void)sl_brain_registry_auto(c, g_ptr_array_index(envs, i));
+    }
+    refresh(c, "");
+    for (guint i = 0; c->docs != NULL && i < c->docs->repositories->len; i++) {
+        const SlRepositoryDoc *repository = g_ptr_array_index(c->docs->repositories, i);
+        refresh(c, repository->name);
+    }
+}
+
+static void take(SlCoord *c, const SlCoordInput *in)
+{
+    switch (in->type) {
+    case SL_COORD_START:
+        start(c);
+        break;
+    case SL_COORD_REQUEST:
+        sl_brain_handle_request(c, &in->request);
+        break;
+    case SL_COORD_SOURCE:
+        sl_brain_source(c, &in->source);
+        break;
+    case SL_COORD_RENDERED:
+        sl_brain_rendered(c, &in->rendered);
+        break;
+    case SL_COORD_ENV_WRITTEN:
+        sl_brain_env_written(c, &in->env_written);
+        break;
+    case SL_COORD_ENV_TIP:
+        sl_brain_env_tip(c, &in->env_tip);
+        break;
+    case SL_COORD_HELLO:
+        sl_brain_hello(c, &in->hello);
+        break;
+    case SL_COORD_REPORT:
+        sl_brain_report(c, &in->statement);
+        break;
+    case SL_COORD_SEAL:
+        sl_brain_seal(c, &in->statement);
+        break;
+    case SL_COORD_ENROL:
+        sl_brain_enrol(c, &in->enrol);
+        break;
+    case SL_COORD_GONE:
+        sl_brain_gone(c, in->curve);
+        break;
+    case SL_COORD_TICK:
+    case SL_COORD_N_INPUTS:
+        break;
+    }
+}
+
+/* Changes that are no events: moves within an attempt, effects. */
+static guint64 progress(const SlCoord *c)
+{
+    guint64 sum = c->seq + c->out->effects->len;
+    for (guint i = 0; i < c->active->len; i++) {
+        sum += (guint64)((const SlAttempt *)g_ptr_array_index(c->active, i))->state;
+    }
+    return sum;
+}
+
+void sl_coord_step(SlCoord *c, const SlCoordInput *input, int64_t now_us, SlCoordOutput *out)
+{
+    c->out = out;
+    c->now_us = now_us;
+    c->next_us = INT64_MAX;
+    if (c->root != NULL && (c->started || input->type == SL_COORD_START)) {
+        take(c, input);
+        for (int round = 0; round < ROUNDS_MAX; round++) {
+            guint64 before = progress(c);
+            sl_brain_auto(c);
+            sl_brain_attempts(c);
+            sl_brain_commits(c);
+            sl_brain_runs(c);
+            if (progress(c) == before) {
+                break;
+            }
+        }
+        sl_brain_heads(c);
+    }
+    out->next_us = MIN(out->next_us, MAX(c->next_us, now_us + 1000));
+    c->out = NULL;
+}
+
+const SlFleetDocs *sl_coord_docs(const SlCoord *c)
+{
+    return c->docs;
+}
+
+const char *sl_coord_followed(const SlCoord *c, const char *repository)
+{
+    const SlSourceState *s = g_hash_table_lookup(c->sources, repository != NULL ? repository : "");
+    return s != NULL ? s->commit : NULL;
+}
+
+GPtrArray *sl_coord_curve_keys(const SlCoord *c)
+{
+    GPtrArray *keys = g_ptr_array_new_with_free_func(g_free);
+    GHashTableIter envs, clusters;
+    gpointer value;
+    g_hash_table_iter_init(&envs, c->envs);
+    while (g_hash_table_iter_next(&envs, NULL, &value)) {
+        g_hash_table_iter_init(&clusters, ((SlEnv *)value)->clusters);
+        while (g_hash_table_iter_next(&clusters, NULL, &value)) {
+            g_ptr_array_add(keys, g_strdup(((SlCluster *)value)->curve));
+        }
+    }
+    return keys;
+}
+
+const SlCluster *sl_coord_cluster_of_key(const SlCoord *c, const char *curve, const char **ret_env)
+{
+    GHashTableIter envs, clusters;
+    gpointer env, value;
+    g_hash_table_iter_init(&envs, c->envs);
+    while (g_hash_table_iter_next(&envs, NULL, &env)) {
+        g_hash_table_iter_init(&clusters, ((SlEnv *)env)->clusters);
+        while (g_hash_table_iter_next(&clusters, NULL, &value)) {
+            if (strcmp(((SlCluster *)value)->curve, curve) == 0) {
+                if (ret_env != NULL) {
+                    *ret_env = ((SlEnv *)env)->name;
+                }
+                return value;
+            }
+        }
+    }
+    return NULL;
+}
+
+const SlSigned *sl_coord_statement(const SlCoord *c, const char *digest)
+{
+    return g_hash_table_lookup(c->statements, digest);
+}
+
+bool sl_coord_locate(const SlCoord *c, const char *bundle, const char **ret_env, const char **ret_app, const char **ret_commit)
+{
+    for (guint i = c->attempts->len; i > 0; i--) {
+        const SlAttempt *a = g_ptr_array_index(c->attempts, i - 1);
+        GHashTableIter iter;
+        gpointer value;
+        if (a->commit == NULL || a->target_of == NULL) {
+            continue;
+        }
+        g_hash_table_iter_init(&iter, a->target_of);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+            if (strcmp(value, bundle) == 0) {
+                *ret_env = a->env;
+                *ret_app = a->app;
+                *ret_commit = a->commit;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool sl_coord_token_check(const SlCoord *c, const char *token, int64_t now_us, const char **ret_person, const char **ret_scope,
+                          GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(token, "_", 4);
+    const SlToken *known = NULL;
+    if (g_strv_length(parts) == 3 && strcmp(parts[0], "slc") == 0) {
+        known = g_hash_table_lookup(c->tokens, parts[1]);
+    }
+    g_autofree char *hash = known != NULL ? sl_sha256_hex(parts[2], strlen(parts[2])) : NULL;
+    if (known == NULL || strcmp(hash, known->hash) != 0 || (known->expires_us != 0 && known->expires_us <= now_us)) {
+        return sl_throw(error, SLU_API_TOKEN_UNKNOWN, "this API token is not known, was revoked or has expired");
+    }
+    *ret_person = known->person;
+    *ret_scope = known->scope;
+    return true;
+}

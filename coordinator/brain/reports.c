@@ -1,0 +1,256 @@
+/* reports.c - what agents say about themselves: signature first, then the changes, then the root of the whole compared. A
+ * report is never an event; what a verdict rests on is (Health). */
+#include "coordinator/brain/brain.h"
+#include <string.h>
+
+static bool signed_by(const SlSigned *s, const SlCluster *cluster)
+{
+    g_autoptr(GPtrArray) keys = sl_signed_signers(s, SL_STATEMENT_REPORT, NULL);
+    for (guint i = 0; i < keys->len; i++) {
+        const SlPublicKey *key = g_ptr_array_index(keys, i);
+        if (strcmp(key->line, cluster->sign->line) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static SlSeen *seen_make(SlCoord *c, const char *cluster)
+{
+    SlSeen *seen = g_hash_table_lookup(c->seen, cluster);
+    if (seen == NULL) {
+        seen = g_new0(SlSeen, 1);
+        seen->entries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        seen->sources = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_signed_free);
+        g_hash_table_insert(c->seen, g_strdup(cluster), seen);
+    }
+    return seen;
+}
+
+static void apply_change(SlSeen *seen, const char *line, const SlSigned *statement)
+{
+    if (g_str_has_prefix(line, "- ")) {
+        g_hash_table_remove(seen->entries, line + 2);
+        g_hash_table_remove(seen->sources, line + 2);
+        return;
+    }
+    const char *space = strchr(line, ' ');
+    if (space == NULL || (g_hash_table_size(seen->entries) >= SL_REPORT_ENTRIES_MAX)) {
+        return; /* the root will not compare equal: said as an alarm */
+    }
+    char *key = g_strndup(line, (gsize)(space - line));
+    if (g_str_has_prefix(key, "unit/")) {
+        g_hash_table_replace(seen->sources, g_strdup(key), sl_signed_copy(statement));
+    }
+    g_hash_table_replace(seen->entries, key, g_strdup(space + 1));
+}
+
+static char *root_of(const SlSeen *seen)
+{
+    g_autoptr(SlMap) map = sl_map_new();
+    GHashTableIter iter;
+    gpointer key, value;
+    g_hash_table_iter_init(&iter, seen->entries);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        if (!sl_map_add(map, key, value, NULL)) {
+            return NULL;
+        }
+    }
+    return sl_map_root(map);
+}
+
+static void clear_entries(SlSeen *seen)
+{
+    g_hash_table_remove_all(seen->entries);
+    g_hash_table_remove_all(seen->sources);
+}
+
+/* @ret_want_full: what we have is not what the agent has. */
+static void apply(SlSeen *seen, const SlReport *report, const SlSigned *statement, bool *ret_want_full)
+{
+    if (report->full && !seen->collecting) {
+        clear_entries(seen);
+        seen->collecting = true;
+    }
+    for (guint i = 0; i < report->changes->len; i++) {
+        apply_change(seen, g_ptr_array_index(report->changes, i), statement);
+    }
+    g_autofree char *root = root_of(seen);
+    seen->known = g_strcmp0(root, report->applied) == 0;
+    if (seen->known || !report->full) {
+        seen->collecting = false;
+    }
+    *ret_want_full = !seen->known && !seen->collecting;
+}
+
+static bool check_report(SlCoord *c, const SlReport *report, const SlCluster *cluster, const char *env)
+{
+    if (strcmp(report->fleet, c->root->fleet) == 0 && strcmp(report->env, env) == 0 && strcmp(report->cluster, cluster->id) == 0) {
+        return true;
+    }
+    sl_brain_alarm(c, cluster->id, "report", SLU_REPORT_REFUSED, "a report names another fleet, environment or cluster than its signer's");
+    return false;
+}
+
+static void acknowledge(SlCoord *c, const char *curve, const SlReport *report, bool want_full)
+{
+    SlCoordEffect *effect = sl_effect(c, SL_COORD_DO_SEND);
+    effect->curve = g_strdup(curve);
+    effect->send = SL_COORD_SEND_REPORT_ACK;
+    effect->boot = g_strdup(report->boot);
+    effect->counter = report->counter;
+    effect->want_full = want_full;
+}
+
+/* The agent echoes the ledger that its head named: another hash at a seq that we have is a fork. */
+static void check_fork(SlCoord *c, const SlReport *report, const SlCluster *cluster)
+{
+    if (report->ledger_seq > c->seq) {
+        sl_brain_alarm(c, cluster->id, "ledger", SLU_LEDGER_CHAIN, "the agent saw a later event of the ledger than there is: it was restored");
+        return;
+    }
+    for (guint i = c->history->len; i > 0; i--) {
+        const json_t *event = g_ptr_array_index(c->history, i - 1);
+        if ((uint64_t)sl_json_int(event, "seq", 0) != report->ledger_seq + 1) {
+            continue;
+        }
+        if (g_strcmp0(sl_json_str(event, "prev"), report->ledger_hash) != 0) {
+            sl_brain_alarm(c, cluster->id, "ledger", SLU_LEDGER_CHAIN, "the agent saw another ledger than this one: `sluice audit verify`");
+        } else {
+            sl_brain_clear_alarm(c, cluster->id, "ledger");
+        }
+        return;
+    }
+}
+
+/* Refusals and flags of the agent are alarms of the fleet. */
+static void raise_alarms(SlCoord *c, const SlReport *report, const SlCluster *cluster)
+{
+    for (guint i = 0; i < report->changes->len; i++) {
+        const char *line = g_ptr_array_index(report->changes, i);
+        bool gone = g_str_has_prefix(line, "- ");
+        const char *key = gone ? line + 2 : line;
+        if (!g_str_has_prefix(key, "refused/") && !g_str_has_prefix(key, "flag/")) {
+            continue;
+        }
+        const char *space = gone ? NULL : strchr(key, ' ');
+        g_autofree char *what = space != NULL ? g_strndup(key, (gsize)(space - key)) : g_strdup(key);
+        if (gone || space == NULL) {
+            sl_brain_clear_alarm(c, cluster->id, what);
+            continue;
+        }
+        g_autoptr(json_t) entry = sl_json_parse(space + 1, strlen(space + 1), NULL, "report", NULL);
+        const char *code = sl_json_str(entry, "code");
+        uint64_t number = SLU_DENIED;
+        if (code != NULL && g_str_has_prefix(code, "SLU")) {
+            (void)sl_parse_uint64(code + 3, &number);
+        }
+        sl_brain_alarm(c, cluster->id, what, (int)number, sl_json_str_or(entry, "message", ""));
+    }
+}
+
+void sl_brain_report(SlCoord *c, const SlCoordStatement *in)
+{
+    const char *env = NULL;
+    const SlCluster *cluster = sl_coord_cluster_of_key(c, in->curve, &env);
+    SlSession *session = g_hash_table_lookup(c->sessions, in->curve);
+    if (cluster == NULL || session == NULL) {
+        SlCoordEffect *effect = sl_effect(c, SL_COORD_DO_SEND);
+        effect->curve = g_strdup(in->curve);
+        effect->send = SL_COORD_SEND_RESET;
+        effect->reason = g_strdup(cluster == NULL ? "this key is not registered" : "no session: say hello again");
+        return;
+    }
+    if (!signed_by(in->statement, cluster)) {
+        sl_brain_alarm(c, cluster->id, "report", SLU_REPORT_REFUSED, "a report was not signed by the cluster's registered key");
+        return;
+    }
+    g_autoptr(GError) error = NULL;
+    g_autoptr(SlReport) report = sl_report_parse(in->statement->text, &error);
+    if (report == NULL) {
+        sl_brain_alarm(c, cluster->id, "report", error->code, error->message);
+        return;
+    }
+    if (!check_report(c, report, cluster, env)) {
+        return;
+    }
+    SlSeen *seen = seen_make(c, cluster->id);
+    bool want_full = false;
+    session->seen_us = seen->seen_us = c->now_us;
+    if (g_strcmp0(seen->boot, report->boot) == 0 && report->counter <= seen->counter) {
+        acknowledge(c, in->curve, report, false); /* a repeat: our answer was lost */
+        return;
+    }
+    if (g_strcmp0(seen->boot, report->boot) != 0) {
+        seen->collecting = false;
+    }
+    g_free(seen->boot);
+    g_free(seen->head);
+    seen->boot = g_strdup(report->boot);
+    seen->head = g_strdup(report->head);
+    seen->counter = report->counter;
+    seen->term = report->term;
+    seen->head_version = report->version;
+    seen->root = report->root;
+    apply(seen, report, in->statement, &want_full);
+    raise_alarms(c, report, cluster);
+    check_fork(c, report, cluster);
+    acknowledge(c, in->curve, report, want_full);
+    if (report->term > c->term && report->term - c->term <= SL_JUMP_MAX) {
+        sl_brain_lease(c, report->term); /* an agent has seen a later coordinator: this ledger was restored */
+    }
+}
+
+json_t *sl_brain_seen_entry(const SlCoord *c, const char *cluster, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_autofree char *key = g_strdup_vprintf(format, args);
+    va_end(args);
+    const SlSeen *seen = g_hash_table_lookup(c->seen, cluster);
+    const char *text = seen != NULL ? g_hash_table_lookup(seen->entries, key) : NULL;
+    return text != NULL ? sl_json_parse(text, strlen(text), NULL, "report", NULL) : NULL;
+}
+
+static json_t *find_alarm(const SlCoord *c, const char *cluster, const char *what, guint *ret_index)
+{
+    for (guint i = 0; i < c->alarms->len; i++) {
+        json_t *alarm = g_ptr_array_index(c->alarms, i);
+        if (g_strcmp0(sl_json_str(alarm, "cluster"), cluster) == 0 && g_strcmp0(sl_json_str(alarm, "what"), what) == 0) {
+            *ret_index = i;
+            return alarm;
+        }
+    }
+    return NULL;
+}
+
+#define ALARMS_MAX 10000 /* one per cluster and kind: a hostile agent makes at most its report's entries */
+
+void sl_brain_alarm(SlCoord *c, const char *cluster, const char *what, int code, const char *message)
+{
+    guint i = 0;
+    json_t *alarm = find_alarm(c, cluster, what, &i);
+    g_autofree char *number = g_strdup_printf("SLU%d", code);
+    g_autofree char *clean = sl_escape_for_people(message, 1000);
+    if (alarm == NULL) {
+        if (c->alarms->len >= ALARMS_MAX) {
+            return;
+        }
+        alarm = json_object();
+        g_autofree char *name = sl_escape_for_people(what, 200);
+        sl_json_set_str(alarm, "cluster", cluster);
+        sl_json_set_str(alarm, "what", name);
+        json_object_set_new(alarm, "since", sl_json_time(c->now_us));
+        g_ptr_array_add(c->alarms, alarm);
+    }
+    sl_json_set_str(alarm, "code", number);
+    sl_json_set_str(alarm, "message", clean);
+}
+
+void sl_brain_clear_alarm(SlCoord *c, const char *cluster, const char *what)
+{
+    guint i = 0;
+    if (find_alarm(c, cluster, what, &i) != NULL) {
+        g_ptr_array_remove_index(c->alarms, i);
+    }
+}

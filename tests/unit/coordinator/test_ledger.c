@@ -1,0 +1,254 @@
+/* The ledger: order, maps, one commit per batch, and what a killed process leaves behind at every durable step. */
+#include "base/digest.h"
+#include "coordinator/store/ledger.h"
+#include "runtime/atomicfile.h"
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef struct {
+    char *dir, *state;
+} Fixture;
+
+static void set_up(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    f->dir = g_dir_make_tmp("sluice-ledger-XXXXXX", NULL);
+    f->state = g_build_filename(f->dir, "state.git", NULL);
+}
+
+static void tear_down(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(GError) error = NULL;
+    g_assert_true(sl_dir_remove_tree(f->dir, &error));
+    g_free(f->dir);
+    g_free(f->state);
+}
+
+static json_t *event(int64_t seq, const char *type)
+{
+    json_t *e = json_object();
+    sl_json_set_int(e, "seq", seq);
+    sl_json_set_str(e, "type", type);
+    sl_json_set_str(e, "at", "2026-11-23T12:00:00Z");
+    sl_json_set_str(e, "app", "digits");
+    sl_json_set_str(e, "env", "prod");
+    return e;
+}
+
+static GPtrArray *batch(int64_t first, unsigned count)
+{
+    GPtrArray *events = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    for (unsigned i = 0; i < count; i++)
+        g_ptr_array_add(events, event(first + i, "Committed"));
+    return events;
+}
+
+static GHashTable *blob(const char *text, char **ret_digest)
+{
+    GHashTable *table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    char *digest = sl_sha256_hex(text, strlen(text));
+    *ret_digest = g_strdup(digest);
+    g_hash_table_insert(table, digest, g_bytes_new(text, strlen(text)));
+    return table;
+}
+
+static bool count_event(const json_t *e, void *user, GError **error)
+{
+    int64_t *count = user;
+    (void)error;
+    g_assert_cmpint(sl_json_int(e, "seq", 0), ==, ++*count);
+    return true;
+}
+
+static int64_t replayed(SlLedger *ledger)
+{
+    g_autoptr(GError) error = NULL;
+    int64_t count = 0;
+    bool good = sl_ledger_replay(ledger, count_event, &count, &error);
+    g_assert_no_error(error);
+    g_assert_true(good);
+    return count;
+}
+
+static SlLedger *made(Fixture *f)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) first = event(1, "FleetCreated");
+    g_assert_true(sl_ledger_create(f->state, first, &error));
+    SlLedger *ledger = sl_ledger_open(f->state, &error);
+    g_assert_no_error(error);
+    return ledger;
+}
+
+static void append_ok(SlLedger *ledger, int64_t first, unsigned count)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) events = batch(first, count);
+    bool good = sl_ledger_append(ledger, events, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(good);
+}
+
+static void test_order(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(SlLedger) ledger = made(f);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *digest = NULL;
+    for (int64_t i = 0; i < 12; i++) /* 2, 4, ... 24: two digits must sort as numbers */
+        append_ok(ledger, 2 + 2 * i, 2);
+    g_autoptr(GHashTable) blobs = blob("cluster line\n", &digest);
+    g_autoptr(GPtrArray) events = batch(26, 1);
+    g_assert_true(sl_ledger_append(ledger, events, blobs, &error));
+    g_assert_cmpint(replayed(ledger), ==, 26);
+    g_autoptr(SlLedger) again = sl_ledger_open(f->state, &error);
+    g_assert_cmpint(replayed(again), ==, 26);
+    g_autoptr(GBytes) bytes = sl_ledger_map(again, digest);
+    g_assert_nonnull(bytes);
+    g_autoptr(GBytes) want = g_bytes_new("cluster line\n", 13);
+    g_assert_true(g_bytes_equal(bytes, want));
+    g_assert_null(sl_ledger_map(again, "../../etc/passwd"));
+}
+
+/* What someone sees who has only Git: one commit per batch, readable subjects, clean repository. */
+static void test_git_reads_it(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(SlLedger) ledger = made(f);
+    append_ok(ledger, 2, 2);
+    append_ok(ledger, 4, 200);
+    g_autofree char *out = NULL;
+    const char *log[] = {"git", "--git-dir", f->state, "log", "--format=%an <%ae> %s", "sluice/ledger", NULL};
+    g_assert_true(g_spawn_sync(NULL, (char **)log, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, NULL, NULL, NULL));
+    g_assert_nonnull(strstr(out, "Sluice <sluice@localhost> 2 Committed digits/prod; 3 Committed digits/prod\n"));
+    g_assert_nonnull(strstr(out, "and 194 more\n"));
+    int status = -1;
+    const char *fsck[] = {"git", "--git-dir", f->state, "fsck", "--full", "--strict", NULL};
+    g_assert_true(g_spawn_sync(NULL, (char **)fsck, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL, NULL,
+                               &status, NULL));
+    g_assert_cmpint(status, ==, 0);
+}
+
+static void test_many_objects_are_one_pack(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(SlLedger) ledger = made(f);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GHashTable) blobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    for (int i = 0; i < 500; i++) {
+        g_autofree char *text = g_strdup_printf("line %d\n", i);
+        g_hash_table_insert(blobs, sl_sha256_hex(text, strlen(text)), g_bytes_new(text, strlen(text)));
+    }
+    g_autoptr(GPtrArray) events = batch(2, 1);
+    g_assert_true(sl_ledger_append(ledger, events, blobs, &error));
+    g_autofree char *packs = g_build_filename(f->state, "objects", "pack", NULL);
+    g_autoptr(GDir) dir = g_dir_open(packs, 0, NULL);
+    unsigned count = 0;
+    for (const char *name = g_dir_read_name(dir); name != NULL; name = g_dir_read_name(dir))
+        count += g_str_has_suffix(name, ".pack") ? 1 : 0;
+    g_assert_cmpuint(count, ==, 1);
+    append_ok(ledger, 3, 1);
+    g_assert_cmpint(replayed(ledger), ==, 3);
+}
+
+typedef struct {
+    unsigned left;
+} Kill;
+
+static void die_at(const char *name, void *user)
+{
+    Kill *k = user;
+    (void)name;
+    if (k->left-- == 0)
+        raise(SIGKILL);
+}
+
+/* Child: appends one batch and dies at durable step @step. @ret_acknowledged: append returned. Returns false when it got through. */
+static bool killed_at(Fixture *f, unsigned step, int64_t first, bool *ret_acknowledged)
+{
+    int pipe_fd[2];
+    g_assert_cmpint(pipe(pipe_fd), ==, 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        Kill k = {.left = step};
+        SlLedger *ledger = sl_ledger_open(f->state, NULL);
+        GPtrArray *events = batch(first, 2);
+        sl_git_store_on_step(sl_ledger_store(ledger), die_at, &k);
+        if (sl_ledger_append(ledger, events, NULL, NULL) && write(pipe_fd[1], "a", 1) != 1)
+            _exit(2);
+        _exit(0);
+    }
+    close(pipe_fd[1]);
+    char byte = 0;
+    int status = 0;
+    *ret_acknowledged = read(pipe_fd[0], &byte, 1) == 1;
+    close(pipe_fd[0]);
+    waitpid(pid, &status, 0);
+    return WIFSIGNALED(status);
+}
+
+static void test_kill_at_each_step(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    int64_t have = 1;
+    unsigned steps = 0;
+    sl_ledger_free(made(f));
+    for (bool died = true; died; steps++) {
+        bool acknowledged = false;
+        died = killed_at(f, steps, have + 1, &acknowledged);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(SlLedger) ledger = sl_ledger_open(f->state, &error);
+        g_assert_no_error(error);
+        int64_t now = replayed(ledger);
+        g_assert_true(now == have || now == have + 2); /* whole or not at all */
+        g_assert_true(!acknowledged || now == have + 2);
+        append_ok(ledger, now + 1, 1); /* and it goes on */
+        have = now + 1;
+        g_assert_cmpuint(steps, <, 100);
+    }
+    g_assert_cmpuint(steps, >, 5);
+}
+
+static void test_stale_lock(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    sl_ledger_free(made(f));
+    g_autofree char *lock = g_build_filename(f->state, "refs", "heads", "sluice", "ledger.lock", NULL);
+    g_assert_true(g_file_set_contents(lock, "", 0, NULL));
+    g_autoptr(GError) error = NULL;
+    g_autoptr(SlLedger) ledger = sl_ledger_open(f->state, &error);
+    g_assert_no_error(error);
+    append_ok(ledger, 2, 1);
+}
+
+static void test_refusals(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(GError) none = NULL, twice = NULL, gap = NULL;
+    g_assert_null(sl_ledger_open(f->state, &none));
+    g_assert_error(none, SL_ERROR, SLU_LEDGER_MISSING);
+    g_autoptr(SlLedger) ledger = made(f);
+    g_autoptr(json_t) first = event(1, "FleetCreated");
+    g_assert_false(sl_ledger_create(f->state, first, &twice));
+    g_assert_error(twice, SL_ERROR, SLU_LEDGER_EXISTS);
+    append_ok(ledger, 3, 1); /* a hole: found at replay */
+    int64_t count = 0;
+    g_assert_false(sl_ledger_replay(ledger, count_event, &count, &gap));
+    g_assert_error(gap, SL_ERROR, SLU_LEDGER_READ);
+    g_assert_nonnull(strstr(gap->message, "event 2 should come next"));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add("/ledger/order", Fixture, NULL, set_up, test_order, tear_down);
+    g_test_add("/ledger/git-reads-it", Fixture, NULL, set_up, test_git_reads_it, tear_down);
+    g_test_add("/ledger/one-pack", Fixture, NULL, set_up, test_many_objects_are_one_pack, tear_down);
+    g_test_add("/ledger/kill-at-each-step", Fixture, NULL, set_up, test_kill_at_each_step, tear_down);
+    g_test_add("/ledger/stale-lock", Fixture, NULL, set_up, test_stale_lock, tear_down);
+    g_test_add("/ledger/refusals", Fixture, NULL, set_up, test_refusals, tear_down);
+    return g_test_run();
+}
