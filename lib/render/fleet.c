@@ -286,6 +286,27 @@ static SlFleetDocs *build_docs(Build *b)
 
 /* ---- reading ---- */
 
+static void add_broken(Build *b, const char *file, const char *name)
+{
+    SlFleetSource *source = g_new0(SlFleetSource, 1);
+    source->file = g_strdup(file);
+    source->json = json_pack("{s:{s:s}}", "metadata", "name", name);
+    source->kind = g_strdup("Application");
+    source->name = g_strdup(name);
+    source->title = g_strconcat("Application ", name, NULL);
+    source->broken = true;
+    g_ptr_array_add(b->sources, source);
+}
+
+/* A file that holds Applications only stops only these; any other may hold an Environment in the part that was not read. */
+static void read_torn(Build *b, const char *path, GBytes *text)
+{
+    g_autoptr(GPtrArray) names = sl_torn_applications(text);
+    b->fatal |= names == NULL;
+    for (guint i = 0; names && i < names->len; i++)
+        add_broken(b, path, g_ptr_array_index(names, i));
+}
+
 static void tree_problem(Build *b, const char *path, const GError *error)
 {
     sl_problem_add(b->problems, path, 0, 0, error->code, false, NULL, "%s", error->message);
@@ -302,7 +323,10 @@ static void read_file(Build *b, const char *path)
     }
     bool cut = false;
     g_autoptr(GPtrArray) docs = sl_yaml_read_cut(path, text, true, b->problems, &cut);
-    b->fatal |= cut; /* an Environment may stand in the part that could not be read */
+    if (cut) {
+        read_torn(b, path, text);
+        return;
+    }
     for (guint i = 0; i < docs->len; i++) {
         if (b->sources->len >= FLEET_DOCUMENTS_MAX) {
             sl_problem_add(b->problems, path, 0, 0, SLU_FLEET_LIMIT, false, NULL, "more than %d documents", FLEET_DOCUMENTS_MAX);
@@ -379,25 +403,13 @@ json_t *sl_fleet_to_json(const SlFleetDocs *docs)
                      "applications", applications);
 }
 
-static void add_broken(Build *b, const char *name)
-{
-    SlFleetSource *source = g_new0(SlFleetSource, 1);
-    source->file = g_strdup("");
-    source->json = json_pack("{s:{s:s}}", "metadata", "name", name);
-    source->kind = g_strdup("Application");
-    source->name = g_strdup(name);
-    source->title = g_strconcat("Application ", name, NULL);
-    source->broken = true;
-    g_ptr_array_add(b->sources, source);
-}
-
 static void add_json(Build *b, const json_t *list)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *doc = json_array_get(list, i);
         const char *name = sl_json_str(doc, "metadata.name");
         if (sl_json_bool(doc, "broken", false) && name && sl_is_name(name))
-            add_broken(b, name);
+            add_broken(b, "", name);
         else
             g_ptr_array_add(b->sources, source_new("", NULL, json_deep_copy(doc), b->problems));
     }

@@ -31,5 +31,7 @@ void sl_items_resolve(SlFleetSource *source, SlApplicationDoc *app, const SlFlee
                       GPtrArray *problems);
 /* Is @env's name a gate's `in` that exists? Adds errors at @path. */
 void sl_gates_link(SlDocCheck *check, const GPtrArray *gates, const char *path, const SlFleetDocs *docs);
+/* Names of the Applications in a file that is no valid YAML, by its lines alone (of char*); NULL if it may hold anything else. */
+GPtrArray *sl_torn_applications(GBytes *text);
 /* "did you mean `x`?" or the list of known environments. (transfer full) */
 char *sl_environment_hint(const SlFleetDocs *docs, const char *name);

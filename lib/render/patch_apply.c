@@ -12,7 +12,7 @@ typedef struct {
 typedef struct {
     const SlRenderPart *part;
     GPtrArray *problems;
-    char *file; /* of the patch, or what it is called */
+    const char *file; /* of the patch, or what it is called */
     int line;
 } Applying;
 
@@ -172,9 +172,8 @@ static void apply_entry(const SlRenderPart *part, const json_t *entry, size_t in
 {
     const char *path = sl_json_str(entry, "path");
     const json_t *body = json_object_get(entry, "patch");
-    Applying a = {.part = part, .problems = problems};
-    a.file = path ? sl_path_join(part->root, path) : g_strdup_printf("patch %zu", index + 1);
-    g_autofree char *owned = a.file;
+    g_autofree char *file = path ? sl_path_join(part->root, path) : g_strdup_printf("patch %zu", index + 1);
+    Applying a = {.part = part, .problems = problems, .file = file};
     if (json_is_string(body)) {
         const char *text = json_string_value(body);
         g_autoptr(GBytes) bytes = g_bytes_new(text, strlen(text));

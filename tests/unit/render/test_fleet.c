@@ -181,6 +181,14 @@ static void test_folder(void)
     g_autoptr(SlFleetDocs) none = sl_fleet_read(tree, problems);
     g_assert_null(none);
     assert_said(problems, "fleet/b.yaml:");
+    put(tree, "fleet/b.yaml", "# ours\n---\n" API "kind: Application\nmetadata: {name: torn}\nspec:\n\tx: 1\n");
+    g_autoptr(SlFleetDocs) alone = sl_fleet_read(tree, problems);
+    g_assert_nonnull(alone);
+    g_assert_true(sl_fleet_app(alone, "torn")->broken);
+    assert_said(problems, "a tab character is used as indentation");
+    put(tree, "fleet/b.yaml", API "kind: Application\nmetadata: {name: torn}\nspec:\n\tx: 1\n---\nkind: Environment\n");
+    g_autoptr(SlFleetDocs) mixed = sl_fleet_read(tree, problems);
+    g_assert_null(mixed);
     sl_tree_memory_free(tree);
     SlTree *empty = sl_tree_memory_new();
     g_autoptr(GPtrArray) missing = problems_new();
