@@ -5,7 +5,7 @@
 
 #define ROUNDS_MAX 64 /* a chain request -> render -> sign -> commit -> run takes 5; more is a mistake of ours */
 
-static void slenv_signed_list_free(GPtrArray *list)
+static void list_free(GPtrArray *list)
 {
     if (list != NULL) {
         g_ptr_array_unref(list);
@@ -37,10 +37,10 @@ void sl_coord_effect_free(SlCoordEffect *e)
         g_ptr_array_foreach(e->items, free_item_value, NULL);
         g_ptr_array_unref(e->items);
     }
-    slenv_signed_list_free(e->clusters);
-    slenv_signed_list_free(e->units);
-    slenv_signed_list_free(e->roots);
-    slenv_signed_list_free(e->registries);
+    list_free(e->clusters);
+    list_free(e->units);
+    list_free(e->roots);
+    list_free(e->registries);
     sl_signed_free(e->statement);
     g_free(e);
 }

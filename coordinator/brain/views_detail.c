@@ -60,8 +60,8 @@ static void compare(const SlCoord *c, GHashTable *changes, const char *cluster, 
     if (g_strcmp0(from, to) == 0) {
         return;
     }
-    g_autoptr(GHashTable) old = objects_of(c, from), *new = objects_of(c, to);
-    g_autoptr(GHashTable) fresh = new;
+    g_autoptr(GHashTable) old = objects_of(c, from);
+    g_autoptr(GHashTable) fresh = objects_of(c, to);
     GHashTableIter iter;
     gpointer identity, digest;
     g_hash_table_iter_init(&iter, old);
@@ -283,9 +283,9 @@ json_t *sl_view_diff(const SlCoord *c, const json_t *args, GError **error)
     json_object_set_new(json, "from", side_json(c, from));
     json_object_set_new(json, "to", side_json(c, to));
     if (across) {
-        g_autoptr(GHashTable) a = as_one(from->target_of), *b = as_one(to->target_of);
-        g_autoptr(GHashTable) other = b;
-        json_object_set_new(json, "objects", sl_view_changes(c, a, other));
+        g_autoptr(GHashTable) a = as_one(from->target_of);
+        g_autoptr(GHashTable) b = as_one(to->target_of);
+        json_object_set_new(json, "objects", sl_view_changes(c, a, b));
     } else {
         json_object_set_new(json, "objects", sl_view_changes(c, from != NULL ? from->target_of : NULL, to != NULL ? to->target_of : NULL));
     }
