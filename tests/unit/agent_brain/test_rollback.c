@@ -1,0 +1,137 @@
+/* Going back by itself: when health fails, once, latched until a higher seq; never from Unknown,
+ * never after it was confirmed. */
+#include "rig.h"
+
+typedef struct {
+    Rig *r;
+    char *good, *bad, *first, *second;
+} Two;
+
+static void two_clear(Two *t)
+{
+    rig_free(t->r);
+    g_free(t->good);
+    g_free(t->bad);
+    g_free(t->first);
+    g_free(t->second);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Two, two_clear)
+
+static void set_health(Rig *r, const char *word)
+{
+    g_hash_table_remove_all(r->health);
+    if (word != NULL) {
+        g_hash_table_insert(r->health, g_strdup("a"), g_strdup(word));
+    }
+}
+
+static Two two_new(const char *second_health)
+{
+    Two t = {.r = rig_new("prod", false)};
+    t.good = rig_servers(t.r, "a", 1);
+    t.bad = rig_servers(t.r, "a", 2);
+    t.first =
+        rig_run_promotion(t.r, &(RigPromotion){.seq = 1, .bundle = t.good}, RIG_KEYS(&t.r->alice));
+    set_health(t.r, second_health);
+    t.second = rig_run_promotion(
+        t.r, &(RigPromotion){.seq = 2, .bundle = t.bad, .auto_to = t.first}, RIG_KEYS(&t.r->alice));
+    return t;
+}
+
+static void goes_back_and_stays(void)
+{
+    g_auto(Two) t = two_new("Degraded");
+    Rig *r = t.r;
+    rig_assert_reported(r, "unit/digits/prod", "bundle", t.bad);
+    rig_send(r, &(SlAgentInput){.type = SL_AGENT_DISCONNECTED}); /* nobody is needed */
+    set_health(r, NULL);
+    rig_wait(r, SL_MINUTE_US);
+    rig_connect(r);
+    rig_wait(r, 2 * SL_SECOND_US);
+    rig_assert_reported(r, "unit/digits/prod", "bundle", t.good);
+    rig_assert_reported(r, "unit/digits/prod", "latched", "true");
+    rig_assert_reported(r, "unit/digits/prod", "health", "Healthy");
+    g_autofree char *message = rig_reported(r, "unit/digits/prod", "message");
+    g_assert_nonnull(strstr(message, "went back by itself (Degraded"));
+    /* The same promotion does not bring it forward again, also not after a restart. */
+    rig_crash(r);
+    rig_send_head(r, &(RigHead){0});
+    rig_wait(r, SL_HOUR_US);
+    rig_assert_reported(r, "unit/digits/prod", "bundle", t.good);
+    rig_assert_reported(r, "unit/digits/prod", "latched", "true");
+    g_autofree char *third = rig_servers(r, "a", 3);
+    g_autofree char *p3 =
+        rig_run_promotion(r, &(RigPromotion){.seq = 3, .bundle = third}, RIG_KEYS(&r->alice));
+    rig_assert_reported(r, "unit/digits/prod", "bundle", third);
+    rig_assert_reported(r, "unit/digits/prod", "latched", "false");
+}
+
+static void too_slow(void)
+{
+    g_auto(Two) t = two_new("Progressing");
+    rig_wait(t.r, 5 * SL_MINUTE_US);
+    rig_assert_reported(t.r, "unit/digits/prod", "latched", "false");
+    rig_wait(t.r, 6 * SL_MINUTE_US);
+    rig_assert_reported(t.r, "unit/digits/prod", "latched", "true");
+}
+
+static void unknown_never(void)
+{
+    g_auto(Two) t = two_new("Unknown");
+    rig_wait(t.r, 10 * SL_HOUR_US);
+    rig_assert_reported(t.r, "unit/digits/prod", "latched", "false");
+    rig_assert_reported(t.r, "unit/digits/prod", "bundle", t.bad);
+}
+
+static void a_short_dip(void)
+{
+    g_auto(Two) t = two_new("Degraded");
+    Rig *r = t.r;
+    SlAgentInput well = {.type = SL_AGENT_OBSERVED,
+                         .object = {"digits", "gitops.sluice/ModelServer", "-", "a"},
+                         .health = SL_HEALTH_HEALTHY,
+                         .reason = "Ready"};
+    rig_wait(r, 5 * SL_SECOND_US);
+    rig_send(r, &well);
+    rig_wait(r, SL_MINUTE_US);
+    rig_assert_reported(r, "unit/digits/prod", "latched", "false");
+}
+
+static void not_after_it_was_confirmed(void)
+{
+    g_auto(Two) t = two_new(NULL);
+    Rig *r = t.r;
+    rig_wait(r, 6 * SL_MINUTE_US);
+    SlAgentInput ill = {.type = SL_AGENT_OBSERVED,
+                        .object = {"digits", "gitops.sluice/ModelServer", "-", "a"},
+                        .health = SL_HEALTH_DEGRADED,
+                        .reason = "CrashLoop"};
+    rig_send(r, &ill);
+    rig_wait(r, SL_HOUR_US);
+    rig_assert_reported(r, "unit/digits/prod", "latched", "false");
+    rig_assert_reported(r, "unit/digits/prod", "health", "Degraded");
+}
+
+static void rollback_by_people(void)
+{
+    g_auto(Two) t = two_new(NULL);
+    Rig *r = t.r;
+    g_autofree char *p3 =
+        rig_run_promotion(r, &(RigPromotion){.act = SL_ACT_ROLLBACK, .seq = 3, .bundle = t.good},
+                          RIG_KEYS(&r->alice));
+    rig_assert_reported(r, "unit/digits/prod", "bundle", t.good);
+    rig_assert_reported(r, "unit/digits/prod", "promotion", p3);
+    rig_assert_reported(r, "unit/digits/prod", "health", "Healthy");
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/rollback/goes-back-and-stays", goes_back_and_stays);
+    g_test_add_func("/rollback/too-slow", too_slow);
+    g_test_add_func("/rollback/unknown-never", unknown_never);
+    g_test_add_func("/rollback/a-short-dip", a_short_dip);
+    g_test_add_func("/rollback/not-after-it-was-confirmed", not_after_it_was_confirmed);
+    g_test_add_func("/rollback/rollback-by-people", rollback_by_people);
+    return g_test_run();
+}
