@@ -27,8 +27,10 @@ SlMessageType sl_message_type(const Sluice__Wire__Envelope *envelope);
 
 /* (transfer full) */
 GBytes *sl_wire_pack(const Sluice__Wire__Envelope *envelope);
-/* Refuses: larger than the type's row, wrong direction or role, unknown type, unknown fields, lists over their limits, more
- * than 4 MiB of heap (capped allocator). Errors: WIRE_FORMAT, LIMIT. Free with sl_wire_free. */
-SL_MUST_USE Sluice__Wire__Envelope *sl_wire_unpack(const void *bytes, size_t len, SlDirection direction,
-                                                   SlMessageRole role, GError **error);
+/* Refuses: larger than the type's row, wrong direction or role, unknown type, unknown fields, lists
+ * over their limits, more than 4 MiB of heap (capped allocator). Errors: WIRE_FORMAT, LIMIT. Free
+ * with sl_wire_free. */
+SL_MUST_USE Sluice__Wire__Envelope *sl_wire_unpack(const void *bytes, size_t len,
+                                                   SlDirection direction, SlMessageRole role,
+                                                   GError **error);
 void sl_wire_free(Sluice__Wire__Envelope *envelope);

@@ -1,9 +1,10 @@
 /* client.c - the agent's side: one CURVE DEALER on the loop. Loop thread.
  *
- * Whether there is a session is known from the monitor: libzmq accepts messages for a dead connection without a word.
- * libzmq tries again by itself after a lost connection, a refused port, and a handshake that ran into its limit (ZAP 300:
- * not registered yet). After ZAP 400 or 500 and after a protocol error it never does, so then (and whenever nothing happened for
- * REVIVE_US) the DEALER is made anew. */
+ * Whether there is a session is known from the monitor: libzmq accepts messages for a dead
+ * connection without a word. libzmq tries again by itself after a lost connection, a refused port,
+ * and a handshake that ran into its limit (ZAP 300: not registered yet). After ZAP 400 or 500 and
+ * after a protocol error it never does, so then (and whenever nothing happened for REVIVE_US) the
+ * DEALER is made anew. */
 #include "link/client.h"
 
 #include "link/socket.h"
@@ -16,11 +17,12 @@
 #define DRAIN_MAX 64
 #define RECONNECT_MIN_US (SL_SECOND_US / 4)
 #define RECONNECT_MAX_US (30 * SL_SECOND_US)
-#define REVIVE_US (90 * SL_SECOND_US)  /* three tries at the longest interval */
-#define REFUSED_US (5 * SL_SECOND_US)  /* after an answer that ends libzmq's own tries */
-#define EVENTS                                                                                                                  \
-    (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |                \
-     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED)
+#define REVIVE_US (90 * SL_SECOND_US) /* three tries at the longest interval */
+#define REFUSED_US (5 * SL_SECOND_US) /* after an answer that ends libzmq's own tries */
+#define EVENTS                                                                                     \
+    (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                        \
+     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |                       \
+     ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED)
 
 struct SlClient {
     SlClientConfig config;
@@ -36,7 +38,8 @@ struct SlClient {
 
 static bool open_socket(SlClient *client, GError **error);
 
-/* A number from 0 to @max, so that agents which lost their coordinator together do not come back together. */
+/* A number from 0 to @max, so that agents which lost their coordinator together do not come back
+ * together. */
 static int64_t jitter(int64_t max)
 {
     uint32_t random;
@@ -103,10 +106,13 @@ static void on_event(SlClient *client, int event)
         on_failed(client, "the coordinator refuses this agent's key", REFUSED_US);
         return;
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-        on_failed(client, "the other side is not a coordinator, or its transport key is another one", REFUSED_US);
+        on_failed(client,
+                  "the other side is not a coordinator, or its transport key is another one",
+                  REFUSED_US);
         return;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-        say_disconnected(client, "the coordinator did not let this agent in: its key is not registered there, or the coordinator's "
+        say_disconnected(client, "the coordinator did not let this agent in: its key is not "
+                                 "registered there, or the coordinator's "
                                  "key is another one");
         return;
     case ZMQ_EVENT_DISCONNECTED:
@@ -124,13 +130,16 @@ static void on_event(SlClient *client, int event)
     }
 }
 
-/* The callbacks that an event leads to do not free the client, but on_revive may have replaced the monitor. */
+/* The callbacks that an event leads to do not free the client, but on_revive may have replaced the
+ * monitor. */
 static void on_monitor(void *user)
 {
     SlClient *client = user;
     int event;
     uint32_t value;
-    for (int i = 0; i < DRAIN_MAX && client->monitor != NULL && sl_monitor_next(client->monitor, &event, &value); i++) {
+    for (int i = 0; i < DRAIN_MAX && client->monitor != NULL &&
+                    sl_monitor_next(client->monitor, &event, &value);
+         i++) {
         on_event(client, event);
     }
 }
@@ -144,7 +153,8 @@ static void handle(SlClient *client, zmq_msg_t *frame, bool single)
     if (!single) {
         sl_throw(&error, SLU_WIRE_FORMAT, "message of more than one frame");
     } else {
-        envelope = sl_wire_unpack(zmq_msg_data(frame), zmq_msg_size(frame), SL_DIRECTION_DOWN, client->config.role, &error);
+        envelope = sl_wire_unpack(zmq_msg_data(frame), zmq_msg_size(frame), SL_DIRECTION_DOWN,
+                                  client->config.role, &error);
     }
     const SlClientEvents *events = client->config.events;
     if (envelope != NULL) {
@@ -194,7 +204,8 @@ bool sl_client_send(SlClient *client, const Sluice__Wire__Envelope *envelope)
     g_autoptr(GBytes) bytes = sl_wire_pack(envelope);
     size_t len;
     const void *data = g_bytes_get_data(bytes, &len);
-    return len <= sl_message_info(type)->bytes_max && zmq_send(client->socket, data, len, ZMQ_DONTWAIT) >= 0;
+    return len <= sl_message_info(type)->bytes_max &&
+           zmq_send(client->socket, data, len, ZMQ_DONTWAIT) >= 0;
 }
 
 /* ---- life ---- */
@@ -228,12 +239,15 @@ static bool open_socket(SlClient *client, GError **error)
     }
     client->monitor = sl_monitor_start(client->context, client->socket, EVENTS);
     if (client->monitor == NULL) {
-        return sl_throw(error, SLU_INTERNAL, "libzmq refuses a monitor: %s", zmq_strerror(zmq_errno()));
+        return sl_throw(error, SLU_INTERNAL, "libzmq refuses a monitor: %s",
+                        zmq_strerror(zmq_errno()));
     }
-    client->monitor_source = sl_zmq_source_new(client->config.loop, client->monitor, on_monitor, client);
+    client->monitor_source =
+        sl_zmq_source_new(client->config.loop, client->monitor, on_monitor, client);
     client->source = sl_zmq_source_new(client->config.loop, client->socket, on_ready, client);
     if (zmq_connect(client->socket, client->endpoint) != 0) {
-        return sl_throw(error, SLU_ENDPOINT, "%s: can't connect there: %s", client->endpoint, zmq_strerror(zmq_errno()));
+        return sl_throw(error, SLU_ENDPOINT, "%s: can't connect there: %s", client->endpoint,
+                        zmq_strerror(zmq_errno()));
     }
     return true;
 }
@@ -242,8 +256,10 @@ SlClient *sl_client_new(const SlClientConfig *config, GError **error)
 {
     SlClient *client = g_new0(SlClient, 1);
     client->config = *config;
-    client->config.reconnect_min_us = config->reconnect_min_us > 0 ? config->reconnect_min_us : RECONNECT_MIN_US;
-    client->config.reconnect_max_us = config->reconnect_max_us > 0 ? config->reconnect_max_us : RECONNECT_MAX_US;
+    client->config.reconnect_min_us =
+        config->reconnect_min_us > 0 ? config->reconnect_min_us : RECONNECT_MIN_US;
+    client->config.reconnect_max_us =
+        config->reconnect_max_us > 0 ? config->reconnect_max_us : RECONNECT_MAX_US;
     client->endpoint = g_strdup(config->endpoint);
     client->keys = *config->keys;
     memcpy(client->server_key, config->server_key, sizeof client->server_key);

@@ -1,4 +1,5 @@
-/* convert.c - between core's SlSigned and the wire's Signed message: the same bytes, never re-encoded. */
+/* convert.c - between core's SlSigned and the wire's Signed message: the same bytes, never
+ * re-encoded. */
 #include "link/convert.h"
 
 #include "sluice/types.h"
@@ -22,10 +23,12 @@ SlSigned *sl_wire_to_signed(const Sluice__Wire__Signed *message, GError **error)
         return sl_throw_null(error, SLU_INVALID, "the message carries no statement");
     }
     if (message->text.len > SL_ROOT_MAX) {
-        return sl_throw_null(error, SLU_LIMIT, "statement of %zu bytes: at most %d", message->text.len, SL_ROOT_MAX);
+        return sl_throw_null(error, SLU_LIMIT, "statement of %zu bytes: at most %d",
+                             message->text.len, SL_ROOT_MAX);
     }
     if (message->n_sigs > SL_STATEMENT_SIGS_MAX) {
-        return sl_throw_null(error, SLU_LIMIT, "statement with %zu signatures: at most %d", message->n_sigs, SL_STATEMENT_SIGS_MAX);
+        return sl_throw_null(error, SLU_LIMIT, "statement with %zu signatures: at most %d",
+                             message->n_sigs, SL_STATEMENT_SIGS_MAX);
     }
     g_autoptr(GBytes) text = g_bytes_new(message->text.data, message->text.len);
     g_autoptr(SlSigned) s = sl_signed_new(text);

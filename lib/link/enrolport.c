@@ -1,7 +1,8 @@
 /* enrolport.c - the enrolment port. Loop thread.
  *
- * Strangers may talk here, so everything is small: 4 KiB a message and RATE messages a second for all of them together; the rest is
- * thrown away unread. The peer's name for a reply is its routing id in hex, which means nothing elsewhere. */
+ * Strangers may talk here, so everything is small: 4 KiB a message and RATE messages a second for
+ * all of them together; the rest is thrown away unread. The peer's name for a reply is its routing
+ * id in hex, which means nothing elsewhere. */
 #include "link/enrolport.h"
 
 #include "base/digest.h"
@@ -13,8 +14,8 @@
 
 #include <string.h>
 
-#define DRAIN_MAX 16   /* messages per turn */
-#define RATE 20        /* messages per second: a hundred agents enrol in five seconds */
+#define DRAIN_MAX 16 /* messages per turn */
+#define RATE 20      /* messages per second: a hundred agents enrol in five seconds */
 #define BURST 100
 #define PEER_TEXT_MAX 512
 
@@ -35,7 +36,8 @@ static void handle(SlEnrolPort *port, SlRouted *message)
     }
     size_t len;
     const void *bytes = g_bytes_get_data(message->body, &len);
-    Sluice__Wire__Envelope *envelope = sl_wire_unpack(bytes, len, SL_DIRECTION_UP, SL_ROLE_ENROL, &error);
+    Sluice__Wire__Envelope *envelope =
+        sl_wire_unpack(bytes, len, SL_DIRECTION_UP, SL_ROLE_ENROL, &error);
     if (envelope == NULL) {
         port->events->dropped(port->events->user, message->user, error);
         return;
@@ -91,7 +93,8 @@ void sl_enrol_port_free(SlEnrolPort *port)
 }
 
 /* A peer that went away meanwhile asks again; nothing is lost. */
-void sl_enrol_port_reply(SlEnrolPort *port, const char *peer, const Sluice__Wire__Envelope *envelope)
+void sl_enrol_port_reply(SlEnrolPort *port, const char *peer,
+                         const Sluice__Wire__Envelope *envelope)
 {
     uint8_t route[PEER_TEXT_MAX / 2];
     size_t text_len = strlen(peer);

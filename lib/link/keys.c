@@ -1,7 +1,8 @@
 /* keys.c - key files: CURVE pairs as text, ed25519 signing keys in OpenSSH's format. Any thread.
  *
- * Files are 0600, made whole and only where nothing is: a key that exists is never overwritten, because what was signed or
- * registered with it would be lost. Text of secrets is wiped after use. */
+ * Files are 0600, made whole and only where nothing is: a key that exists is never overwritten,
+ * because what was signed or registered with it would be lost. Text of secrets is wiped after use.
+ */
 #include "link/keys.h"
 
 #include "base/digest.h"
@@ -58,13 +59,17 @@ static bool parse_curve(const char *path, GBytes *file, SlCurveKeys *ret_keys, G
     SlCurveKeys keys;
     uint8_t public_[32];
     bool good = read_line(text, "public", keys.public_) && read_line(text, "secret", keys.secret) &&
-                crypto_scalarmult_base(public_, keys.secret) == 0 && memcmp(public_, keys.public_, sizeof public_) == 0;
+                crypto_scalarmult_base(public_, keys.secret) == 0 &&
+                memcmp(public_, keys.public_, sizeof public_) == 0;
     if (good) {
         *ret_keys = keys;
     }
     sodium_memzero(&keys, sizeof keys);
-    return good || sl_throw(error, SLU_KEY_FORMAT, "%s: not a CURVE key file: lines \"public: \" and \"secret: \" that belong together",
-                            path);
+    return good ||
+           sl_throw(
+               error, SLU_KEY_FORMAT,
+               "%s: not a CURVE key file: lines \"public: \" and \"secret: \" that belong together",
+               path);
 }
 
 static bool create_curve(const char *path, GError **error)
@@ -80,9 +85,11 @@ static bool create_curve(const char *path, GError **error)
     return sl_file_create(path, text, strlen(text), 0600, error);
 }
 
-/* @file: what is there; NULL without @error: nothing, so make it (somebody else may do so at the same time: theirs counts). */
-static GBytes *load_or_create(const char *path, bool create, bool (*make)(const char *path, void *user, GError **error), void *user,
-                              GError **error)
+/* @file: what is there; NULL without @error: nothing, so make it (somebody else may do so at the
+ * same time: theirs counts). */
+static GBytes *load_or_create(const char *path, bool create,
+                              bool (*make)(const char *path, void *user, GError **error),
+                              void *user, GError **error)
 {
     g_autoptr(GError) absent = NULL;
     GBytes *file = sl_file_read_secret(path, KEY_FILE_MAX, &absent);
@@ -132,7 +139,8 @@ static bool make_signing(const char *path, void *user, GError **error)
 }
 
 /* path.pub is for people and ssh-keygen; it is made again if it is missing. */
-static bool ensure_public(const char *path, const char *comment, const uint8_t secret[64], GError **error)
+static bool ensure_public(const char *path, const char *comment, const uint8_t secret[64],
+                          GError **error)
 {
     uint8_t public_[32];
     crypto_sign_ed25519_sk_to_pk(public_, secret);
@@ -140,14 +148,16 @@ static bool ensure_public(const char *path, const char *comment, const uint8_t s
     g_autofree char *line = g_strdup_printf("%s %s\n", key->line, comment);
     g_autofree char *name = g_strconcat(path, ".pub", NULL);
     g_autoptr(GError) making = NULL;
-    if (sl_file_create(name, line, strlen(line), 0644, &making) || g_error_matches(making, SL_ERROR, SLU_CONFLICT)) {
+    if (sl_file_create(name, line, strlen(line), 0644, &making) ||
+        g_error_matches(making, SL_ERROR, SLU_CONFLICT)) {
         return true;
     }
     g_propagate_error(error, g_steal_pointer(&making));
     return false;
 }
 
-bool sl_signing_key_load(const char *path, bool create, const char *comment, uint8_t ret_secret[64], GError **error)
+bool sl_signing_key_load(const char *path, bool create, const char *comment, uint8_t ret_secret[64],
+                         GError **error)
 {
     ensure_sodium();
     const char *said = comment != NULL ? comment : "sluice";

@@ -1,11 +1,13 @@
-/* peer.c - one peer of the server: token buckets and the queue in which the latest head wins. No I/O. */
+/* peer.c - one peer of the server: token buckets and the queue in which the latest head wins. No
+ * I/O. */
 #include "link/peer.h"
 
-#define SHARE_RATE (256 * 1024)       /* bytes per second: reports of 24 KiB, ten a second, and every fetch */
-#define SHARE_BURST (1024 * 1024)     /* a full report of a large cluster after a restart */
-#define LOGS_RATE (4 * 1024 * 1024)   /* logs are only sent when somebody asked for them */
+#define SHARE_RATE                                                                                 \
+    (256 * 1024) /* bytes per second: reports of 24 KiB, ten a second, and every fetch */
+#define SHARE_BURST (1024 * 1024)   /* a full report of a large cluster after a restart */
+#define LOGS_RATE (4 * 1024 * 1024) /* logs are only sent when somebody asked for them */
 #define LOGS_BURST (8 * 1024 * 1024)
-#define MESSAGE_COST_MIN 128          /* so that empty messages cost something: at most 2,048 a second */
+#define MESSAGE_COST_MIN 128 /* so that empty messages cost something: at most 2,048 a second */
 
 bool sl_bucket_take(SlBucket *bucket, int64_t cost, int64_t now_us)
 {
@@ -56,7 +58,8 @@ bool sl_peer_queue(SlPeer *peer, SlMessageType type, GBytes *bytes)
         return true;
     }
     size_t len = g_bytes_get_size(bytes);
-    if (peer->waiting.length >= SL_PEER_QUEUE_MAX || len > SL_PEER_QUEUE_BYTES - peer->waiting_bytes) {
+    if (peer->waiting.length >= SL_PEER_QUEUE_MAX ||
+        len > SL_PEER_QUEUE_BYTES - peer->waiting_bytes) {
         return false;
     }
     g_queue_push_tail(&peer->waiting, g_bytes_ref(bytes));
@@ -86,5 +89,6 @@ void sl_peer_pop(SlPeer *peer)
 
 bool sl_peer_charge(SlPeer *peer, bool is_log, size_t len, int64_t now_us)
 {
-    return sl_bucket_take(is_log ? &peer->logs : &peer->share, (int64_t)MAX(len, MESSAGE_COST_MIN), now_us);
+    return sl_bucket_take(is_log ? &peer->logs : &peer->share, (int64_t)MAX(len, MESSAGE_COST_MIN),
+                          now_us);
 }

@@ -1,9 +1,10 @@
-/* peer.h - what the server keeps per registered key: its route, its share, and what waits for it. */
+/* peer.h - what the server keeps per registered key: its route, its share, and what waits for it.
+ */
 #pragma once
 #include "proto/wire.h"
 #include "sluice/clock.h"
 
-#define SL_PEER_QUEUE_MAX 32                  /* messages other than the head that wait for one peer */
+#define SL_PEER_QUEUE_MAX 32 /* messages other than the head that wait for one peer */
 #define SL_PEER_QUEUE_BYTES (4 * 1024 * 1024) /* and their bytes: a few chunks */
 
 /* Tokens are bytes. */
@@ -17,13 +18,13 @@ bool sl_bucket_take(SlBucket *bucket, int64_t cost, int64_t now_us);
 
 typedef struct {
     char curve[65];
-    GBytes *route;        /* libzmq's routing id of the connection that said HELLO last; NULL = none */
-    bool lost;            /* a send said that the route is gone */
-    int64_t seen_us;      /* monotonic, of the last valid message */
-    int64_t reset_us;     /* of the last RESET that we sent by ourselves */
+    GBytes *route;    /* libzmq's routing id of the connection that said HELLO last; NULL = none */
+    bool lost;        /* a send said that the route is gone */
+    int64_t seen_us;  /* monotonic, of the last valid message */
+    int64_t reset_us; /* of the last RESET that we sent by ourselves */
     SlBucket share, logs; /* everything; answers to log requests */
-    GBytes *head;         /* the latest head that could not be sent yet: a newer one takes its place */
-    GQueue waiting;       /* of GBytes* */
+    GBytes *head;   /* the latest head that could not be sent yet: a newer one takes its place */
+    GQueue waiting; /* of GBytes* */
     size_t waiting_bytes;
 } SlPeer;
 
@@ -32,7 +33,8 @@ void sl_peer_free(SlPeer *peer);
 /* Queues; false if it is full. A head is never refused. */
 bool sl_peer_queue(SlPeer *peer, SlMessageType type, GBytes *bytes);
 bool sl_peer_has_queue(const SlPeer *peer);
-/* Next to send (borrowed), NULL = none; the head goes last, so that it never overtakes steps that it needs. */
+/* Next to send (borrowed), NULL = none; the head goes last, so that it never overtakes steps that
+ * it needs. */
 GBytes *sl_peer_first(const SlPeer *peer);
 void sl_peer_pop(SlPeer *peer);
 void sl_peer_clear_queue(SlPeer *peer);

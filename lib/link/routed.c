@@ -1,6 +1,7 @@
 /* routed.c - reading and writing of a ROUTER without waiting.
  *
- * The user id is read from the body frame: libzmq 4.3.4 forgets it on the identity frame of a socket that was polled first. */
+ * The user id is read from the body frame: libzmq 4.3.4 forgets it on the identity frame of a
+ * socket that was polled first. */
 #include "link/routed.h"
 
 #include <errno.h>

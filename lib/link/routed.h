@@ -10,7 +10,8 @@ typedef struct {
     GBytes *body;
     char user[65]; /* ZAP user id, from the body frame */
 } SlRouted;
-/* Next message without waiting. BAD: wrong number of frames or no user id; @ret->user may be empty then. Clear in any case. */
+/* Next message without waiting. BAD: wrong number of frames or no user id; @ret->user may be empty
+ * then. Clear in any case. */
 SlRoutedResult sl_routed_receive(void *router, SlRouted *ret);
 void sl_routed_clear(SlRouted *message);
 

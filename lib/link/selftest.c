@@ -1,5 +1,6 @@
-/* selftest.c - proof that the door is shut: libzmq lets everybody in when its ZAP handler is missing, and says nothing.
- * Runs once at start, before any key is on the list, so any finished handshake means an open door. Blocks. */
+/* selftest.c - proof that the door is shut: libzmq lets everybody in when its ZAP handler is
+ * missing, and says nothing. Runs once at start, before any key is on the list, so any finished
+ * handshake means an open door. Blocks. */
 #include "link/selftest.h"
 
 #include "link/socket.h"
@@ -10,8 +11,9 @@
 #include <zmq.h>
 
 #define WAIT_US (8 * SL_SECOND_US) /* more than one handshake limit */
-#define EVENTS                                                                                                                  \
-    (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
+#define EVENTS                                                                                     \
+    (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |                             \
+     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
 
 /* Where to knock: a wildcard address is reached by loopback. (transfer full) */
 static char *own_endpoint(void *router)
@@ -40,14 +42,17 @@ static bool wait_refused(void *monitor, const char *endpoint, GError **error)
         uint32_t value;
         while (sl_monitor_next(monitor, &event, &value)) {
             if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
-                return sl_throw(error, SLU_ZAP_OPEN, "%s: a key that nobody registered was let in", endpoint);
+                return sl_throw(error, SLU_ZAP_OPEN, "%s: a key that nobody registered was let in",
+                                endpoint);
             }
             if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
                 return true;
             }
         }
     }
-    return sl_throw(error, SLU_ZAP_OPEN, "%s: it could not be shown that a key which nobody registered is refused", endpoint);
+    return sl_throw(error, SLU_ZAP_OPEN,
+                    "%s: it could not be shown that a key which nobody registered is refused",
+                    endpoint);
 }
 
 bool sl_selftest(void *context, void *router, const uint8_t server_key[32], GError **error)
@@ -68,7 +73,8 @@ bool sl_selftest(void *context, void *router, const uint8_t server_key[32], GErr
     void *monitor = sl_monitor_start(context, router, EVENTS);
     bool refused = false;
     if (monitor == NULL || zmq_connect(dealer, endpoint) != 0) {
-        sl_throw(error, SLU_ZAP_OPEN, "%s: the self-test can't connect: %s", endpoint, zmq_strerror(zmq_errno()));
+        sl_throw(error, SLU_ZAP_OPEN, "%s: the self-test can't connect: %s", endpoint,
+                 zmq_strerror(zmq_errno()));
     } else {
         refused = wait_refused(monitor, endpoint, error);
     }

@@ -1,11 +1,14 @@
 /* server.c - the coordinator's side: one CURVE ROUTER on the loop. Loop thread.
  *
- * Checks of a message, cheapest first: frames and user id -> key still on the allow-list (ZAP looked only at the handshake)
- * -> share of bytes -> envelope (proto/wire.c) -> connection. Whatever fails is dropped and said to dropped(), never answered.
+ * Checks of a message, cheapest first: frames and user id -> key still on the allow-list (ZAP
+ * looked only at the handshake)
+ * -> share of bytes -> envelope (proto/wire.c) -> connection. Whatever fails is dropped and said to
+ * dropped(), never answered.
  *
- * Route: a key's messages go to the connection that said HELLO last. A message on another connection of the same key (a
- * restarted agent whose HELLO was lost, or a second agent with a copied key) is dropped and answered by RESET, so that a living
- * agent says HELLO there. Must never block: a peer that does not read fills its own queue only. */
+ * Route: a key's messages go to the connection that said HELLO last. A message on another
+ * connection of the same key (a restarted agent whose HELLO was lost, or a second agent with a
+ * copied key) is dropped and answered by RESET, so that a living agent says HELLO there. Must never
+ * block: a peer that does not read fills its own queue only. */
 #include "link/server.h"
 
 #include "link/enrolport.h"
@@ -19,11 +22,11 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define DRAIN_MAX 64                      /* messages per turn, so that timers and HTTP get their turn */
+#define DRAIN_MAX 64 /* messages per turn, so that timers and HTTP get their turn */
 #define PEERS_MAX_DEFAULT 1000
-#define OTHER_FILES 512                   /* descriptors besides one per peer: HTTP API, Git, SQLite */
+#define OTHER_FILES 512 /* descriptors besides one per peer: HTTP API, Git, SQLite */
 #define SILENT_DEFAULT_US (100 * SL_SECOND_US)
-#define FLUSH_US (SL_SECOND_US / 20)      /* a full peer is tried again after this */
+#define FLUSH_US (SL_SECOND_US / 20) /* a full peer is tried again after this */
 #define SWEEP_US (5 * SL_SECOND_US)
 #define RESET_GAP_US SL_SECOND_US
 
@@ -49,7 +52,8 @@ static void say_dropped(SlServer *server, const char *curve, const GError *error
 
 /* ---- sending ---- */
 
-/* The loss is said by the sweep, never from inside a send: the caller is in the middle of something. */
+/* The loss is said by the sweep, never from inside a send: the caller is in the middle of
+ * something. */
 static void mark_lost(SlServer *server, SlPeer *peer)
 {
     peer->lost = true;
@@ -116,7 +120,8 @@ bool sl_server_send(SlServer *server, const char *curve, const Sluice__Wire__Env
         return false;
     }
     g_autoptr(GBytes) bytes = sl_wire_pack(envelope);
-    return g_bytes_get_size(bytes) <= sl_message_info(type)->bytes_max && send_or_queue(server, peer, type, bytes);
+    return g_bytes_get_size(bytes) <= sl_message_info(type)->bytes_max &&
+           send_or_queue(server, peer, type, bytes);
 }
 
 static void send_reset(SlServer *server, SlPeer *peer, GBytes *route)
@@ -170,11 +175,14 @@ static void on_sweep(void *user)
 static SlPeer *find_peer(SlServer *server, const char *curve, GError **error)
 {
     if (!sl_zap_allowed(server->zap, curve)) {
-        return sl_throw_null(error, SLU_PEER_UNKNOWN, "key %.16s... is not registered (any more)", curve);
+        return sl_throw_null(error, SLU_PEER_UNKNOWN, "key %.16s... is not registered (any more)",
+                             curve);
     }
     SlPeer *peer = g_hash_table_lookup(server->peers, curve);
     if (peer == NULL && g_hash_table_size(server->peers) >= server->config.peers_max) {
-        return sl_throw_null(error, SLU_PEERS_MAX, "%zu clusters are connected already, which is the limit", server->config.peers_max);
+        return sl_throw_null(error, SLU_PEERS_MAX,
+                             "%zu clusters are connected already, which is the limit",
+                             server->config.peers_max);
     }
     if (peer == NULL) {
         peer = sl_peer_new(curve);
@@ -191,13 +199,16 @@ static bool looks_like_log(GBytes *body)
     return len > 0 && bytes[0] == (((int)SL_MESSAGE_LOG_DATA + 1) << 3 | 2);
 }
 
-static bool take_route(SlServer *server, SlPeer *peer, const SlRouted *message, SlMessageType type, GError **error)
+static bool take_route(SlServer *server, SlPeer *peer, const SlRouted *message, SlMessageType type,
+                       GError **error)
 {
     bool same = peer->route != NULL && g_bytes_equal(peer->route, message->route);
     if (!same && peer->route != NULL && type != SL_MESSAGE_HELLO) {
         send_reset(server, peer, message->route);
-        return sl_throw(error, SLU_CONFLICT, "%s on a second connection of the same key; only the one that said hello last is heard",
-                        sl_message_info(type)->name);
+        return sl_throw(
+            error, SLU_CONFLICT,
+            "%s on a second connection of the same key; only the one that said hello last is heard",
+            sl_message_info(type)->name);
     }
     if (!same) {
         g_clear_pointer(&peer->route, g_bytes_unref);
@@ -209,7 +220,8 @@ static bool take_route(SlServer *server, SlPeer *peer, const SlRouted *message, 
     return true;
 }
 
-static Sluice__Wire__Envelope *accept_message(SlServer *server, const SlRouted *message, GError **error)
+static Sluice__Wire__Envelope *accept_message(SlServer *server, const SlRouted *message,
+                                              GError **error)
 {
     SlPeer *peer = find_peer(server, message->user, error);
     if (peer == NULL) {
@@ -218,9 +230,12 @@ static Sluice__Wire__Envelope *accept_message(SlServer *server, const SlRouted *
     size_t len;
     const void *bytes = g_bytes_get_data(message->body, &len);
     if (!sl_peer_charge(peer, looks_like_log(message->body), len, now_us())) {
-        return sl_throw_null(error, SLU_FLOOD, "the peer sends more than its share; a message of %zu bytes was dropped", len);
+        return sl_throw_null(
+            error, SLU_FLOOD,
+            "the peer sends more than its share; a message of %zu bytes was dropped", len);
     }
-    Sluice__Wire__Envelope *envelope = sl_wire_unpack(bytes, len, SL_DIRECTION_UP, SL_ROLE_AGENT, error);
+    Sluice__Wire__Envelope *envelope =
+        sl_wire_unpack(bytes, len, SL_DIRECTION_UP, SL_ROLE_AGENT, error);
     if (envelope != NULL && !take_route(server, peer, message, sl_message_type(envelope), error)) {
         sl_wire_free(envelope);
         return NULL;
@@ -264,8 +279,8 @@ static void on_ready(void *user)
 
 /* ---- life ---- */
 
-/* libzmq spins at 100 % when accept() finds no descriptor, so there must always be one. A number that nobody asked for is made
- * smaller instead of refused. */
+/* libzmq spins at 100 % when accept() finds no descriptor, so there must always be one. A number
+ * that nobody asked for is made smaller instead of refused. */
 static bool ensure_files(SlServerConfig *config, GError **error)
 {
     bool asked = config->peers_max > 0;
@@ -284,8 +299,9 @@ static bool ensure_files(SlServerConfig *config, GError **error)
         config->peers_max = (size_t)(have - OTHER_FILES);
         return true;
     }
-    return sl_throw(error, SLU_FD_LIMIT, "%zu clusters need %llu open files and only %llu are allowed", config->peers_max,
-                    (unsigned long long)need, (unsigned long long)have);
+    return sl_throw(error, SLU_FD_LIMIT,
+                    "%zu clusters need %llu open files and only %llu are allowed",
+                    config->peers_max, (unsigned long long)need, (unsigned long long)have);
 }
 
 /* Largest message that an agent may send. */
@@ -309,8 +325,10 @@ static bool open_server(SlServer *server, GError **error)
     if (server->zap == NULL) {
         return false;
     }
-    SlRouterConfig options = {
-        .context = server->context, .keys = server->config.keys, .domain = SL_ZAP_DOMAIN_AGENT, .message_max = up_max()};
+    SlRouterConfig options = {.context = server->context,
+                              .keys = server->config.keys,
+                              .domain = SL_ZAP_DOMAIN_AGENT,
+                              .message_max = up_max()};
     server->socket = sl_socket_router(&options, error);
     if (server->socket == NULL || !sl_socket_bind(server->socket, server->config.endpoint, error) ||
         !sl_selftest(server->context, server->socket, server->config.keys->public_, error)) {
@@ -375,7 +393,8 @@ void sl_server_allow(SlServer *server, const GPtrArray *curve_keys)
     g_hash_table_foreach_remove(server->peers, no_longer_allowed, server->zap);
 }
 
-void sl_server_enrol_reply(SlServer *server, const char *peer, const Sluice__Wire__Envelope *envelope)
+void sl_server_enrol_reply(SlServer *server, const char *peer,
+                           const Sluice__Wire__Envelope *envelope)
 {
     if (server->enrol != NULL) {
         sl_enrol_port_reply(server->enrol, peer, envelope);

@@ -1,7 +1,8 @@
-/* server.h - the coordinator's side: CURVE ROUTER on the loop, ZAP allow-list, start-up self-test; and the enrolment port.
- * Identity of a peer is its CURVE key (ZAP user id read from the body frame), never a routing id.
- * Socket options and traps: docs/adr; MAXMSGSIZE before bind, ZAP handler before the ROUTER, option 93, HANDSHAKE_IVL 5 s, SNDHWM 16,
- * BACKLOG 4096, TCP keepalive, LINGER 0, ROUTER_MANDATORY 1, no heartbeats on the ROUTER. */
+/* server.h - the coordinator's side: CURVE ROUTER on the loop, ZAP allow-list, start-up self-test;
+ * and the enrolment port. Identity of a peer is its CURVE key (ZAP user id read from the body
+ * frame), never a routing id. Socket options and traps: docs/adr; MAXMSGSIZE before bind, ZAP
+ * handler before the ROUTER, option 93, HANDSHAKE_IVL 5 s, SNDHWM 16, BACKLOG 4096, TCP keepalive,
+ * LINGER 0, ROUTER_MANDATORY 1, no heartbeats on the ROUTER. */
 #pragma once
 #include "link/keys.h"
 #include "proto/wire.h"
@@ -16,7 +17,8 @@ typedef struct {
     void (*dropped)(void *user, const char *curve, const GError *error);
     /* Enrolment port: answer with sl_server_enrol_reply using @peer. */
     void (*enrol)(void *user, const char *peer, const Sluice__Wire__Envelope *envelope);
-    /* The peer's connection is gone, or it said nothing for silent_us. May be NULL. Callbacks may send and allow, not free. */
+    /* The peer's connection is gone, or it said nothing for silent_us. May be NULL. Callbacks may
+     * send and allow, not free. */
     void (*gone)(void *user, const char *curve);
 } SlServerEvents;
 typedef struct {
@@ -27,13 +29,16 @@ typedef struct {
     size_t peers_max;  /* needs as many open files; 0 = 1,000 or what the limit allows */
     int64_t silent_us; /* 0 = 100 s: three reports that did not come */
 } SlServerConfig;
-/* Binds, then proves with an unlisted key that ZAP refuses it; anything else is an error. Errors: PORT_IN_USE, ENDPOINT, ZAP_OPEN, FD_LIMIT. */
+/* Binds, then proves with an unlisted key that ZAP refuses it; anything else is an error. Errors:
+ * PORT_IN_USE, ENDPOINT, ZAP_OPEN, FD_LIMIT. */
 SL_MUST_USE SlServer *sl_server_new(const SlServerConfig *config, GError **error);
 void sl_server_free(SlServer *server);
-/* Replaces the allow-list; also checked on every message (ZAP runs only at the handshake). Of char* 64 hex. */
+/* Replaces the allow-list; also checked on every message (ZAP runs only at the handshake). Of char*
+ * 64 hex. */
 void sl_server_allow(SlServer *server, const GPtrArray *curve_keys);
-/* Latest-wins for HEAD: a newer one replaces one still queued for that peer. False: the peer is not connected or its queue is full
- * (it will say HELLO again). */
+/* Latest-wins for HEAD: a newer one replaces one still queued for that peer. False: the peer is not
+ * connected or its queue is full (it will say HELLO again). */
 bool sl_server_send(SlServer *server, const char *curve, const Sluice__Wire__Envelope *envelope);
 /* @peer as enrol() named it; a peer that went away asks again. */
-void sl_server_enrol_reply(SlServer *server, const char *peer, const Sluice__Wire__Envelope *envelope);
+void sl_server_enrol_reply(SlServer *server, const char *peer,
+                           const Sluice__Wire__Envelope *envelope);

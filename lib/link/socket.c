@@ -1,9 +1,11 @@
-/* socket.c - ZeroMQ sockets with our options. Numbers and reasons: docs/adr/0009, measured with libzmq 4.3.4.
+/* socket.c - ZeroMQ sockets with our options. Numbers and reasons: docs/adr/0009, measured with
+ * libzmq 4.3.4.
  *
- * MAXMSGSIZE is set before bind or connect, or a stranger makes us allocate what its frame header says. Option 93
- * (ZMQ_ZAP_ENFORCE_DOMAIN, hidden by the header as draft) closes the hole that CURVE lets everybody in while no ZAP
- * handler is bound. Heartbeats are set on agents only: on a ROUTER of 10,000 they cost most of a core; it relies on TCP
- * keepalive instead. LINGER 0: what is not sent is said again after the next HELLO. */
+ * MAXMSGSIZE is set before bind or connect, or a stranger makes us allocate what its frame header
+ * says. Option 93 (ZMQ_ZAP_ENFORCE_DOMAIN, hidden by the header as draft) closes the hole that
+ * CURVE lets everybody in while no ZAP handler is bound. Heartbeats are set on agents only: on a
+ * ROUTER of 10,000 they cost most of a core; it relies on TCP keepalive instead. LINGER 0: what is
+ * not sent is said again after the next HELLO. */
 #include "link/socket.h"
 
 #include <errno.h>
@@ -13,13 +15,15 @@
 #define ZAP_ENFORCE_DOMAIN 93
 #define HANDSHAKE_MS 5000
 #define BACKLOG 4096
-#define ROUTER_HWM 16     /* messages per peer inside libzmq; the real queue is ours, where the latest head wins */
+#define ROUTER_HWM                                                                                 \
+    16 /* messages per peer inside libzmq; the real queue is ours, where the latest head wins */
 #define RECEIVE_HWM 64
 #define DEALER_HWM 64
 #define KEEPALIVE_IDLE_S 60
 #define KEEPALIVE_INTERVAL_S 15
 #define KEEPALIVE_COUNT 4
-#define TCP_MAXRT_MS 60000 /* un-acknowledged data kills the connection after this (TCP_USER_TIMEOUT) */
+#define TCP_MAXRT_MS                                                                               \
+    60000 /* un-acknowledged data kills the connection after this (TCP_USER_TIMEOUT) */
 #define HEARTBEAT_MS 15000
 #define HEARTBEAT_TIMEOUT_MS 30000
 #define CONNECT_MS 10000
@@ -55,7 +59,8 @@ typedef struct {
 static bool set_ints(void *socket, const IntOption *options, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (zmq_setsockopt(socket, options[i].option, &options[i].value, sizeof options[i].value) != 0) {
+        if (zmq_setsockopt(socket, options[i].option, &options[i].value, sizeof options[i].value) !=
+            0) {
             return false;
         }
     }
@@ -95,7 +100,8 @@ void *sl_socket_router(const SlRouterConfig *config, GError **error)
         {ZMQ_ROUTER_MANDATORY, 1}, {ZMQ_ROUTER_HANDOVER, 0}, {ZAP_ENFORCE_DOMAIN, 1},
     };
     void *socket = zmq_socket(config->context, ZMQ_ROUTER);
-    if (socket == NULL || !set_common(socket, config->message_max) || !set_ints(socket, options, G_N_ELEMENTS(options)) ||
+    if (socket == NULL || !set_common(socket, config->message_max) ||
+        !set_ints(socket, options, G_N_ELEMENTS(options)) ||
         zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, config->domain, strlen(config->domain)) != 0 ||
         zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, config->keys->secret, 32) != 0) {
         return refused(socket, "the options of a ROUTER", error);
@@ -110,9 +116,11 @@ bool sl_socket_bind(void *socket, const char *endpoint, GError **error)
     }
     int code = zmq_errno();
     if (code == EADDRINUSE) {
-        return sl_throw(error, SLU_PORT_IN_USE, "%s: another program listens there already", endpoint);
+        return sl_throw(error, SLU_PORT_IN_USE, "%s: another program listens there already",
+                        endpoint);
     }
-    return sl_throw(error, SLU_ENDPOINT, "%s: can't listen there: %s", endpoint, zmq_strerror(code));
+    return sl_throw(error, SLU_ENDPOINT, "%s: can't listen there: %s", endpoint,
+                    zmq_strerror(code));
 }
 
 void *sl_socket_dealer(const SlDealerConfig *config, GError **error)
@@ -121,13 +129,15 @@ void *sl_socket_dealer(const SlDealerConfig *config, GError **error)
         {ZMQ_SNDHWM, DEALER_HWM},
         {ZMQ_IMMEDIATE, 1}, /* nothing is queued for a connection that is not there */
         {ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS},
-        {ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS}, /* no TTL: it would arm a timer at the ROUTER */
+        {ZMQ_HEARTBEAT_TIMEOUT,
+         HEARTBEAT_TIMEOUT_MS}, /* no TTL: it would arm a timer at the ROUTER */
         {ZMQ_CONNECT_TIMEOUT, CONNECT_MS},
         {ZMQ_RECONNECT_IVL, config->reconnect_min_ms},
         {ZMQ_RECONNECT_IVL_MAX, config->reconnect_max_ms},
     };
     void *socket = zmq_socket(config->context, ZMQ_DEALER);
-    if (socket == NULL || !set_common(socket, config->message_max) || !set_ints(socket, options, G_N_ELEMENTS(options)) ||
+    if (socket == NULL || !set_common(socket, config->message_max) ||
+        !set_ints(socket, options, G_N_ELEMENTS(options)) ||
         zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, config->server_key, 32) != 0 ||
         zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, config->keys->public_, 32) != 0 ||
         zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, config->keys->secret, 32) != 0) {

@@ -9,8 +9,8 @@ void sl_context_free(void *context);
 typedef struct {
     void *context;
     const SlCurveKeys *keys;
-    const char *domain;  /* SL_ZAP_DOMAIN_... */
-    size_t message_max;  /* bytes of one frame, enforced before authentication */
+    const char *domain; /* SL_ZAP_DOMAIN_... */
+    size_t message_max; /* bytes of one frame, enforced before authentication */
 } SlRouterConfig;
 /* A CURVE ROUTER, not bound yet. Errors: INTERNAL. Close with sl_socket_close. */
 SL_MUST_USE void *sl_socket_router(const SlRouterConfig *config, GError **error);
@@ -28,7 +28,8 @@ typedef struct {
 SL_MUST_USE void *sl_socket_dealer(const SlDealerConfig *config, GError **error);
 void sl_socket_close(void *socket); /* accepts NULL; drops what is not sent */
 
-/* PAIR socket that gets the events @mask of @socket (under a name made for it); NULL if libzmq refuses. Stop with sl_monitor_stop. */
+/* PAIR socket that gets the events @mask of @socket (under a name made for it); NULL if libzmq
+ * refuses. Stop with sl_monitor_stop. */
 void *sl_monitor_start(void *context, void *socket, int mask);
 void sl_monitor_stop(void *monitored, void *monitor);
 /* Next event without waiting. False: none. */

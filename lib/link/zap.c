@@ -1,11 +1,12 @@
-/* zap.c - ZAP handler thread: in-memory look-ups only, so that a busy loop never holds up a handshake.
+/* zap.c - ZAP handler thread: in-memory look-ups only, so that a busy loop never holds up a
+ * handshake.
  *
- * Owns the REP socket inproc://zeromq.zap.01 and reads one table under a read-write lock. Answers, by RFC 27:
- *   200  let in; user id = the client's key as 64 hex, which libzmq attaches to every message of the connection
- *   300  not registered (yet): the peer tries again, where 400 would make its DEALER give up for ever
- *   400  another mechanism than CURVE, an unknown domain or a malformed request
- * Its end while the sockets live would open them to everybody (libzmq accepts when no handler is bound), so any error that
- * is not our own shutdown ends the process. */
+ * Owns the REP socket inproc://zeromq.zap.01 and reads one table under a read-write lock. Answers,
+ * by RFC 27: 200  let in; user id = the client's key as 64 hex, which libzmq attaches to every
+ * message of the connection 300  not registered (yet): the peer tries again, where 400 would make
+ * its DEALER give up for ever 400  another mechanism than CURVE, an unknown domain or a malformed
+ * request Its end while the sockets live would open them to everybody (libzmq accepts when no
+ * handler is bound), so any error that is not our own shutdown ends the process. */
 #include "link/zap.h"
 
 #include "base/digest.h"
@@ -17,7 +18,8 @@
 
 #define ENDPOINT "inproc://zeromq.zap.01"
 #define CONTROL "inproc://sluice.zap.stop"
-#define FRAMES_MAX 16 /* a ZAP request has 7 frames with one credential; more are read and thrown away */
+#define FRAMES_MAX                                                                                 \
+    16 /* a ZAP request has 7 frames with one credential; more are read and thrown away */
 #define FRAME_MAX 256
 
 struct SlZap {
@@ -35,7 +37,8 @@ typedef struct {
 
 static void fatal(const char *what)
 {
-    g_error("ZAP handler: %s: %s; ending, because without it anybody would be let in", what, zmq_strerror(zmq_errno()));
+    g_error("ZAP handler: %s: %s; ending, because without it anybody would be let in", what,
+            zmq_strerror(zmq_errno()));
 }
 
 static void read_frames(void *socket, Frames *frames)
@@ -71,7 +74,8 @@ bool sl_zap_allowed(SlZap *zap, const char *curve_hex)
 static const char *judge(SlZap *zap, const Frames *f, char ret_user[65])
 {
     ret_user[0] = '\0';
-    if (f->count != 7 || strcmp(f->text[0], "1.0") != 0 || strcmp(f->text[5], "CURVE") != 0 || f->len[6] != 32) {
+    if (f->count != 7 || strcmp(f->text[0], "1.0") != 0 || strcmp(f->text[5], "CURVE") != 0 ||
+        f->len[6] != 32) {
         return "400";
     }
     g_autofree char *hex = sl_hex(f->text[6], 32);
@@ -151,11 +155,13 @@ static bool open_sockets(SlZap *zap, void *context)
     zap->stop_here = zmq_socket(context, ZMQ_PAIR);
     zap->stop_there = zmq_socket(context, ZMQ_PAIR);
     return zap->socket != NULL && zap->stop_here != NULL && zap->stop_there != NULL &&
-           zmq_setsockopt(zap->socket, ZMQ_LINGER, &linger, sizeof linger) == 0 && zmq_bind(zap->socket, ENDPOINT) == 0 &&
-           zmq_bind(zap->stop_here, CONTROL) == 0 && zmq_connect(zap->stop_there, CONTROL) == 0;
+           zmq_setsockopt(zap->socket, ZMQ_LINGER, &linger, sizeof linger) == 0 &&
+           zmq_bind(zap->socket, ENDPOINT) == 0 && zmq_bind(zap->stop_here, CONTROL) == 0 &&
+           zmq_connect(zap->stop_there, CONTROL) == 0;
 }
 
-/* The sockets were made here and belong to the new thread from now on (pthread_create is the barrier). */
+/* The sockets were made here and belong to the new thread from now on (pthread_create is the
+ * barrier). */
 static bool start_thread(SlZap *zap)
 {
     sigset_t all, before;

@@ -7,8 +7,8 @@
 #define SL_ZAP_DOMAIN_ENROL "enrol" /* any key: the join token decides */
 
 typedef struct SlZap SlZap;
-/* Binds inproc://zeromq.zap.01 in @context; do so before any ROUTER is bound, because libzmq lets everybody in where no
- * handler is. Empty table: nobody gets in. Errors: INTERNAL. */
+/* Binds inproc://zeromq.zap.01 in @context; do so before any ROUTER is bound, because libzmq lets
+ * everybody in where no handler is. Empty table: nobody gets in. Errors: INTERNAL. */
 SL_MUST_USE SlZap *sl_zap_new(void *context, GError **error);
 void sl_zap_free(SlZap *zap); /* after the sockets that it guards are closed */
 /* Replaces the table. Of char* 64 hex. Any thread. */

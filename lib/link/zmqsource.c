@@ -1,8 +1,9 @@
 /* zmqsource.c - a ZeroMQ socket on the loop. Loop thread.
  *
- * ZMQ_FD is edge-triggered and says only "look at ZMQ_EVENTS": sending and receiving eat edges, and the descriptor of a new
- * socket never fires until ZMQ_EVENTS was read once. So the descriptor is an alarm clock and nothing more; whether there is
- * something to read is asked in prepare (thus after every send and receive of any callback of the turn before) and in check:
+ * ZMQ_FD is edge-triggered and says only "look at ZMQ_EVENTS": sending and receiving eat edges, and
+ * the descriptor of a new socket never fires until ZMQ_EVENTS was read once. So the descriptor is
+ * an alarm clock and nothing more; whether there is something to read is asked in prepare (thus
+ * after every send and receive of any callback of the turn before) and in check:
  *
  *     prepare: ZMQ_EVENTS? -> ready, do not sleep
  *     poll:    on ZMQ_FD
@@ -23,7 +24,8 @@ static gboolean readable(GSource *source)
 {
     int events = 0;
     size_t len = sizeof events;
-    return zmq_getsockopt(((SlZmqSource *)source)->socket, ZMQ_EVENTS, &events, &len) == 0 && (events & ZMQ_POLLIN) != 0;
+    return zmq_getsockopt(((SlZmqSource *)source)->socket, ZMQ_EVENTS, &events, &len) == 0 &&
+           (events & ZMQ_POLLIN) != 0;
 }
 
 static gboolean prepare(GSource *source, gint *timeout)

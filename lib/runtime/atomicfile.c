@@ -2,9 +2,9 @@
  *
  *     temp (O_EXCL, same folder) -> write -> fsync -> rename -> fsync of the folder
  *
- * A failed fsync is an error and is never tried again: the kernel may have dropped the pages and the next call would say
- * "fine". Names are opened relative to a folder's descriptor and links at the end are never followed.
- * Any thread; blocks on the disk. */
+ * A failed fsync is an error and is never tried again: the kernel may have dropped the pages and
+ * the next call would say "fine". Names are opened relative to a folder's descriptor and links at
+ * the end are never followed. Any thread; blocks on the disk. */
 #include "runtime/atomicfile.h"
 
 #include "base/auto.h"
@@ -72,7 +72,8 @@ static bool take_name(int folder, const char *temp, const char *name, bool fresh
     return linkat(folder, temp, folder, name, 0) == 0 && unlinkat(folder, temp, 0) == 0;
 }
 
-static bool write_whole(const char *path, const void *bytes, size_t len, unsigned mode, bool fresh, GError **error)
+static bool write_whole(const char *path, const void *bytes, size_t len, unsigned mode, bool fresh,
+                        GError **error)
 {
     sl_autofd folder = open_folder_of(path, error);
     if (folder < 0) {
@@ -97,7 +98,8 @@ static bool write_whole(const char *path, const void *bytes, size_t len, unsigne
     return fsync(folder) == 0 || fail(error, path, "the folder can't be synced");
 }
 
-bool sl_file_write_atomic(const char *path, const void *bytes, size_t len, unsigned mode, GError **error)
+bool sl_file_write_atomic(const char *path, const void *bytes, size_t len, unsigned mode,
+                          GError **error)
 {
     return write_whole(path, bytes, len, mode, false, error);
 }
@@ -170,11 +172,13 @@ GBytes *sl_file_read_secret(const char *path, size_t max, GError **error)
         return NULL;
     }
     if (st.st_uid != geteuid()) {
-        return sl_throw_null(error, SLU_KEY_RIGHTS, "%s: belongs to user %u, not to user %u who reads it", path,
+        return sl_throw_null(error, SLU_KEY_RIGHTS,
+                             "%s: belongs to user %u, not to user %u who reads it", path,
                              (unsigned)st.st_uid, (unsigned)geteuid());
     }
     if ((st.st_mode & 077) != 0) {
-        return sl_throw_null(error, SLU_KEY_RIGHTS, "%s: mode %04o lets others read or change a secret", path,
+        return sl_throw_null(error, SLU_KEY_RIGHTS,
+                             "%s: mode %04o lets others read or change a secret", path,
                              (unsigned)(st.st_mode & 07777));
     }
     return read_fd(fd, path, max, 0, error);
@@ -198,7 +202,8 @@ static bool make_one(const char *path, unsigned mode, GError **error)
     }
     struct stat st;
     if (errno == EEXIST && stat(path, &st) == 0) {
-        return S_ISDIR(st.st_mode) || sl_throw(error, SLU_IO, "%s: is there and is not a folder", path);
+        return S_ISDIR(st.st_mode) ||
+               sl_throw(error, SLU_IO, "%s: is there and is not a folder", path);
     }
     return fail(error, path, "the folder can't be made");
 }
@@ -219,7 +224,8 @@ bool sl_dir_make(const char *path, unsigned mode, GError **error)
 
 static bool empty_folder(int fd, const char *path, unsigned depth, GError **error);
 
-/* A folder that its owner closed to itself (mode 000) is opened by way of a descriptor that can't be swapped for a link. */
+/* A folder that its owner closed to itself (mode 000) is opened by way of a descriptor that can't
+ * be swapped for a link. */
 static int open_subfolder(int parent, const char *name)
 {
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -237,7 +243,8 @@ static int open_subfolder(int parent, const char *name)
     return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-static bool remove_entry(int parent, const char *name, const char *path, unsigned depth, GError **error)
+static bool remove_entry(int parent, const char *name, const char *path, unsigned depth,
+                         GError **error)
 {
     if (unlinkat(parent, name, 0) == 0 || errno == ENOENT) {
         return true;
@@ -266,7 +273,8 @@ static void close_dir(DIR **dir)
 static bool empty_folder(int fd, const char *path, unsigned depth, GError **error)
 {
     if (depth > TREE_DEPTH_MAX) {
-        return sl_throw(error, SLU_LIMIT, "%s: folders are nested more than %d deep", path, TREE_DEPTH_MAX);
+        return sl_throw(error, SLU_LIMIT, "%s: folders are nested more than %d deep", path,
+                        TREE_DEPTH_MAX);
     }
     if (fchmod(fd, 0700) != 0) {
         return fail(error, path, "a folder can't be made writable");
@@ -312,8 +320,8 @@ bool sl_dir_lock(const char *path, int *ret_fd, GError **error)
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         ssize_t got = pread(fd, holder, sizeof holder - 1, 0);
         g_strchomp(holder);
-        return sl_throw(error, SLU_CONFLICT, "%s: another process%s%s uses this folder", path, got > 0 ? ", pid " : "",
-                        got > 0 ? holder : "");
+        return sl_throw(error, SLU_CONFLICT, "%s: another process%s%s uses this folder", path,
+                        got > 0 ? ", pid " : "", got > 0 ? holder : "");
     }
     g_snprintf(holder, sizeof holder, "%d\n", (int)getpid());
     if (ftruncate(fd, 0) != 0 || pwrite(fd, holder, strlen(holder), 0) < 0) {

@@ -3,14 +3,18 @@
 #include "sluice/error.h"
 
 /* Errors: IO with the path and what the system said. */
-SL_MUST_USE bool sl_file_write_atomic(const char *path, const void *bytes, size_t len, unsigned mode, GError **error);
+SL_MUST_USE bool sl_file_write_atomic(const char *path, const void *bytes, size_t len,
+                                      unsigned mode, GError **error);
 /* As write_atomic, but never over something that is there already. Errors: CONFLICT. */
-SL_MUST_USE bool sl_file_create(const char *path, const void *bytes, size_t len, unsigned mode, GError **error);
-/* Regular file, at most @max bytes, no symlink followed at the end. NOT_FOUND if absent. (transfer full) */
+SL_MUST_USE bool sl_file_create(const char *path, const void *bytes, size_t len, unsigned mode,
+                                GError **error);
+/* Regular file, at most @max bytes, no symlink followed at the end. NOT_FOUND if absent. (transfer
+ * full) */
 SL_MUST_USE GBytes *sl_file_read(const char *path, size_t max, GError **error);
 /* As read, but a secret: refuses group or world rights and another owner. Errors: KEY_RIGHTS. */
 SL_MUST_USE GBytes *sl_file_read_secret(const char *path, size_t max, GError **error);
 SL_MUST_USE bool sl_dir_make(const char *path, unsigned mode, GError **error); /* with parents */
-SL_MUST_USE bool sl_dir_remove_tree(const char *path, GError **error);          /* never follows links */
-/* Exclusive lock on path/lock for the life of the process. Errors: CONFLICT if another process has it. */
+SL_MUST_USE bool sl_dir_remove_tree(const char *path, GError **error); /* never follows links */
+/* Exclusive lock on path/lock for the life of the process. Errors: CONFLICT if another process has
+ * it. */
 SL_MUST_USE bool sl_dir_lock(const char *path, int *ret_fd, GError **error);

@@ -1,4 +1,5 @@
-/* clock_real.c - the real clock and real randomness: the two inputs that pure rooms must be given. Any thread. */
+/* clock_real.c - the real clock and real randomness: the two inputs that pure rooms must be given.
+ * Any thread. */
 #include "runtime/loop.h"
 
 #include <errno.h>

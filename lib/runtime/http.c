@@ -1,9 +1,10 @@
-/* http.c - HTTP client: one curl multi handle on the loop, its sockets as watches and its time-out as a timer. Loop thread;
- * sl_http_wait is independent of any loop and may be called on any thread.
+/* http.c - HTTP client: one curl multi handle on the loop, its sockets as watches and its time-out
+ * as a timer. Loop thread; sl_http_wait is independent of any loop and may be called on any thread.
  *
- * Redirects are not followed (a redirect must not carry a token elsewhere), only http and https are spoken, bodies are capped
- * while they arrive, HTTP/1.1 only (docs/adr: HTTP/2 of this libcurl loses requests on GOAWAY). Callbacks never run
- * from inside sl_http_send. Error texts name scheme, host and path, never the query, user or headers: those may be secrets. */
+ * Redirects are not followed (a redirect must not carry a token elsewhere), only http and https are
+ * spoken, bodies are capped while they arrive, HTTP/1.1 only (docs/adr: HTTP/2 of this libcurl
+ * loses requests on GOAWAY). Callbacks never run from inside sl_http_send. Error texts name scheme,
+ * host and path, never the query, user or headers: those may be secrets. */
 #include "runtime/http.h"
 
 #include <curl/curl.h>
@@ -13,7 +14,8 @@
 #define BODY_MAX_DEFAULT (1024 * 1024)
 #define TIMEOUT_DEFAULT_US (30 * SL_SECOND_US)
 #define CONNECT_TIMEOUT_MS 10000L
-#define REQUESTS_MAX 1024 /* under way in one client; more is a caller that does not wait for answers */
+#define REQUESTS_MAX                                                                               \
+    1024 /* under way in one client; more is a caller that does not wait for answers */
 #define HEADER_VALUE_MAX 1024
 
 typedef struct {
@@ -39,7 +41,7 @@ struct SlHttp {
     GHashTable *watches; /* fd -> SlWatch* */
     GPtrArray *requests; /* of Request*, under way */
     GQueue finished;     /* of Request*, to be said */
-    bool finalizing;     /* curl calls back during its clean-up: the loop must not be touched then */
+    bool finalizing; /* curl calls back during its clean-up: the loop must not be touched then */
 };
 
 static void start_curl(void)
@@ -93,11 +95,13 @@ static size_t on_body(char *bytes, size_t unit, size_t count, void *user)
 static bool take_header(const char *line, size_t len, const char *name, char **ret_value)
 {
     size_t name_len = strlen(name);
-    if (len <= name_len || g_ascii_strncasecmp(line, name, name_len) != 0 || line[name_len] != ':') {
+    if (len <= name_len || g_ascii_strncasecmp(line, name, name_len) != 0 ||
+        line[name_len] != ':') {
         return false;
     }
     g_free(*ret_value);
-    *ret_value = g_strstrip(g_strndup(line + name_len + 1, MIN(len - name_len - 1, HEADER_VALUE_MAX)));
+    *ret_value =
+        g_strstrip(g_strndup(line + name_len + 1, MIN(len - name_len - 1, HEADER_VALUE_MAX)));
     return true;
 }
 
@@ -122,7 +126,8 @@ static char *describe(const SlHttpRequest *how)
         len -= (size_t)(at + 1 - authority);
         authority = at + 1;
     }
-    return g_strdup_printf("%s %.*s%.*s%s%s", how->method, scheme_end != NULL ? (int)(scheme_end + 3 - how->url) : 0, how->url,
+    return g_strdup_printf("%s %.*s%.*s%s%s", how->method,
+                           scheme_end != NULL ? (int)(scheme_end + 3 - how->url) : 0, how->url,
                            (int)MIN(len, 300), authority, how->unix_socket != NULL ? " over " : "",
                            how->unix_socket != NULL ? how->unix_socket : "");
 }
@@ -147,9 +152,11 @@ static void set_headers(Request *request, const SlHttpRequest *how)
     for (const char *const *h = how->headers; h != NULL && *h != NULL; h++) {
         add_header(request, *h);
     }
-    add_header(request, "Expect:"); /* or a body over 1 MiB waits a second for a 100 that nobody sends */
+    add_header(request,
+               "Expect:"); /* or a body over 1 MiB waits a second for a 100 that nobody sends */
     if (how->body != NULL && !has_header(how, "Content-Type")) {
-        add_header(request, "Content-Type: application/octet-stream"); /* else curl says it is a web form */
+        add_header(request,
+                   "Content-Type: application/octet-stream"); /* else curl says it is a web form */
     }
     curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);
 }
@@ -158,7 +165,8 @@ static void set_method(Request *request, const SlHttpRequest *how)
 {
     if (how->body != NULL) {
         request->sent = g_bytes_ref(how->body);
-        curl_easy_setopt(request->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)g_bytes_get_size(how->body));
+        curl_easy_setopt(request->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                         (curl_off_t)g_bytes_get_size(how->body));
         curl_easy_setopt(request->easy, CURLOPT_POSTFIELDS, g_bytes_get_data(how->body, NULL));
     }
     if (strcmp(how->method, "HEAD") == 0) {
@@ -215,10 +223,12 @@ static Request *new_request(const SlHttpRequest *how)
 }
 
 /* Takes the answer out of @request; false and @error if there is none. */
-static bool take_response(Request *request, CURLcode code, SlHttpResponse *ret_response, GError **error)
+static bool take_response(Request *request, CURLcode code, SlHttpResponse *ret_response,
+                          GError **error)
 {
     if (request->too_large) {
-        return sl_throw(error, SLU_LIMIT, "%s: the answer is larger than %zu bytes", request->what, request->body_max);
+        return sl_throw(error, SLU_LIMIT, "%s: the answer is larger than %zu bytes", request->what,
+                        request->body_max);
     }
     const char *why = request->text[0] != '\0' ? request->text : curl_easy_strerror(code);
     if (code == CURLE_OPERATION_TIMEDOUT) {
@@ -258,7 +268,8 @@ bool sl_http_wait(const SlHttpRequest *how, SlHttpResponse *ret_response, GError
 
 /* ---- on the loop ---- */
 
-/* Said one per turn of the timer: each callback may free the client, and then nothing of it may be touched. */
+/* Said one per turn of the timer: each callback may free the client, and then nothing of it may be
+ * touched. */
 static void say_next(void *user)
 {
     SlHttp *http = user;
@@ -283,7 +294,8 @@ static void finish(SlHttp *http, Request *request)
 static void collect(SlHttp *http)
 {
     int left = 0;
-    for (CURLMsg *m = curl_multi_info_read(http->multi, &left); m != NULL; m = curl_multi_info_read(http->multi, &left)) {
+    for (CURLMsg *m = curl_multi_info_read(http->multi, &left); m != NULL;
+         m = curl_multi_info_read(http->multi, &left)) {
         if (m->msg != CURLMSG_DONE) {
             continue;
         }
@@ -302,7 +314,8 @@ static void collect(SlHttp *http)
 static void on_socket(int fd, unsigned events, void *user)
 {
     SlHttp *http = user;
-    int mask = (events & SL_READABLE ? CURL_CSELECT_IN : 0) | (events & SL_WRITABLE ? CURL_CSELECT_OUT : 0) |
+    int mask = (events & SL_READABLE ? CURL_CSELECT_IN : 0) |
+               (events & SL_WRITABLE ? CURL_CSELECT_OUT : 0) |
                (events & SL_HANGUP ? CURL_CSELECT_ERR : 0);
     int running = 0;
     curl_multi_socket_action(http->multi, fd, mask, &running);
@@ -336,12 +349,14 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *user, void 
         g_hash_table_remove(http->watches, GINT_TO_POINTER(fd));
         return 0;
     }
-    unsigned events = (what & CURL_POLL_IN ? (unsigned)SL_READABLE : 0u) | (what & CURL_POLL_OUT ? (unsigned)SL_WRITABLE : 0u);
+    unsigned events = (what & CURL_POLL_IN ? (unsigned)SL_READABLE : 0u) |
+                      (what & CURL_POLL_OUT ? (unsigned)SL_WRITABLE : 0u);
     SlWatch *watch = g_hash_table_lookup(http->watches, GINT_TO_POINTER(fd));
     if (watch != NULL) {
         sl_watch_set(watch, events);
     } else {
-        g_hash_table_insert(http->watches, GINT_TO_POINTER(fd), sl_watch_new(http->loop, fd, events, on_socket, http));
+        g_hash_table_insert(http->watches, GINT_TO_POINTER(fd),
+                            sl_watch_new(http->loop, fd, events, on_socket, http));
     }
     return 0;
 }
@@ -384,7 +399,8 @@ void sl_http_free(SlHttp *http)
         curl_multi_remove_handle(http->multi, request->easy);
         free_request(request);
     }
-    for (Request *r = g_queue_pop_head(&http->finished); r != NULL; r = g_queue_pop_head(&http->finished)) {
+    for (Request *r = g_queue_pop_head(&http->finished); r != NULL;
+         r = g_queue_pop_head(&http->finished)) {
         free_request(r);
     }
     curl_multi_cleanup(http->multi);
@@ -395,17 +411,20 @@ void sl_http_free(SlHttp *http)
     g_free(http);
 }
 
-void sl_http_send(SlHttp *http, const SlHttpRequest *how, void (*done)(const SlHttpResponse *response, const GError *error, void *user),
+void sl_http_send(SlHttp *http, const SlHttpRequest *how,
+                  void (*done)(const SlHttpResponse *response, const GError *error, void *user),
                   void *user)
 {
     Request *request = new_request(how);
     request->done = done;
     request->user = user;
     if (http->requests->len >= REQUESTS_MAX) {
-        sl_throw(&request->refused, SLU_LIMIT, "%s: %d requests are under way already", request->what, REQUESTS_MAX);
+        sl_throw(&request->refused, SLU_LIMIT, "%s: %d requests are under way already",
+                 request->what, REQUESTS_MAX);
         finish(http, request);
         return;
     }
     g_ptr_array_add(http->requests, request);
-    curl_multi_add_handle(http->multi, request->easy); /* sets curl's timer: the transfer begins in the next turn */
+    curl_multi_add_handle(
+        http->multi, request->easy); /* sets curl's timer: the transfer begins in the next turn */
 }

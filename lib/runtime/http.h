@@ -1,4 +1,5 @@
-/* http.h - HTTP client: one curl multi on the loop; also over a Unix socket; blocking form for the CLI. */
+/* http.h - HTTP client: one curl multi on the loop; also over a Unix socket; blocking form for the
+ * CLI. */
 #pragma once
 #include "runtime/loop.h"
 
@@ -8,12 +9,12 @@ void sl_http_free(SlHttp *http); /* no callback any more */
 
 typedef struct {
     const char *method, *url;
-    const char *unix_socket;          /* or NULL */
-    const char *const *headers;       /* "Name: value", NULL-terminated, or NULL */
-    GBytes *body;                     /* or NULL */
-    const char *ca_file;              /* or NULL = system */
-    size_t body_max;                  /* 0 = 1 MiB; more is LIMIT */
-    int64_t timeout_us;               /* 0 = 30 s */
+    const char *unix_socket;    /* or NULL */
+    const char *const *headers; /* "Name: value", NULL-terminated, or NULL */
+    GBytes *body;               /* or NULL */
+    const char *ca_file;        /* or NULL = system */
+    size_t body_max;            /* 0 = 1 MiB; more is LIMIT */
+    int64_t timeout_us;         /* 0 = 30 s */
 } SlHttpRequest;
 typedef struct {
     int status;
@@ -21,6 +22,10 @@ typedef struct {
     char *content_type, *retry_after, *etag;
 } SlHttpResponse;
 void sl_http_response_clear(SlHttpResponse *response);
-/* @done once: @error for no answer (UNAVAILABLE, TIMEOUT, LIMIT); any HTTP status is an answer. Redirects are not followed. */
-void sl_http_send(SlHttp *http, const SlHttpRequest *request, void (*done)(const SlHttpResponse *response, const GError *error, void *user), void *user);
-SL_MUST_USE bool sl_http_wait(const SlHttpRequest *request, SlHttpResponse *ret_response, GError **error);
+/* @done once: @error for no answer (UNAVAILABLE, TIMEOUT, LIMIT); any HTTP status is an answer.
+ * Redirects are not followed. */
+void sl_http_send(SlHttp *http, const SlHttpRequest *request,
+                  void (*done)(const SlHttpResponse *response, const GError *error, void *user),
+                  void *user);
+SL_MUST_USE bool sl_http_wait(const SlHttpRequest *request, SlHttpResponse *ret_response,
+                              GError **error);

@@ -1,7 +1,8 @@
 /* logsink.c - writes log lines to a descriptor without ever waiting for its reader. Loop thread.
  *
- * A full pipe (a stopped terminal, a hung log collector) must not stop the daemon: a line that can't be written at once is
- * counted, and the next line that can be written says how many are missing. */
+ * A full pipe (a stopped terminal, a hung log collector) must not stop the daemon: a line that
+ * can't be written at once is counted, and the next line that can be written says how many are
+ * missing. */
 #include "runtime/logsink.h"
 
 #include "runtime/loop.h"
@@ -28,17 +29,20 @@ static bool is_journal(int fd)
     if (stream == NULL || fstat(fd, &st) != 0) {
         return false;
     }
-    g_autofree char *own = g_strdup_printf("%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT, (guint64)st.st_dev, (guint64)st.st_ino);
+    g_autofree char *own = g_strdup_printf("%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT,
+                                           (guint64)st.st_dev, (guint64)st.st_ino);
     return strcmp(stream, own) == 0;
 }
 
 static int journal_level(SlLogLevel level)
 {
-    static const int levels[] = {[SL_LOG_DEBUG] = 7, [SL_LOG_INFO] = 6, [SL_LOG_WARNING] = 4, [SL_LOG_ERROR] = 3};
+    static const int levels[] = {
+        [SL_LOG_DEBUG] = 7, [SL_LOG_INFO] = 6, [SL_LOG_WARNING] = 4, [SL_LOG_ERROR] = 3};
     return levels[level];
 }
 
-/* poll() says writable when at least PIPE_BUF bytes fit, so a write of at most that does not block. */
+/* poll() says writable when at least PIPE_BUF bytes fit, so a write of at most that does not block.
+ */
 static bool put(int fd, const char *text, size_t len)
 {
     for (size_t at = 0; at < len;) {

@@ -1,9 +1,11 @@
-/* loop.c - the one loop of a daemon, on an own GMainContext. Everything here belongs to the thread that runs the loop.
+/* loop.c - the one loop of a daemon, on an own GMainContext. Everything here belongs to the thread
+ * that runs the loop.
  *
- * Timers and watches are GSources whose struct is the handle itself: GLib holds a reference while it dispatches one, so a
- * callback may free its own handle. All priorities are equal, because a busy higher one would starve the others.
- * One turn is written out (prepare, query, poll, check, dispatch) so that tests and the CLI can bound it.
- * Must never block except in poll, and never touch the default main context. */
+ * Timers and watches are GSources whose struct is the handle itself: GLib holds a reference while
+ * it dispatches one, so a callback may free its own handle. All priorities are equal, because a
+ * busy higher one would starve the others. One turn is written out (prepare, query, poll, check,
+ * dispatch) so that tests and the CLI can bound it. Must never block except in poll, and never
+ * touch the default main context. */
 #include "runtime/loop.h"
 
 #include "base/auto.h"
@@ -27,8 +29,8 @@ typedef struct {
 
 struct SlLoop {
     GMainContext *context;
-    GArray *polls;   /* of GPollFD, reused between turns */
-    GArray *posted;  /* of Posted */
+    GArray *polls;  /* of GPollFD, reused between turns */
+    GArray *posted; /* of Posted */
     GSource *post_source;
     SlWatch *signal_watch;
     int signal_fd;
@@ -66,7 +68,8 @@ static gboolean post_dispatch(GSource *source, GSourceFunc unused, gpointer unus
     return G_SOURCE_CONTINUE;
 }
 
-static GSourceFuncs post_funcs = {.prepare = post_prepare, .check = post_check, .dispatch = post_dispatch};
+static GSourceFuncs post_funcs = {
+    .prepare = post_prepare, .check = post_check, .dispatch = post_dispatch};
 
 /* ---- timers ---- */
 
@@ -107,7 +110,8 @@ static gboolean watch_dispatch(GSource *source, GSourceFunc unused, gpointer unu
         return G_SOURCE_CONTINUE;
     }
     GIOCondition got = g_source_query_unix_fd(source, watch->tag);
-    unsigned events = (got & G_IO_IN ? (unsigned)SL_READABLE : 0u) | (got & G_IO_OUT ? (unsigned)SL_WRITABLE : 0u) |
+    unsigned events = (got & G_IO_IN ? (unsigned)SL_READABLE : 0u) |
+                      (got & G_IO_OUT ? (unsigned)SL_WRITABLE : 0u) |
                       (got & (G_IO_HUP | G_IO_ERR | G_IO_NVAL) ? (unsigned)SL_HANGUP : 0u);
     if (events != 0) {
         watch->ready(watch->fd, events, watch->user);
@@ -161,7 +165,8 @@ static gint query_polls(SlLoop *loop, gint priority, gint *timeout_ms)
 {
     for (;;) {
         gint have = (gint)loop->polls->len;
-        gint need = g_main_context_query(loop->context, priority, timeout_ms, (GPollFD *)(void *)loop->polls->data, have);
+        gint need = g_main_context_query(loop->context, priority, timeout_ms,
+                                         (GPollFD *)(void *)loop->polls->data, have);
         if (need <= have) {
             return need;
         }
@@ -242,7 +247,8 @@ void sl_timer_arm(SlTimer *timer, int64_t after_us)
         return;
     }
     int64_t now = sl_clock_real.monotonic_us(NULL);
-    g_source_set_ready_time(&timer->source, after_us > INT64_MAX - now ? INT64_MAX : now + after_us);
+    g_source_set_ready_time(&timer->source,
+                            after_us > INT64_MAX - now ? INT64_MAX : now + after_us);
 }
 
 static void free_source(GSource *source)
@@ -260,10 +266,12 @@ void sl_timer_free(SlTimer *timer)
 
 static GIOCondition condition_of(unsigned events)
 {
-    return (GIOCondition)((events & SL_READABLE ? G_IO_IN : 0) | (events & SL_WRITABLE ? G_IO_OUT : 0) | G_IO_HUP | G_IO_ERR);
+    return (GIOCondition)((events & SL_READABLE ? G_IO_IN : 0) |
+                          (events & SL_WRITABLE ? G_IO_OUT : 0) | G_IO_HUP | G_IO_ERR);
 }
 
-SlWatch *sl_watch_new(SlLoop *loop, int fd, unsigned events, void (*ready)(int fd, unsigned events, void *user), void *user)
+SlWatch *sl_watch_new(SlLoop *loop, int fd, unsigned events,
+                      void (*ready)(int fd, unsigned events, void *user), void *user)
 {
     SlWatch *watch = (SlWatch *)g_source_new(&watch_funcs, sizeof *watch);
     watch->fd = fd;
@@ -309,7 +317,8 @@ static void read_signals(int fd, unsigned events, void *user)
     }
 }
 
-bool sl_loop_signals(SlLoop *loop, const int *signals, void (*caught)(int signal, void *user), void *user, GError **error)
+bool sl_loop_signals(SlLoop *loop, const int *signals, void (*caught)(int signal, void *user),
+                     void *user, GError **error)
 {
     sigset_t set;
     sigemptyset(&set);

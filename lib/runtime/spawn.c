@@ -1,12 +1,14 @@
 /* spawn.c - child processes on the loop: posix_spawn, pidfd, capped pipes, kill timer.
  *
- * Each child leads its own process group (detached: its own session), so that a kill reaches what it started too. The child
- * stays a zombie until its pipes are drained: until then its pid and group can't be given to anybody else, so no kill can
- * hit a stranger. Grandchildren that keep a pipe open after the child ended get DRAIN_US, then SIGKILL.
+ * Each child leads its own process group (detached: its own session), so that a kill reaches what
+ * it started too. The child stays a zombie until its pipes are drained: until then its pid and
+ * group can't be given to anybody else, so no kill can hit a stranger. Grandchildren that keep a
+ * pipe open after the child ended get DRAIN_US, then SIGKILL.
  *
  *     pidfd readable -> exited --(pipes at EOF, or DRAIN_US over)--> waitid -> ended()
  *
- * Every descriptor of ours is close-on-exec and the child closes everything from 3 on as well. Must never run a shell. */
+ * Every descriptor of ours is close-on-exec and the child closes everything from 3 on as well. Must
+ * never run a shell. */
 #include "runtime/spawn.h"
 
 #include "base/auto.h"
@@ -20,7 +22,7 @@
 #include <sys/wait.h>
 
 #define KILL_AFTER_US (2 * SL_SECOND_US) /* between SIGTERM and SIGKILL */
-#define DRAIN_US SL_SECOND_US            /* for output that is still on its way when the child has ended */
+#define DRAIN_US SL_SECOND_US /* for output that is still on its way when the child has ended */
 #define READ_BYTES 16384
 
 typedef struct {
@@ -123,7 +125,8 @@ static void kill_group(const SlChild *child, int signal)
     }
 }
 
-/* Kills what the child left running, reaps it, frees the handle, then calls back: the callback may start the next child but has no handle to misuse. */
+/* Kills what the child left running, reaps it, frees the handle, then calls back: the callback may
+ * start the next child but has no handle to misuse. */
 static void finish(SlChild *child)
 {
     if (!child->detach) {
@@ -288,10 +291,12 @@ static int add_stream(posix_spawn_file_actions_t *actions, int end, int target)
     if (end >= 0) {
         return posix_spawn_file_actions_adddup2(actions, end, target);
     }
-    return posix_spawn_file_actions_addopen(actions, target, "/dev/null", target == 0 ? O_RDONLY : O_WRONLY, 0);
+    return posix_spawn_file_actions_addopen(actions, target, "/dev/null",
+                                            target == 0 ? O_RDONLY : O_WRONLY, 0);
 }
 
-static int set_up(const SlSpawn *how, const Pipes *pipes, posix_spawn_file_actions_t *actions, posix_spawnattr_t *attr)
+static int set_up(const SlSpawn *how, const Pipes *pipes, posix_spawn_file_actions_t *actions,
+                  posix_spawnattr_t *attr)
 {
     sigset_t none, all;
     sigemptyset(&none);
@@ -322,18 +327,21 @@ static bool start(const SlSpawn *how, const Pipes *pipes, pid_t *ret_pid, GError
     int rc = set_up(how, pipes, &actions, &attr);
     if (rc == 0) {
         const char *const *env = how->envp != NULL ? how->envp : default_env;
-        rc = posix_spawn(ret_pid, how->argv[0], &actions, &attr, (char *const *)how->argv, (char *const *)env);
+        rc = posix_spawn(ret_pid, how->argv[0], &actions, &attr, (char *const *)how->argv,
+                         (char *const *)env);
     }
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&actions);
     if (rc != 0) {
-        return sl_throw(error, SLU_SPAWN, "%s can't be started%s%s: %s", how->argv[0], how->cwd != NULL ? " in " : "",
-                        how->cwd != NULL ? how->cwd : "", g_strerror(rc));
+        return sl_throw(error, SLU_SPAWN, "%s can't be started%s%s: %s", how->argv[0],
+                        how->cwd != NULL ? " in " : "", how->cwd != NULL ? how->cwd : "",
+                        g_strerror(rc));
     }
     return true;
 }
 
-static void watch_pipe(SlChild *child, Pipe *pipe, int *fd, size_t max, void (*ready)(int, unsigned, void *))
+static void watch_pipe(SlChild *child, Pipe *pipe, int *fd, size_t max,
+                       void (*ready)(int, unsigned, void *))
 {
     pipe->fd = sl_steal_fd(fd);
     pipe->max = max;
@@ -365,10 +373,12 @@ static SlChild *new_child(SlLoop *loop, const SlSpawn *how, Pipes *pipes, pid_t 
     return child;
 }
 
-SlChild *sl_spawn(SlLoop *loop, const SlSpawn *how, void (*ended)(const SlChildEnd *end, void *user), void *user, GError **error)
+SlChild *sl_spawn(SlLoop *loop, const SlSpawn *how,
+                  void (*ended)(const SlChildEnd *end, void *user), void *user, GError **error)
 {
     if (how->argv == NULL || how->argv[0] == NULL || how->argv[0][0] != '/') {
-        return sl_throw_null(error, SLU_SPAWN, "a program is started by its absolute path, not as \"%s\"",
+        return sl_throw_null(error, SLU_SPAWN,
+                             "a program is started by its absolute path, not as \"%s\"",
                              how->argv != NULL && how->argv[0] != NULL ? how->argv[0] : "");
     }
     Pipes pipes = {{-1, -1}, {-1, -1}, {-1, -1}};
@@ -384,7 +394,8 @@ SlChild *sl_spawn(SlLoop *loop, const SlSpawn *how, void (*ended)(const SlChildE
         kill(-pid, SIGKILL);
         siginfo_t info;
         waitid(P_PID, (id_t)pid, &info, WEXITED);
-        return sl_throw_null(error, SLU_SPAWN, "%s: pidfd_open: %s", how->argv[0], g_strerror(saved));
+        return sl_throw_null(error, SLU_SPAWN, "%s: pidfd_open: %s", how->argv[0],
+                             g_strerror(saved));
     }
     SlChild *child = new_child(loop, how, &pipes, pid, pidfd);
     close_pipes(&pipes);

@@ -1,10 +1,13 @@
-/* workq.c - blocking work off the loop: a bounded queue, pthread workers, completions back through an eventfd.
+/* workq.c - blocking work off the loop: a bounded queue, pthread workers, completions back through
+ * an eventfd.
  *
- *     loop thread   push -> [waiting] -> worker: work(job) -> [finished] -> eventfd -> loop thread: done(job)
+ *     loop thread   push -> [waiting] -> worker: work(job) -> [finished] -> eventfd -> loop thread:
+ * done(job)
  *
- * The mutex guards the two queues and the counts, nothing else; a job belongs to exactly one thread at any time. pthread and
- * eventfd instead of GLib's threads: ThreadSanitizer can't see through those of a distribution's GLib.
- * Workers must never touch the loop, sockets or state of the daemon. */
+ * The mutex guards the two queues and the counts, nothing else; a job belongs to exactly one thread
+ * at any time. pthread and eventfd instead of GLib's threads: ThreadSanitizer can't see through
+ * those of a distribution's GLib. Workers must never touch the loop, sockets or state of the
+ * daemon. */
 #include "runtime/workq.h"
 
 #include "base/auto.h"
@@ -70,7 +73,8 @@ static void deliver(SlWorkq *queue)
     g_queue_init(&queue->finished);
     queue->pending -= finished.length;
     pthread_mutex_unlock(&queue->mutex);
-    for (Item *item = g_queue_pop_head(&finished); item != NULL; item = g_queue_pop_head(&finished)) {
+    for (Item *item = g_queue_pop_head(&finished); item != NULL;
+         item = g_queue_pop_head(&finished)) {
         item->done(item->job, false);
         g_free(item);
     }
@@ -134,7 +138,8 @@ void sl_workq_free(SlWorkq *queue)
         pthread_join(queue->threads[i], NULL);
     }
     deliver(queue);
-    for (Item *item = g_queue_pop_head(&queue->waiting); item != NULL; item = g_queue_pop_head(&queue->waiting)) {
+    for (Item *item = g_queue_pop_head(&queue->waiting); item != NULL;
+         item = g_queue_pop_head(&queue->waiting)) {
         item->done(item->job, true);
         g_free(item);
     }
@@ -146,7 +151,8 @@ void sl_workq_free(SlWorkq *queue)
     g_free(queue);
 }
 
-bool sl_workq_push(SlWorkq *queue, void (*work)(void *job), void (*done)(void *job, bool cancelled), void *job, GError **error)
+bool sl_workq_push(SlWorkq *queue, void (*work)(void *job), void (*done)(void *job, bool cancelled),
+                   void *job, GError **error)
 {
     pthread_mutex_lock(&queue->mutex);
     bool refused = queue->stopping || queue->pending >= queue->queue_max;
@@ -159,7 +165,9 @@ bool sl_workq_push(SlWorkq *queue, void (*work)(void *job), void (*done)(void *j
     }
     pthread_mutex_unlock(&queue->mutex);
     if (refused) {
-        return sl_throw(error, SLU_LIMIT, "work queue: %zu jobs wait or run already, which is its limit", queue->queue_max);
+        return sl_throw(error, SLU_LIMIT,
+                        "work queue: %zu jobs wait or run already, which is its limit",
+                        queue->queue_max);
     }
     return true;
 }

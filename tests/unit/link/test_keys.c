@@ -1,4 +1,5 @@
-/* test_keys.c - key files: made once with narrow rights, read back, refused when anybody else could read or swap them. */
+/* test_keys.c - key files: made once with narrow rights, read back, refused when anybody else could
+ * read or swap them. */
 #include "base/digest.h"
 #include "link/convert.h"
 #include "link/keys.h"
@@ -60,7 +61,8 @@ static void test_curve_format(void)
 {
     g_autofree char *path = in_folder("bad");
     write_file(path, "", 0600);
-    refused(path, true, SLU_KEY_FORMAT, "not a CURVE key file"); /* empty is not absent: never overwritten */
+    refused(path, true, SLU_KEY_FORMAT,
+            "not a CURVE key file"); /* empty is not absent: never overwritten */
     write_file(path, "# x\npublic: 12\nsecret: 34\n", 0600);
     refused(path, false, SLU_KEY_FORMAT, "not a CURVE key file");
     g_autofree char *zeros = g_strnfill(64, '0');

@@ -63,7 +63,8 @@ static void test_bucket(void)
     g_assert_true(sl_bucket_take(&bucket, 500, now));
     g_assert_false(sl_bucket_take(&bucket, 1, now));
     for (int i = 0; i < 10; i++) {
-        g_assert_false(sl_bucket_take(&bucket, 5, now + i * 100)); /* asking often loses no fraction */
+        g_assert_false(
+            sl_bucket_take(&bucket, 5, now + i * 100)); /* asking often loses no fraction */
     }
     g_assert_true(sl_bucket_take(&bucket, 5, now + 5000));
     g_assert_false(sl_bucket_take(&bucket, 501, now + SL_DAY_US)); /* never more than the burst */

@@ -1,4 +1,5 @@
-/* test_transport.c - server and client over real sockets on loopback. Every wait turns the loop until an event or a deadline. */
+/* test_transport.c - server and client over real sockets on loopback. Every wait turns the loop
+ * until an event or a deadline. */
 #include "base/digest.h"
 #include "link/client.h"
 #include "link/selftest.h"
@@ -47,8 +48,8 @@ typedef struct {
     SlServer *server;
     SlCurveKeys server_keys;
     char endpoint[64], enrol_endpoint[64];
-    GPtrArray *received; /* of char* "<first 8 of key> <message>" */
-    GPtrArray *dropped;  /* of char* messages */
+    GPtrArray *received;   /* of char* "<first 8 of key> <message>" */
+    GPtrArray *dropped;    /* of char* messages */
     GArray *dropped_codes; /* of int */
     char last_key[65], last_text[256];
     char *enrol_peer;
@@ -70,7 +71,8 @@ static void on_received(void *user, const char *curve, const Sluice__Wire__Envel
 {
     Server *s = user;
     g_strlcpy(s->last_key, curve, sizeof s->last_key);
-    g_ptr_array_add(s->received, g_strdup_printf("%.8s %s", curve, sl_message_info(sl_message_type(e))->name));
+    g_ptr_array_add(s->received,
+                    g_strdup_printf("%.8s %s", curve, sl_message_info(sl_message_type(e))->name));
     if (e->body_case == SLUICE__WIRE__ENVELOPE__BODY_HELLO) {
         g_strlcpy(s->last_text, e->hello->cluster, sizeof s->last_text);
     }
@@ -102,7 +104,11 @@ static void server_start(Server *s, bool enrol, int64_t silent_us)
 {
     memset(s, 0, sizeof *s);
     static SlServerEvents events;
-    events = (SlServerEvents){.user = s, .received = on_received, .dropped = on_dropped, .enrol = on_enrol, .gone = on_gone};
+    events = (SlServerEvents){.user = s,
+                              .received = on_received,
+                              .dropped = on_dropped,
+                              .enrol = on_enrol,
+                              .gone = on_gone};
     s->loop = sl_loop_new();
     s->received = g_ptr_array_new_with_free_func(g_free);
     s->dropped = g_ptr_array_new_with_free_func(g_free);
@@ -177,7 +183,8 @@ static void on_down(void *user, const Sluice__Wire__Envelope *e)
     Agent *a = user;
     if (e->body_case == SLUICE__WIRE__ENVELOPE__BODY_HEAD) {
         a->heads++;
-        g_snprintf(a->last_head, sizeof a->last_head, "%.*s", (int)e->head->head->text.len, (const char *)e->head->head->text.data);
+        g_snprintf(a->last_head, sizeof a->last_head, "%.*s", (int)e->head->head->text.len,
+                   (const char *)e->head->head->text.data);
     } else if (e->body_case == SLUICE__WIRE__ENVELOPE__BODY_RESET) {
         g_strlcpy(a->last_reason, e->reset->reason, sizeof a->last_reason);
     } else if (e->body_case == SLUICE__WIRE__ENVELOPE__BODY_ENROL_REPLY) {
@@ -194,9 +201,11 @@ static void agent_init(Agent *a, Server *side)
     sl_curve_public_hex(&a->keys, a->hex);
 }
 
-static void agent_connect_to(Agent *a, const char *endpoint, SlMessageRole role, SlClientEvents *events)
+static void agent_connect_to(Agent *a, const char *endpoint, SlMessageRole role,
+                             SlClientEvents *events)
 {
-    *events = (SlClientEvents){.user = a, .connected = on_connected, .disconnected = on_disconnected, .received = on_down};
+    *events = (SlClientEvents){
+        .user = a, .connected = on_connected, .disconnected = on_disconnected, .received = on_down};
     SlClientConfig config = {.endpoint = endpoint,
                              .server_key = a->side->server_keys.public_,
                              .keys = &a->keys,
@@ -216,7 +225,8 @@ static void agent_stop(Agent *a)
     g_string_free(a->why, TRUE);
 }
 
-static bool send_signed(Sluice__Wire__Envelope__BodyCase what, Agent *a, Server *s, const char *curve, const char *text, size_t len)
+static bool send_signed(Sluice__Wire__Envelope__BodyCase what, Agent *a, Server *s,
+                        const char *curve, const char *text, size_t len)
 {
     Sluice__Wire__Signed sig = SLUICE__WIRE__SIGNED__INIT;
     sig.text = (ProtobufCBinaryData){len, (uint8_t *)text};
@@ -245,13 +255,13 @@ static bool send_report(Agent *a, const char *text)
 }
 
 /* Turns the loop until the condition holds; fails the test at the deadline. */
-#define wait_for(loop, condition)                                                                                               \
-    do {                                                                                                                        \
-        int64_t end_us = sl_clock_real.monotonic_us(NULL) + DEADLINE_US;                                                        \
-        while (!(condition) && sl_clock_real.monotonic_us(NULL) < end_us) {                                                     \
-            sl_loop_turn(loop, SL_SECOND_US / 20);                                                                              \
-        }                                                                                                                       \
-        g_assert_true(condition);                                                                                               \
+#define wait_for(loop, condition)                                                                  \
+    do {                                                                                           \
+        int64_t end_us = sl_clock_real.monotonic_us(NULL) + DEADLINE_US;                           \
+        while (!(condition) && sl_clock_real.monotonic_us(NULL) < end_us) {                        \
+            sl_loop_turn(loop, SL_SECOND_US / 20);                                                 \
+        }                                                                                          \
+        g_assert_true(condition);                                                                  \
     } while (0)
 
 static bool dropped_code(const Server *s, int code)
@@ -289,7 +299,8 @@ static void test_registered_key(void)
     server_stop(&s);
 }
 
-/* The unlisted agent tries as long as it takes the listed one to do everything; then it is listed and gets in by itself. */
+/* The unlisted agent tries as long as it takes the listed one to do everything; then it is listed
+ * and gets in by itself. */
 static void test_unlisted_key(void)
 {
     Server s;
@@ -368,7 +379,8 @@ static void test_hostile_messages(void)
     g_assert_cmpint(zmq_send(dealer, "two", 3, ZMQ_SNDMORE), ==, 3);
     g_assert_cmpint(zmq_send(dealer, "frames", 6, 0), ==, 6);
     wait_for(s.loop, s.dropped->len == before + 1);
-    g_assert_cmpstr(g_ptr_array_index(s.dropped, before), ==, "message with the wrong number of frames");
+    g_assert_cmpstr(g_ptr_array_index(s.dropped, before), ==,
+                    "message with the wrong number of frames");
     /* Larger than a report's row, smaller than the frame limit. */
     uint8_t big[30 * 1024] = {(SL_MESSAGE_REPORT + 1) << 3 | 2, 0};
     size_t body = sizeof big - 4;
@@ -384,7 +396,8 @@ static void test_hostile_messages(void)
     server_stop(&s);
 }
 
-/* A frame over the limit ends the connection in libzmq; nothing of it is seen, and the peer can come back. */
+/* A frame over the limit ends the connection in libzmq; nothing of it is seen, and the peer can
+ * come back. */
 static void test_oversize_frame(void)
 {
     Server s;
@@ -412,7 +425,8 @@ static void test_oversize_frame(void)
 }
 
 /* Envelope of a HELLO with a nonce of zeros. */
-static const uint8_t raw_hello[] = {0x0a, 18, 0x0a, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+static const uint8_t raw_hello[] = {0x0a, 18, 0x0a, 16, 0, 0, 0, 0, 0, 0,
+                                    0,    0,  0,    0,  0, 0, 0, 0, 0, 0};
 
 /* Reads everything that waits; the text of the last head in @ret_last. */
 static unsigned read_heads(void *dealer, char ret_last[16])
@@ -422,7 +436,8 @@ static unsigned read_heads(void *dealer, char ret_last[16])
     for (int got = zmq_recv(dealer, bytes, sizeof bytes, ZMQ_DONTWAIT); got > 0;
          got = zmq_recv(dealer, bytes, sizeof bytes, ZMQ_DONTWAIT)) {
         g_autoptr(GError) error = NULL;
-        Sluice__Wire__Envelope *e = sl_wire_unpack(bytes, (size_t)got, SL_DIRECTION_DOWN, SL_ROLE_AGENT, &error);
+        Sluice__Wire__Envelope *e =
+            sl_wire_unpack(bytes, (size_t)got, SL_DIRECTION_DOWN, SL_ROLE_AGENT, &error);
         g_assert_no_error(error);
         memcpy(ret_last, e->head->head->text.data, 8);
         ret_last[8] = '\0';
@@ -432,7 +447,8 @@ static unsigned read_heads(void *dealer, char ret_last[16])
     return count;
 }
 
-/* A peer that does not read: sending never blocks, memory is bounded, and what it gets in the end is the newest head. */
+/* A peer that does not read: sending never blocks, memory is bounded, and what it gets in the end
+ * is the newest head. */
 static void test_latest_head_wins(void)
 {
     enum { HEADS = 6000, HEAD_BYTES = 8000 };
@@ -449,7 +465,8 @@ static void test_latest_head_wins(void)
     for (int i = 1; i <= HEADS; i++) {
         g_snprintf(text, 9, "%08d", i);
         text[8] = 'x';
-        g_assert_true(send_signed(SLUICE__WIRE__ENVELOPE__BODY_HEAD, NULL, &s, a.hex, text, HEAD_BYTES));
+        g_assert_true(
+            send_signed(SLUICE__WIRE__ENVELOPE__BODY_HEAD, NULL, &s, a.hex, text, HEAD_BYTES));
     }
     unsigned count = 0;
     char last[16] = "", newest[16];
@@ -477,7 +494,8 @@ static void test_flood(void)
     memset(text, 'x', sizeof text);
     int64_t end_us = sl_clock_real.monotonic_us(NULL) + DEADLINE_US;
     while (!dropped_code(&s, SLU_FLOOD) && sl_clock_real.monotonic_us(NULL) < end_us) {
-        while (send_signed(SLUICE__WIRE__ENVELOPE__BODY_REPORT, &a, NULL, NULL, text, sizeof text)) {
+        while (
+            send_signed(SLUICE__WIRE__ENVELOPE__BODY_REPORT, &a, NULL, NULL, text, sizeof text)) {
         }
         sl_loop_turn(s.loop, SL_SECOND_US / 100);
     }
@@ -487,7 +505,8 @@ static void test_flood(void)
     server_stop(&s);
 }
 
-/* Two programs with one key: the one that said hello last is heard; the other is told to say hello. */
+/* Two programs with one key: the one that said hello last is heard; the other is told to say hello.
+ */
 static void test_same_key_twice(void)
 {
     Server s;
@@ -543,7 +562,8 @@ static void test_reconnect_and_gone(void)
     server_stop(&s);
 }
 
-/* The server goes and comes back on the same port: the client is told, and gets in again by itself. */
+/* The server goes and comes back on the same port: the client is told, and gets in again by itself.
+ */
 static void test_server_restart(void)
 {
     Server s;
@@ -560,8 +580,13 @@ static void test_server_restart(void)
     wait_for(s.loop, a.disconnected >= 1);
     g_assert_nonnull(strstr(a.why->str, "connection was lost"));
     g_assert_false(send_report(&a, "nobody there"));
-    SlServerEvents server_events = {.user = &s, .received = on_received, .dropped = on_dropped, .enrol = on_enrol};
-    SlServerConfig config = {.endpoint = s.endpoint, .keys = &s.server_keys, .events = &server_events, .loop = s.loop, .peers_max = 8};
+    SlServerEvents server_events = {
+        .user = &s, .received = on_received, .dropped = on_dropped, .enrol = on_enrol};
+    SlServerConfig config = {.endpoint = s.endpoint,
+                             .keys = &s.server_keys,
+                             .events = &server_events,
+                             .loop = s.loop,
+                             .peers_max = 8};
     g_autoptr(GError) error = NULL;
     s.server = sl_server_new(&config, &error);
     g_assert_no_error(error);
@@ -575,8 +600,13 @@ static void test_port_in_use(void)
 {
     Server s;
     server_start(&s, false, 0);
-    SlServerEvents events = {.user = &s, .received = on_received, .dropped = on_dropped, .enrol = on_enrol};
-    SlServerConfig config = {.endpoint = s.endpoint, .keys = &s.server_keys, .events = &events, .loop = s.loop, .peers_max = 8};
+    SlServerEvents events = {
+        .user = &s, .received = on_received, .dropped = on_dropped, .enrol = on_enrol};
+    SlServerConfig config = {.endpoint = s.endpoint,
+                             .keys = &s.server_keys,
+                             .events = &events,
+                             .loop = s.loop,
+                             .peers_max = 8};
     g_autoptr(GError) error = NULL;
     g_assert_null(sl_server_new(&config, &error));
     g_assert_error(error, SL_ERROR, SLU_PORT_IN_USE);

@@ -1,4 +1,5 @@
-/* test_wire.c - envelopes: what is packed is unpacked, and every cap and rule refuses with its own code. */
+/* test_wire.c - envelopes: what is packed is unpacked, and every cap and rule refuses with its own
+ * code. */
 #include "proto/wire.h"
 
 #include <string.h>
@@ -10,7 +11,8 @@ static ProtobufCBinaryData data(const void *bytes, size_t len)
     return (ProtobufCBinaryData){len, (uint8_t *)bytes};
 }
 
-static Sluice__Wire__Envelope *unpack(GBytes *packed, SlDirection direction, SlMessageRole role, GError **error)
+static Sluice__Wire__Envelope *unpack(GBytes *packed, SlDirection direction, SlMessageRole role,
+                                      GError **error)
 {
     size_t len;
     const void *bytes = g_bytes_get_data(packed, &len);
@@ -18,7 +20,8 @@ static Sluice__Wire__Envelope *unpack(GBytes *packed, SlDirection direction, SlM
 }
 
 /* @says: part of the message. */
-static void refused_bytes(const void *bytes, size_t len, SlDirection direction, SlMessageRole role, int code, const char *says)
+static void refused_bytes(const void *bytes, size_t len, SlDirection direction, SlMessageRole role,
+                          int code, const char *says)
 {
     g_autoptr(GError) error = NULL;
     g_assert_null(sl_wire_unpack(bytes, len, direction, role, &error));
@@ -28,7 +31,8 @@ static void refused_bytes(const void *bytes, size_t len, SlDirection direction, 
     }
 }
 
-static void refused(const Sluice__Wire__Envelope *e, SlDirection direction, SlMessageRole role, int code, const char *says)
+static void refused(const Sluice__Wire__Envelope *e, SlDirection direction, SlMessageRole role,
+                    int code, const char *says)
 {
     g_autoptr(GBytes) packed = sl_wire_pack(e);
     size_t len;
@@ -75,10 +79,12 @@ static void test_hello(void)
 {
     Sluice__Wire__Envelope e = hello_envelope();
     accepted(&e, SL_DIRECTION_UP, SL_ROLE_AGENT);
-    refused(&e, SL_DIRECTION_DOWN, SL_ROLE_AGENT, SLU_WIRE_FORMAT, "hello does not come from a coordinator");
+    refused(&e, SL_DIRECTION_DOWN, SL_ROLE_AGENT, SLU_WIRE_FORMAT,
+            "hello does not come from a coordinator");
     refused(&e, SL_DIRECTION_UP, SL_ROLE_ENROL, SLU_WIRE_FORMAT, "not taken on the enrolment port");
     hello.nonce.len = 15;
-    refused(&e, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT, "nonce has 15 bytes instead of 16");
+    refused(&e, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT,
+            "nonce has 15 bytes instead of 16");
     hello.nonce.len = 16;
     hello.cluster = (char *)"dev\0331";
     refused(&e, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT, "field cluster is not clean");
@@ -90,19 +96,27 @@ static void test_hello(void)
 static void test_frames(void)
 {
     refused_bytes("", 0, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT, "not one whole envelope");
-    refused_bytes("garbage", 7, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT, "not one whole envelope");
-    refused_bytes("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT, "not one");
-    refused_bytes("\x7a\x00", 2, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT, "unknown type 15");
-    refused_bytes("\x0a\x02\x0a", 3, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT, "not one whole envelope"); /* cut */
-    refused_bytes("\x0a\x00\x0a\x00", 4, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT, "not one whole"); /* two bodies */
-    refused_bytes("\x0a\x02\x0a\x07", 4, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT, "does not unpack");
+    refused_bytes("garbage", 7, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT,
+                  "not one whole envelope");
+    refused_bytes("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11, SL_DIRECTION_UP,
+                  SL_ROLE_AGENT, SLU_WIRE_FORMAT, "not one");
+    refused_bytes("\x7a\x00", 2, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT,
+                  "unknown type 15");
+    refused_bytes("\x0a\x02\x0a", 3, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT,
+                  "not one whole envelope"); /* cut */
+    refused_bytes("\x0a\x00\x0a\x00", 4, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT,
+                  "not one whole"); /* two bodies */
+    refused_bytes("\x0a\x02\x0a\x07", 4, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT,
+                  "does not unpack");
 }
 
 /* An unknown field inside a known message: 0xa2 0x06 = field 100, length-delimited. */
 static void test_unknown_field(void)
 {
-    uint8_t bytes[] = {0x0a, 21, 0x0a, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xa2, 0x06, 0};
-    refused_bytes(bytes, sizeof bytes, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT, "unknown field 100");
+    uint8_t bytes[] = {0x0a, 21, 0x0a, 16, 0, 0, 0, 0, 0,    0,    0, 0,
+                       0,    0,  0,    0,  0, 0, 0, 0, 0xa2, 0x06, 0};
+    refused_bytes(bytes, sizeof bytes, SL_DIRECTION_UP, SL_ROLE_AGENT, SLU_WIRE_FORMAT,
+                  "unknown field 100");
 }
 
 static void test_size(void)
@@ -190,7 +204,8 @@ static void test_heap(void)
     uint8_t head[] = {0x1a, (700000 & 0x7f) | 0x80, (700000 >> 7 & 0x7f) | 0x80, 700000 >> 14};
     g_byte_array_append(all, head, sizeof head);
     g_byte_array_append(all, body->data, body->len);
-    refused_bytes(all->data, all->len, SL_DIRECTION_DOWN, SL_ROLE_AGENT, SLU_LIMIT, "unpacks to more than");
+    refused_bytes(all->data, all->len, SL_DIRECTION_DOWN, SL_ROLE_AGENT, SLU_LIMIT,
+                  "unpacks to more than");
 }
 
 static void test_lists(void)
@@ -216,7 +231,8 @@ static void test_lists(void)
     refused(&e, SL_DIRECTION_DOWN, SL_ROLE_AGENT, SLU_WIRE_FORMAT, "steps carries no statement");
 }
 
-/* Every single-byte change and every cut of a message is taken or refused, never a crash (and the sanitizers see to the rest). */
+/* Every single-byte change and every cut of a message is taken or refused, never a crash (and the
+ * sanitizers see to the rest). */
 static void test_mutations(void)
 {
     Sluice__Wire__Envelope e = hello_envelope();
@@ -231,7 +247,8 @@ static void test_mutations(void)
         }
         g_autofree uint8_t *cut = g_memdup2(bytes, i);
         g_autoptr(GError) error = NULL;
-        g_assert_null(sl_wire_unpack(cut != NULL ? (const void *)cut : "", i, SL_DIRECTION_UP, SL_ROLE_AGENT, &error));
+        g_assert_null(sl_wire_unpack(cut != NULL ? (const void *)cut : "", i, SL_DIRECTION_UP,
+                                     SL_ROLE_AGENT, &error));
         g_assert_nonnull(error);
     }
 }

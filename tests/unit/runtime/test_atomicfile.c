@@ -142,7 +142,8 @@ static void test_depth(void)
     g_assert_no_error(error);
 }
 
-/* flock belongs to the open file: a second open in the same process is as good as another process. */
+/* flock belongs to the open file: a second open in the same process is as good as another process.
+ */
 static void test_lock(void)
 {
     g_autoptr(GError) error = NULL;

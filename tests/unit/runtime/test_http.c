@@ -1,4 +1,5 @@
-/* test_http.c - the HTTP client against small servers on loopback threads: answers, caps, time-outs, redirects, Unix sockets. */
+/* test_http.c - the HTTP client against small servers on loopback threads: answers, caps,
+ * time-outs, redirects, Unix sockets. */
 #include "base/auto.h"
 #include "runtime/atomicfile.h"
 #include "runtime/http.h"
@@ -11,13 +12,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define wait_for(loop, condition)                                                                                               \
-    do {                                                                                                                        \
-        int64_t end_us = sl_clock_real.monotonic_us(NULL) + 5 * SL_SECOND_US;                                                   \
-        while (!(condition) && sl_clock_real.monotonic_us(NULL) < end_us) {                                                     \
-            sl_loop_turn(loop, SL_SECOND_US / 20);                                                                              \
-        }                                                                                                                       \
-        g_assert_true(condition);                                                                                               \
+#define wait_for(loop, condition)                                                                  \
+    do {                                                                                           \
+        int64_t end_us = sl_clock_real.monotonic_us(NULL) + 5 * SL_SECOND_US;                      \
+        while (!(condition) && sl_clock_real.monotonic_us(NULL) < end_us) {                        \
+            sl_loop_turn(loop, SL_SECOND_US / 20);                                                 \
+        }                                                                                          \
+        g_assert_true(condition);                                                                  \
     } while (0)
 
 /* Answers every connection with the same bytes, or with silence until it is stopped. */
@@ -58,7 +59,8 @@ static void *serve(void *user)
 {
     Peer *peer = user;
     for (;;) {
-        struct pollfd p[] = {{.fd = peer->stop[0], .events = POLLIN}, {.fd = peer->listener, .events = POLLIN}};
+        struct pollfd p[] = {{.fd = peer->stop[0], .events = POLLIN},
+                             {.fd = peer->listener, .events = POLLIN}};
         poll(p, 2, -1);
         if (p[0].revents != 0) {
             return NULL;
@@ -110,7 +112,9 @@ static char *url_of(const Peer *peer, const char *rest)
     return g_strdup_printf("http://127.0.0.1:%u%s", peer->port, rest);
 }
 
-#define HELLO "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nETag: \"7\"\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+#define HELLO                                                                                      \
+    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nETag: \"7\"\r\nContent-Length: "               \
+    "5\r\nConnection: close\r\n\r\nhello"
 
 typedef struct {
     unsigned count;
@@ -247,7 +251,8 @@ static void test_limits(void)
 static void test_redirect(void)
 {
     Peer peer;
-    peer_start(&peer, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    peer_start(&peer, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nRetry-After: "
+                      "5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     g_autofree char *url = url_of(&peer, "/");
     g_autoptr(GError) error = NULL;
     SlHttpRequest request = {.method = "GET", .url = url};
@@ -271,7 +276,8 @@ static void test_unix_socket(void)
     g_assert_cmpint(bind(peer.listener, (struct sockaddr *)&address, sizeof address), ==, 0);
     peer_begin(&peer);
     g_autoptr(GError) error = NULL;
-    SlHttpRequest request = {.method = "GET", .url = "http://sluice/v1/status", .unix_socket = path};
+    SlHttpRequest request = {
+        .method = "GET", .url = "http://sluice/v1/status", .unix_socket = path};
     SlHttpResponse response;
     g_assert_true(sl_http_wait(&request, &response, &error));
     g_assert_no_error(error);

@@ -1,4 +1,5 @@
-/* test_loop.c - timers, watches, posted calls, signals and the work queue on a real loop; no sleeps. */
+/* test_loop.c - timers, watches, posted calls, signals and the work queue on a real loop; no
+ * sleeps. */
 #include "base/auto.h"
 #include "runtime/logsink.h"
 #include "runtime/loop.h"
@@ -10,13 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define wait_for(loop, condition)                                                                                               \
-    do {                                                                                                                        \
-        int64_t end_us = sl_clock_real.monotonic_us(NULL) + 5 * SL_SECOND_US;                                                   \
-        while (!(condition) && sl_clock_real.monotonic_us(NULL) < end_us) {                                                     \
-            sl_loop_turn(loop, SL_SECOND_US / 20);                                                                              \
-        }                                                                                                                       \
-        g_assert_true(condition);                                                                                               \
+#define wait_for(loop, condition)                                                                  \
+    do {                                                                                           \
+        int64_t end_us = sl_clock_real.monotonic_us(NULL) + 5 * SL_SECOND_US;                      \
+        while (!(condition) && sl_clock_real.monotonic_us(NULL) < end_us) {                        \
+            sl_loop_turn(loop, SL_SECOND_US / 20);                                                 \
+        }                                                                                          \
+        g_assert_true(condition);                                                                  \
     } while (0)
 
 typedef struct {
@@ -178,7 +179,8 @@ static void test_workq(void)
     sl_workq_free(NULL);
 }
 
-/* One worker is held at a gate: the next job waits, the one after is refused, and free cancels what has not begun. */
+/* One worker is held at a gate: the next job waits, the one after is refused, and free cancels what
+ * has not begun. */
 static void test_workq_limit_and_cancel(void)
 {
     g_autoptr(SlLoop) loop = sl_loop_new();

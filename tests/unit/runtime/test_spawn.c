@@ -1,4 +1,5 @@
-/* test_spawn.c - child processes: results, caps, limits, and nothing left behind. Programs are /bin/sh and friends as argument vectors. */
+/* test_spawn.c - child processes: results, caps, limits, and nothing left behind. Programs are
+ * /bin/sh and friends as argument vectors. */
 #include "base/auto.h"
 #include "runtime/spawn.h"
 
@@ -12,13 +13,13 @@
 
 #define SH(script) ((const char *const[]){"/bin/sh", "-c", script, NULL})
 
-#define wait_for(loop, condition)                                                                                               \
-    do {                                                                                                                        \
-        int64_t end_us = sl_clock_real.monotonic_us(NULL) + 8 * SL_SECOND_US;                                                   \
-        while (!(condition) && sl_clock_real.monotonic_us(NULL) < end_us) {                                                     \
-            sl_loop_turn(loop, SL_SECOND_US / 20);                                                                              \
-        }                                                                                                                       \
-        g_assert_true(condition);                                                                                               \
+#define wait_for(loop, condition)                                                                  \
+    do {                                                                                           \
+        int64_t end_us = sl_clock_real.monotonic_us(NULL) + 8 * SL_SECOND_US;                      \
+        while (!(condition) && sl_clock_real.monotonic_us(NULL) < end_us) {                        \
+            sl_loop_turn(loop, SL_SECOND_US / 20);                                                 \
+        }                                                                                          \
+        g_assert_true(condition);                                                                  \
     } while (0)
 
 static SlChildEnd run(const SlSpawn *how)
@@ -32,13 +33,15 @@ static SlChildEnd run(const SlSpawn *how)
 
 static void output_is(const SlChildEnd *end, const char *text)
 {
-    g_autofree char *got = g_strndup(g_bytes_get_data(end->output, NULL), g_bytes_get_size(end->output));
+    g_autofree char *got =
+        g_strndup(g_bytes_get_data(end->output, NULL), g_bytes_get_size(end->output));
     g_assert_cmpstr(got, ==, text);
 }
 
 static void test_result(void)
 {
-    SlSpawn how = {.argv = SH("echo out; echo err >&2; exit 3"), .output_max = 100, .error_max = 100};
+    SlSpawn how = {
+        .argv = SH("echo out; echo err >&2; exit 3"), .output_max = 100, .error_max = 100};
     SlChildEnd end = run(&how);
     g_assert_cmpint(end.code, ==, 3);
     g_assert_cmpint(end.signal, ==, 0);
@@ -74,7 +77,8 @@ static void test_input(void)
 {
     g_autofree char *text = g_strnfill(300000, 'x');
     g_autoptr(GBytes) input = g_bytes_new(text, 300000);
-    SlSpawn how = {.argv = (const char *const[]){"/bin/cat", NULL}, .input = input, .output_max = 400000};
+    SlSpawn how = {
+        .argv = (const char *const[]){"/bin/cat", NULL}, .input = input, .output_max = 400000};
     SlChildEnd end = run(&how);
     g_assert_true(g_bytes_equal(end.output, input));
     sl_child_end_clear(&end);
@@ -99,7 +103,8 @@ static void test_descriptors(void)
 {
     int fd = open("/dev/null", O_RDONLY); /* no O_CLOEXEC on purpose */
     int high = fcntl(fd, F_DUPFD, 50);
-    SlSpawn how = {.argv = (const char *const[]){"/bin/ls", "/proc/self/fd", NULL}, .output_max = 100};
+    SlSpawn how = {.argv = (const char *const[]){"/bin/ls", "/proc/self/fd", NULL},
+                   .output_max = 100};
     SlChildEnd end = run(&how);
     output_is(&end, "0\n1\n2\n3\n"); /* 3 is the folder that ls reads */
     sl_child_end_clear(&end);
@@ -155,7 +160,8 @@ static void left_behind(const char *script)
     SlChildEnd end = run(&how);
     g_assert_cmpint(end.code, ==, 0);
     g_assert_cmpint(sl_clock_real.monotonic_us(NULL) - before, <, 4 * SL_SECOND_US);
-    g_autofree char *pid = g_strndup(g_bytes_get_data(end.output, NULL), g_bytes_get_size(end.output));
+    g_autofree char *pid =
+        g_strndup(g_bytes_get_data(end.output, NULL), g_bytes_get_size(end.output));
     g_assert_true(ends((int)g_ascii_strtoll(pid, NULL, 10)));
     sl_child_end_clear(&end);
 }
