@@ -21,11 +21,11 @@ static const struct {
     int http_status;
     int exit_code;
 } classes[SL_N_CLASSES] = {
-    [SL_CLASS_INVALID] = {"invalid", 400, 2},          [SL_CLASS_NOT_FOUND] = {"not-found", 404, 3},
-    [SL_CLASS_CONFLICT] = {"conflict", 409, 4},        [SL_CLASS_DENIED] = {"denied", 403, 5},
-    [SL_CLASS_UNAVAILABLE] = {"unavailable", 503, 6},  [SL_CLASS_TIMEOUT] = {"timeout", 504, 7},
-    [SL_CLASS_EXHAUSTED] = {"exhausted", 429, 8},      [SL_CLASS_CORRUPT] = {"corrupt", 500, 9},
-    [SL_CLASS_UNSUPPORTED] = {"unsupported", 501, 10}, [SL_CLASS_INTERNAL] = {"internal", 500, 1},
+    [SL_CLASS_INVALID] = {"invalid", 400, 3},          [SL_CLASS_NOT_FOUND] = {"not-found", 404, 4},
+    [SL_CLASS_CONFLICT] = {"conflict", 409, 5},        [SL_CLASS_DENIED] = {"denied", 403, 6},
+    [SL_CLASS_UNAVAILABLE] = {"unavailable", 503, 7},  [SL_CLASS_TIMEOUT] = {"timeout", 504, 8},
+    [SL_CLASS_EXHAUSTED] = {"exhausted", 429, 9},      [SL_CLASS_CORRUPT] = {"corrupt", 500, 10},
+    [SL_CLASS_UNSUPPORTED] = {"unsupported", 501, 11}, [SL_CLASS_INTERNAL] = {"internal", 500, 12},
 };
 
 GQuark sl_error_quark(void)
@@ -70,7 +70,7 @@ int sl_error_http_status(SlErrorClass c)
 
 int sl_error_exit_code(SlErrorClass c)
 {
-    return (unsigned)c < SL_N_CLASSES ? classes[c].exit_code : 1;
+    return (unsigned)c < SL_N_CLASSES ? classes[c].exit_code : 12;
 }
 
 const char *sl_error_class_name(SlErrorClass c)
