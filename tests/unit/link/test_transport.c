@@ -317,9 +317,12 @@ static void test_unlisted_key(void)
     wait_for(s.loop, s.received->len == 1);
     g_assert_cmpuint(bad.connected, ==, 0);
     g_assert_false(send_report(&bad, "let me in"));
+    wait_for(s.loop, bad.disconnected >= 1); /* the handshake's own limit: five seconds */
+    g_assert_nonnull(strstr(bad.why->str, "not registered"));
+    g_assert_cmpuint(bad.connected, ==, 0);
+    g_assert_cmpuint(s.received->len, ==, 1);
     allow(&s, &good, &bad);
     wait_for(s.loop, bad.connected == 1);
-    g_assert_nonnull(strstr(bad.why->str, "not registered"));
     agent_stop(&good);
     agent_stop(&bad);
     server_stop(&s);
