@@ -65,8 +65,8 @@ static void command_ended(const SlChildEnd *end, void *data)
     Probe *probe = data;
     probe->child = NULL;
     size_t len = 0;
-    const char *text = end->error ? g_bytes_get_data(end->error, &len) : "";
-    g_autofree char *said = g_strndup(text, len);
+    const char *text = end->error ? g_bytes_get_data(end->error, &len) : NULL;
+    g_autofree char *said = g_strndup(text ? text : "", len);
     g_autofree char *problem = end->timed_out   ? g_strdup("probe: the command took longer than 3 s")
                                : end->code != 0 ? g_strdup_printf("probe: the command ended with %d: %s", end->code, g_strstrip(said))
                                                 : NULL;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WAIT_RETRY_US (3 * SL_SECOND_US)    /* a secret or model that is not there now */
+#define WAIT_RETRY_US SL_SECOND_US    /* a secret or model that is not there now */
 #define POLL_US (100 * 1000)                /* after a change was noticed: collects a burst of lines */
 #define LOG_SEGMENT_BYTES (4 * 1024 * 1024)
 #define LOG_SEGMENTS 8

@@ -123,8 +123,8 @@ static char *log_tail(const Run *run, unsigned rank)
     uint64_t at, size;
     g_autoptr(GBytes) bytes = sl_segments_tail(run->attempt_dir, "stderr", rank, LOG_TAIL_BYTES, &at, &size);
     size_t len = 0;
-    const char *text = bytes ? g_bytes_get_data(bytes, &len) : "";
-    return g_utf8_make_valid(text, (gssize)len);
+    const char *text = bytes ? g_bytes_get_data(bytes, &len) : NULL; /* NULL also for no bytes */
+    return g_utf8_make_valid(text ? text : "", (gssize)len);
 }
 
 /* The last lines of the log, for people. */
