@@ -19,8 +19,8 @@ typedef struct {
     bool timed_out, truncated;
     GBytes *output, *error;
 } SlChildEnd;
-/* @ended once, when it is reaped and its pipes are drained; @end is borrowed. Errors: SPAWN
- * (program missing, ...). */
+/* @ended once, when it is reaped and its pipes are drained; the handle is freed already, @end is
+ * borrowed. Errors: SPAWN (program missing, ...). */
 SL_MUST_USE SlChild *sl_spawn(SlLoop *loop, const SlSpawn *how,
                               void (*ended)(const SlChildEnd *end, void *user), void *user,
                               GError **error);
