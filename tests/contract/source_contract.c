@@ -56,7 +56,7 @@ static void test_follow(Case *c, gconstpointer ops)
 {
     (void)ops;
     git_write(&c->git, "app/a.txt", "one\n");
-    g_autofree char *c1 = git_commit(&c->git, "first subject");
+    g_autofree char *c1 = git_commit_all(&c->git, "first subject");
     SlSourceTip *t1 = fetch_ok(c, NULL);
     g_assert_cmpstr(t1->commit, ==, c1);
     g_assert_cmpuint(t1->position, ==, 1);
@@ -64,8 +64,8 @@ static void test_follow(Case *c, gconstpointer ops)
     g_assert_cmpstr(t1->author, ==, "Alice <a@x.test>");
     g_assert_cmpint(t1->time_us, ==, INT64_C(1700000000000000));
     git_write(&c->git, "app/a.txt", "two\n");
-    g_autofree char *c2 = git_commit(&c->git, "second");
-    g_autofree char *c3 = git_commit(&c->git, "third");
+    g_autofree char *c2 = git_commit_all(&c->git, "second");
+    g_autofree char *c3 = git_commit_all(&c->git, "third");
     SlSourceTip *t3 = fetch_ok(c, t1->commit);
     g_assert_cmpstr(t3->commit, ==, c3);
     g_assert_cmpuint(t3->position, ==, 3);
@@ -83,13 +83,13 @@ static void test_rewound_keeps_the_old_commit(Case *c, gconstpointer ops)
 {
     (void)ops;
     git_write(&c->git, "app/a.txt", "one\n");
-    g_autofree char *c1 = git_commit(&c->git, "first");
+    g_autofree char *c1 = git_commit_all(&c->git, "first");
     git_write(&c->git, "app/a.txt", "two\n");
-    g_autofree char *c2 = git_commit(&c->git, "second");
+    g_autofree char *c2 = git_commit_all(&c->git, "second");
     sl_source_tip_free(fetch_ok(c, NULL));
     g_free(GIT(c->git.work, "reset", "-q", "--hard", c1));
     git_write(&c->git, "app/a.txt", "other\n");
-    g_autofree char *c3 = git_commit(&c->git, "instead");
+    g_autofree char *c3 = git_commit_all(&c->git, "instead");
     SlSourceTip *tip = fetch_ok(c, c2);
     g_assert_true(tip->rewound);
     g_assert_cmpuint(tip->position, ==, 2);
@@ -116,7 +116,7 @@ static void test_tree(Case *c, gconstpointer ops)
     g_free(GIT(c->git.work, "config", "core.symlinks", "true"));
     g_autofree char *target = g_build_filename(c->git.work, "app", "link", NULL);
     g_assert_cmpint(symlink("/etc/passwd", target), ==, 0);
-    g_autofree char *c1 = git_commit(&c->git, "first");
+    g_autofree char *c1 = git_commit_all(&c->git, "first");
     sl_source_tip_free(fetch_ok(c, NULL));
     SlSourceConfig config = config_of(c);
     SlTree *tree = c->ops->tree(&config, c1, &error);
@@ -142,7 +142,7 @@ static void test_refusals(Case *c, gconstpointer ops)
 {
     (void)ops;
     git_write(&c->git, "a", "1");
-    g_autofree char *c1 = git_commit(&c->git, "first");
+    g_autofree char *c1 = git_commit_all(&c->git, "first");
     SlSourceConfig config = config_of(c);
     config.branch = "gone";
     fetch_fails(c, config, SLU_SOURCE_BRANCH, "there is no branch or tag gone");
@@ -164,7 +164,7 @@ static void test_deleted_then_back(Case *c, gconstpointer ops)
 {
     (void)ops;
     git_write(&c->git, "a", "1");
-    g_autofree char *c1 = git_commit(&c->git, "first");
+    g_autofree char *c1 = git_commit_all(&c->git, "first");
     sl_source_tip_free(fetch_ok(c, NULL));
     g_free(GIT(c->git.bare, "branch", "-m", "main", "kept"));
     fetch_fails(c, config_of(c), SLU_SOURCE_BRANCH, "main");

@@ -66,7 +66,7 @@ static inline void git_write(GitFixture *f, const char *path, const char *text)
 }
 
 /* Commits everything and pushes; the commit's id. */
-static inline char *git_commit(GitFixture *f, const char *subject)
+static inline char *git_commit_all(GitFixture *f, const char *subject)
 {
     g_free(GIT(f->work, "add", "-A"));
     g_free(GIT(f->work, "commit", "-q", "--allow-empty", "-m", subject));
@@ -132,7 +132,7 @@ static inline enum MHD_Result git_http_handle(void *user, struct MHD_Connection 
         return MHD_YES;
     }
     if (f->mode == GIT_HTTP_REDIRECT)
-        return git_http_answer(c, 302, "text/plain", strdup(""), 0, "Location", "http://127.0.0.1:9/other.git/info/refs");
+        return git_http_answer(c, 302, "text/plain", strdup(""), 0, "Location", "http://127.0.0.2:9/other.git/info/refs");
     const char *auth = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
     if (f->mode == GIT_HTTP_AUTH && g_strcmp0(auth, "Basic Ym90OnNlY3JldA==") != 0) /* bot:secret */
         return git_http_answer(c, 401, "text/plain", strdup(""), 0, "WWW-Authenticate", "Basic realm=\"git\"");

@@ -1,0 +1,115 @@
+/* The program sluice-git beside fetch: push fast-forward only, repack loses nothing. */
+#include "coordinator/store/ledger.h"
+#include "coordinator/store/push.h"
+#include "git_fixture.h"
+#include "sluice/clock.h"
+
+static void set_up(GitFixture *f, gconstpointer data)
+{
+    (void)data;
+    git_fixture_set_up(f);
+}
+
+static void tear_down(GitFixture *f, gconstpointer data)
+{
+    (void)data;
+    git_fixture_tear_down(f);
+}
+
+static json_t *event(int64_t seq)
+{
+    json_t *e = json_object();
+    sl_json_set_int(e, "seq", seq);
+    sl_json_set_str(e, "type", "Lease");
+    sl_json_set_str(e, "at", "2026-11-23T12:00:00Z");
+    return e;
+}
+
+static void append(SlLedger *ledger, int64_t seq)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    g_ptr_array_add(events, event(seq));
+    g_assert_true(sl_ledger_append(ledger, events, NULL, &error));
+}
+
+static SlLedger *make(const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) first = event(1);
+    g_assert_true(sl_ledger_create(path, first, &error));
+    SlLedger *ledger = sl_ledger_open(path, &error);
+    g_assert_no_error(error);
+    return ledger;
+}
+
+static bool push(GitFixture *f, const char *repo, GError **error)
+{
+    g_auto(GStrv) refs = sl_push_refs(repo, error);
+    g_assert_nonnull(refs);
+    g_assert_cmpstr(refs[0], ==, SL_LEDGER_REF);
+    SlPush how = {.git_path = SLUICE_BIN_DIR "/sluice-git", .repo = repo, .url = f->bare, .refs = (const char *const *)refs,
+                  .timeout_us = 20 * SL_SECOND_US};
+    return sl_push_state(&how, error);
+}
+
+static void test_push(GitFixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(GError) error = NULL, rewound = NULL, away = NULL;
+    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL), *other = g_build_filename(f->dir, "other.git", NULL);
+    g_autoptr(SlLedger) ledger = make(state);
+    g_assert_true(push(f, state, &error));
+    append(ledger, 2);
+    g_assert_true(push(f, state, &error));
+    g_autofree char *here = GIT(state, "rev-parse", "sluice/ledger"), *there = GIT(f->bare, "rev-parse", "sluice/ledger");
+    g_assert_cmpstr(here, ==, there);
+    g_autoptr(SlLedger) second = make(other);
+    append(second, 7); /* another coordinator with a history of its own */
+    g_assert_false(push(f, other, &rewound));
+    g_assert_true(g_error_matches(rewound, SL_ERROR, SLU_PUSH_REWOUND) || g_error_matches(rewound, SL_ERROR, SLU_PUSH_FAILED));
+    g_autofree char *still = GIT(f->bare, "rev-parse", "sluice/ledger");
+    g_assert_cmpstr(still, ==, there);
+    g_free(f->bare);
+    f->bare = g_build_filename(f->dir, "away.git", NULL);
+    g_assert_false(push(f, state, &away));
+    g_assert_error(away, SL_ERROR, SLU_PUSH_FAILED);
+}
+
+static bool count_event(const json_t *e, void *user, GError **error)
+{
+    (void)e, (void)error;
+    ++*(int64_t *)user;
+    return true;
+}
+
+static void test_repack(GitFixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL);
+    g_autoptr(SlLedger) ledger = make(state);
+    for (int64_t i = 2; i <= 20; i++)
+        append(ledger, i);
+    const char *argv[] = {SLUICE_BIN_DIR "/sluice-git", "repack", "--repo", state, NULL};
+    g_autofree char *out = NULL;
+    int status = -1;
+    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, NULL, &status, NULL));
+    g_assert_cmpint(status, ==, 0);
+    g_assert_nonnull(strstr(out, "\"ok\":true"));
+    g_autofree char *counts = GIT(state, "count-objects", "-v");
+    g_assert_nonnull(strstr(counts, "count: 0\n"));
+    g_assert_nonnull(strstr(counts, "packs: 1\n"));
+    int64_t count = 0; /* an open handle goes on reading */
+    g_assert_true(sl_ledger_replay(ledger, count_event, &count, &error));
+    g_assert_cmpint(count, ==, 20);
+    append(ledger, 21);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add("/push/fast-forward-only", GitFixture, NULL, set_up, test_push, tear_down);
+    g_test_add("/push/repack", GitFixture, NULL, set_up, test_repack, tear_down);
+    return g_test_run();
+}
