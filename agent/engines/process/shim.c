@@ -149,7 +149,7 @@ void sl_shim_start(SlShim *shim, GBytes *spec)
 
 bool sl_shim_running(const SlShim *shim)
 {
-    return shim->starting || shim->pidfd >= 0;
+    return shim->pidfd >= 0;
 }
 
 void sl_shim_signal(SlShim *shim, int signal)

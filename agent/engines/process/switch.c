@@ -38,6 +38,8 @@ static void front_started(void *data, const GError *error)
     if (error) {
         sl_shim_free(g_steal_pointer(&server->front));
         sl_timer_arm(server->front_timer, FRONT_RETRY_US);
+    } else if (server->removing) {
+        sl_shim_signal(server->front, SIGTERM); /* asked for while it was starting */
     }
     server_changed(server);
 }

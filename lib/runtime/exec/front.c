@@ -176,7 +176,7 @@ static bool try_backends(Front *f, Connection *c)
     if (c->server.fd >= 0)
         close(c->server.fd);
     c->server = (Side){c, -1, 0};
-    while (c->tries < f->backend_count) {
+    while (f->backend_count > 0 && c->tries < f->backend_count) {
         c->tries++;
         c->backend = f->backend[f->next++ % f->backend_count];
         c->server.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -319,6 +319,29 @@ static void stop(Front *f)
             f->connection[i]->close_at = until;
 }
 
+/* Our own state file lies in the same folder: only the back ends' name counts. */
+static bool backends_changed(Front *f)
+{
+    char bytes[8192] __attribute__((aligned(8)));
+    bool changed = false;
+    for (ssize_t n; (n = read(f->notify, bytes, sizeof bytes)) > 0;) {
+        for (char *at = bytes; at < bytes + n;) {
+            const struct inotify_event *event = (const struct inotify_event *)(const void *)at;
+            changed = changed || (event->mask & IN_Q_OVERFLOW) || (event->len > 0 && strcmp(event->name, "backends") == 0);
+            at += sizeof *event + event->len;
+        }
+    }
+    return changed;
+}
+
+static int wait_ms(int64_t next)
+{
+    if (next == INT64_MAX)
+        return -1;
+    int64_t left = (next - exec_monotonic_us()) / 1000 + 1;
+    return left < 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
+}
+
 static void serve(Front *f)
 {
     while (!f->stopping || f->count > 0) {
@@ -327,8 +350,7 @@ static void serve(Front *f)
         pause_listener(f, f->count >= CONNECTIONS_MAX);
         if (f->stopping && f->count == 0)
             break;
-        int64_t left = next == INT64_MAX ? -1 : (next - exec_monotonic_us()) / 1000 + 1;
-        int n = epoll_wait(f->epoll, events, 128, left < -1 ? 0 : left > 3600000 ? 3600000 : (int)left);
+        int n = epoll_wait(f->epoll, events, 128, wait_ms(next));
         for (int i = 0; i < n; i++) {
             void *what = events[i].data.ptr;
             if (what == &f->listener) {
@@ -336,10 +358,7 @@ static void serve(Front *f)
             } else if (what == &f->signals) {
                 stop(f);
             } else if (what == &f->notify) {
-                char bytes[4096] __attribute__((aligned(8)));
-                while (read(f->notify, bytes, sizeof bytes) > 0)
-                    continue;
-                if (!f->stopping)
+                if (backends_changed(f) && !f->stopping)
                     read_backends(f);
             } else if (!((Side *)what)->connection->broken) {
                 serve_side(f, what, events[i].events);

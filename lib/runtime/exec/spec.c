@@ -37,7 +37,7 @@ static bool take_number(ExecSpec *spec, const char *key, const char *value)
         {"memory-bytes", UINT64_C(1) << 50, &spec->memory_bytes},
         {"open-files", 1 << 20, &spec->open_files},
         {"core-bytes", UINT64_C(1) << 40, &spec->core_bytes},
-        {"stop-signal", SIGRTMAX > 0 ? 64 : 64, &signal_number},
+        {"stop-signal", 64, &signal_number},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (strcmp(rows[i].key, key) != 0)
