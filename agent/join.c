@@ -23,7 +23,7 @@ typedef struct {
     SlTimer *again, *limit;
     char *said, *why;
     void (*say)(const char *line);
-    bool connected, done;
+    bool connected, done, pending;
     GError *error;
 } Join;
 
@@ -141,6 +141,7 @@ static void received(void *user, const Sluice__Wire__Envelope *envelope)
     const Sluice__Wire__EnrolReply *reply = envelope->enrol_reply;
     g_autofree char *message = sl_escape_for_people(reply->message, 500);
     if (strcmp(reply->state, "accepted") == 0) {
+        join->pending = false;
         (void)!accept_reply(join, reply, &join->error);
         end(join);
     } else if (strcmp(reply->state, "pending") == 0) {
@@ -150,7 +151,11 @@ static void received(void *user, const Sluice__Wire__Envelope *envelope)
         }
         g_free(join->said);
         join->said = g_steal_pointer(&message);
-        sl_timer_arm(join->again, ASK_AGAIN_US);
+        join->pending = true;
+        if (join->ask->wait)
+            sl_timer_arm(join->again, ASK_AGAIN_US);
+        else
+            end(join);
     } else {
         sl_throw(&join->error, SLU_ENROL_REFUSED, "the coordinator refused: %s", message);
         end(join);
@@ -208,7 +213,8 @@ static bool open_client(Join *join, GError **error)
         return false;
     join->again = sl_timer_new(join->loop, send_request, join);
     join->limit = sl_timer_new(join->loop, timed_out, join);
-    sl_timer_arm(join->limit, join->ask->timeout_us);
+    if (join->ask->timeout_us)
+        sl_timer_arm(join->limit, join->ask->timeout_us);
     sl_loop_run(join->loop);
     sl_client_free(join->client);
     sl_timer_free(join->again);
@@ -222,7 +228,7 @@ static bool check_new(const SlAgentConf *conf, GError **error)
     return access(path, F_OK) != 0 || sl_throw(error, SLU_CONFLICT, "%s joined already: a new identity needs an empty folder", conf->dir);
 }
 
-bool sl_join(const SlJoinAsk *ask, SlLoop *loop, void (*say)(const char *line), GError **error)
+bool sl_join(const SlJoinAsk *ask, SlLoop *loop, void (*say)(const char *line), bool *ret_pending, GError **error)
 {
     g_autoptr(SlJoinToken) token = sl_join_token_parse(ask->token, error);
     if (!token)
@@ -232,6 +238,11 @@ bool sl_join(const SlJoinAsk *ask, SlLoop *loop, void (*say)(const char *line), 
     Join join = {.ask = ask, .loop = loop, .token = token, .conf = conf, .say = say};
     bool ok = sl_engine_find(ask->engine) || sl_throw(&join.error, SLU_ENGINE_UNKNOWN, "engine `%s` is not known", ask->engine);
     ok = ok && check_new(conf, &join.error) && open_keys(&join, &join.error) && open_client(&join, &join.error);
+    *ret_pending = !conf->cluster; /* also when a signal ended the wait */
+    if (ok && *ret_pending && !ask->wait)
+        ok = sl_join_keep(ask, &join.error);
+    else if (ok && !*ret_pending)
+        sl_join_done(ask->dir);
     sodium_memzero(join.secret, sizeof join.secret);
     sodium_memzero(&join.curve, sizeof join.curve);
     g_free(join.said);

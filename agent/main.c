@@ -28,7 +28,8 @@ static const char usage_text[] =
     "  --label KEY=VALUE       repeated; the token's labels win\n"
     "  --option KEY=VALUE      repeated; option of the engine: listen=ADDRESS, ports=20000-29999, cgroup=true|false\n"
     "  --exec PATH             the sluice-exec program, if not beside sluice-agent\n"
-    "  --timeout DURATION      how long to wait to be accepted (default 10m)\n";
+    "  --wait                  wait until a person signed the registry (else `run` does)\n"
+    "  --timeout DURATION      how long to wait for an answer (default 10m)\n";
 
 typedef struct {
     const char *command, *token, *dir;
@@ -90,6 +91,8 @@ static bool parse(Args *args, int argc, char **argv, GError **error)
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0) {
             args->as_json = true;
+        } else if (strcmp(argv[i], "--wait") == 0) {
+            args->join.wait = true;
         } else if (g_str_has_prefix(argv[i], "--")) {
             if (!take_option(args, argv[i], i + 1 < argc ? argv[i + 1] : NULL, error))
                 return false;
@@ -130,9 +133,11 @@ static int command_join(Args *args)
     args->join.labels = args->labels->len ? args->labels->str : NULL;
     args->join.model_store = store;
     args->join.exec = exec;
-    if (!sl_join(&args->join, loop, say, &error))
+    bool pending = false;
+    if (!sl_join(&args->join, loop, say, &pending, &error))
         return complain(error);
-    g_autofree char *line = g_strdup_printf("joined; start it with: sluice-agent run --dir %s", args->dir);
+    g_autofree char *line = g_strdup_printf("%s; start it with: sluice-agent run --dir %s",
+                                            pending ? "asked: it goes on by itself once that is done" : "joined", args->dir);
     say(line);
     return 0;
 }
@@ -175,12 +180,16 @@ static int command_run(const Args *args)
     static const int signals[] = {SIGTERM, SIGINT, 0};
     g_autoptr(GError) error = NULL;
     SlLog *log = NULL;
+    g_autoptr(SlLoop) loop = sl_loop_new();
+    if (!sl_loop_signals(loop, signals, caught, loop, &error))
+        return complain(error);
+    if (!sl_join_resume(args->dir, loop, say, &error))
+        return error ? complain(error) : 0;
     SlAgentConf *conf = sl_agent_conf_load(args->dir, &error);
     if (!conf)
         return complain(error);
-    g_autoptr(SlLoop) loop = sl_loop_new();
     SlLogSink *sink = sl_log_sink_new(2, level_of(conf->log_level), &log);
-    SlShell *shell = sl_loop_signals(loop, signals, caught, loop, &error) ? sl_shell_open(conf, loop, log, &error) : NULL;
+    SlShell *shell = sl_shell_open(conf, loop, log, &error);
     if (!shell) {
         sl_log_sink_free(sink);
         return complain(error);

@@ -68,6 +68,14 @@ typedef struct {
     const char *token, *dir, *coordinator, *engine, *model_store, *exec;
     const char *labels; /* "k=v,k=v" or NULL */
     json_t *options;    /* of the engine */
-    int64_t timeout_us;
+    int64_t timeout_us; /* 0 = none */
+    bool wait;          /* until a person signed the registry, or only until it is known that one must */
 } SlJoinAsk;
-SL_MUST_USE bool sl_join(const SlJoinAsk *ask, SlLoop *loop, void (*say)(const char *line), GError **error);
+/* @ret_pending: asked and waiting for a person; DIR/join.json is kept and `run` goes on with it. */
+SL_MUST_USE bool sl_join(const SlJoinAsk *ask, SlLoop *loop, void (*say)(const char *line), bool *ret_pending, GError **error);
+/* pending.c: join.json (it holds the token: mode 0600) */
+SL_MUST_USE bool sl_join_keep(const SlJoinAsk *ask, GError **error);
+void sl_join_done(const char *dir);
+/* Goes on with a join that waits, if DIR has one and no agent.json. True if there is nothing (more) to wait for; false and no error
+ * if the loop was ended by a signal. */
+SL_MUST_USE bool sl_join_resume(const char *dir, SlLoop *loop, void (*say)(const char *line), GError **error);

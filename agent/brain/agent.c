@@ -366,7 +366,8 @@ static SlAgent *agent_alloc(const SlAgentConfig *config)
     a->root_pin = g_strdup(config->root_digest);
     a->blob = config->blob;
     a->user = config->user;
-    a->units = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)sl_unit_free);
+    a->units =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)sl_agent_unit_free);
     a->orders =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)sl_agent_order_free);
     a->floors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

@@ -27,7 +27,7 @@ static SlAgentEffect *emit_object(SlAgent *a, const SlUnit *u, const SlAgentObje
     e->name = g_strdup(o->name);
     e->digest = g_strdup(o->digest);
     e->promotion = g_strdup(u->promotion);
-    e->bundle = g_strdup(sl_unit_bundle(u));
+    e->bundle = g_strdup(sl_agent_unit_bundle(u));
     e->release = g_strdup(u->release);
     e->force = u->force;
     return e;
@@ -111,7 +111,7 @@ void sl_agent_apply_settle(SlAgent *a, SlUnit *u)
 {
     int64_t until = 0;
     if (u->promotion == NULL || !sl_gather_ready(u->goal) ||
-        strcmp(u->goal->digest, sl_unit_bundle(u)) != 0) {
+        strcmp(u->goal->digest, sl_agent_unit_bundle(u)) != 0) {
         return;
     }
     if (sl_agent_paused(a, u->app, &until) || sl_agent_is_lost(a, u->app)) {

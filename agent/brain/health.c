@@ -75,7 +75,7 @@ static bool judge_unit(SlAgent *a, SlUnit *u)
 
 static void remember_healthy(SlAgent *a, SlUnit *u)
 {
-    const char *bundle = sl_unit_bundle(u);
+    const char *bundle = sl_agent_unit_bundle(u);
     GPtrArray *kept = u->healthy;
     bool is_last = kept->len > 0 && strcmp(kept->pdata[kept->len - 1], bundle) == 0;
     if (is_last || u->goal->bundle->objects->len == 0) {

@@ -77,7 +77,7 @@ static void add_map(SlAgent *a, GHashTable *set, const char *root)
 
 static void add_unit(SlAgent *a, GHashTable *set, SlUnit *u)
 {
-    add_bundle(a, set, sl_unit_bundle(u));
+    add_bundle(a, set, sl_agent_unit_bundle(u));
     add_bundle(a, set, u->bundle);
     add_bundle(a, set, u->auto_bundle);
     for (guint i = 0; i < u->healthy->len && i < KEPT_BUNDLES; i++) {

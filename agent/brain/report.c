@@ -100,7 +100,7 @@ void sl_agent_report_unit(SlAgent *a, SlUnit *u, bool now)
         g_autofree char *text = sl_escape_for_people(message, 400);
         sl_json_set_str(o, "message", text);
     }
-    sl_json_set_str(o, "bundle", sl_unit_bundle(u));
+    sl_json_set_str(o, "bundle", sl_agent_unit_bundle(u));
     sl_json_set_str(o, "promotion", u->promotion);
     sl_json_set_int(o, "seq", (int64_t)u->seq);
     sl_json_set_int(o, "withheld",

@@ -221,7 +221,7 @@ static bool unit_from_json(SlAgent *a, const json_t *o, GError **error)
     if (app == NULL) {
         return false;
     }
-    SlUnit *u = sl_unit_new(app, a->env);
+    SlUnit *u = sl_agent_unit_new(app, a->env);
     u->epoch = get_uint(o, "epoch");
     u->seq = get_uint(o, "seq");
     u->floor = dup_str(o, "floor");

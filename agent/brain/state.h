@@ -34,8 +34,9 @@
 #define SL_AGENT_LAZY_SAVE_US SL_SECOND_US
 #define SL_AGENT_DEGRADED_US (10 * SL_SECOND_US) /* Degraded this long before going back */
 #define SL_AGENT_HEALTH_US (10 * SL_MINUTE_US)   /* not Healthy by then: going back */
-#define SL_AGENT_CONFIRM_US (5 * SL_MINUTE_US) /* Healthy this long: no more going back by itself  \
-                                                */
+#define SL_AGENT_CONFIRM_US                                                                        \
+    (5 * SL_MINUTE_US) /* Healthy this long: no more going back by itself                          \
+                        */
 #define SL_AGENT_SEAL_REPEAT_US (30 * SL_SECOND_US)
 #define SL_AGENT_REPORT_GAP_US (SL_SECOND_US / 2)
 #define SL_AGENT_REPORT_SOFT_US SL_SECOND_US
@@ -141,9 +142,10 @@ typedef struct {
     int64_t degraded_since_us; /* elapsed; -1 = is not Degraded */
     int64_t unwell_since_us;   /* elapsed; -1 = is Healthy or Unknown */
 } SlUnit;
-SlUnit *sl_unit_new(const char *app, const char *env);
-void sl_unit_free(SlUnit *u);
-const char *sl_unit_bundle(const SlUnit *u); /* in force: latched one or the promotion's; NULL */
+SlUnit *sl_agent_unit_new(const char *app, const char *env);
+void sl_agent_unit_free(SlUnit *u);
+const char *
+sl_agent_unit_bundle(const SlUnit *u); /* in force: latched one or the promotion's; NULL */
 
 typedef enum {
     SL_JOURNAL_PLACED,

@@ -19,7 +19,7 @@ void sl_candidate_free(SlCandidate *c)
     g_free(c);
 }
 
-SlUnit *sl_unit_new(const char *app, const char *env)
+SlUnit *sl_agent_unit_new(const char *app, const char *env)
 {
     SlUnit *u = g_new0(SlUnit, 1);
     u->app = g_strdup(app);
@@ -31,7 +31,7 @@ SlUnit *sl_unit_new(const char *app, const char *env)
     return u;
 }
 
-void sl_unit_free(SlUnit *u)
+void sl_agent_unit_free(SlUnit *u)
 {
     if (u == NULL) {
         return;
@@ -55,7 +55,7 @@ void sl_unit_free(SlUnit *u)
     g_free(u);
 }
 
-const char *sl_unit_bundle(const SlUnit *u)
+const char *sl_agent_unit_bundle(const SlUnit *u)
 {
     return u->latch_reason != NULL ? u->auto_bundle : u->bundle;
 }
@@ -64,7 +64,7 @@ SlUnit *sl_agent_unit(SlAgent *a, const char *app)
 {
     SlUnit *u = g_hash_table_lookup(a->units, app);
     if (u == NULL && g_hash_table_size(a->units) < SL_AGENT_UNITS_MAX) {
-        u = sl_unit_new(app, a->env);
+        u = sl_agent_unit_new(app, a->env);
         g_hash_table_insert(a->units, u->app, u);
     }
     return u;
@@ -249,7 +249,7 @@ void sl_agent_units_settle(SlAgent *a)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         SlUnit *u = value;
         follow_list(a, u);
-        load(a, u, &u->goal, sl_unit_bundle(u));
+        load(a, u, &u->goal, sl_agent_unit_bundle(u));
         load(a, u, &u->spare, u->latch_reason == NULL ? u->auto_bundle : NULL);
     }
 }

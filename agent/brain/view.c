@@ -9,7 +9,7 @@ static json_t *unit_view(const SlUnit *u)
     sl_json_set_int(o, "epoch", (int64_t)u->epoch);
     sl_json_set_int(o, "seq", (int64_t)u->seq);
     sl_json_set_str(o, "promotion", u->promotion);
-    sl_json_set_str(o, "bundle", sl_unit_bundle(u));
+    sl_json_set_str(o, "bundle", sl_agent_unit_bundle(u));
     sl_json_set_str(o, "wanted", u->wanted);
     sl_json_set_bool(o, "latched", u->latch_reason != NULL);
     sl_json_set_bool(o, "confirmed", u->confirmed);
