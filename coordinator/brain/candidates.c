@@ -3,22 +3,6 @@
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
-static bool labels_match(const SlCluster *cluster, GHashTable *wanted)
-{
-    GHashTableIter iter;
-    gpointer key, value;
-    if (wanted == NULL) {
-        return true;
-    }
-    g_hash_table_iter_init(&iter, wanted);
-    while (g_hash_table_iter_next(&iter, &key, &value)) {
-        if (g_strcmp0(g_hash_table_lookup(cluster->labels, key), value) != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static int by_id(gconstpointer a, gconstpointer b)
 {
     return strcmp((*(SlCluster *const *)a)->id, (*(SlCluster *const *)b)->id);
@@ -36,7 +20,7 @@ GPtrArray *sl_brain_clusters(const SlCoord *c, const char *name)
     }
     g_hash_table_iter_init(&iter, env->clusters);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        if (labels_match(value, doc->match_labels)) {
+        if (sl_labels_match(doc->match_labels, ((SlCluster *)value)->labels)) {
             g_ptr_array_add(list, value);
         }
     }

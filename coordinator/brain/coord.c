@@ -12,16 +12,6 @@ static void list_free(GPtrArray *list)
     }
 }
 
-static void free_item_value(gpointer data, gpointer user)
-{
-    SlItemValue *value = data;
-    (void)user;
-    g_free(value->name);
-    g_free(value->digest);
-    g_free(value->run_key);
-    g_free(value);
-}
-
 void sl_coord_effect_free(SlCoordEffect *e)
 {
     if (e == NULL) {
@@ -34,7 +24,7 @@ void sl_coord_effect_free(SlCoordEffect *e)
     }
     json_decref(e->body);
     if (e->items != NULL) {
-        g_ptr_array_foreach(e->items, free_item_value, NULL);
+        g_ptr_array_set_free_func(e->items, (GDestroyNotify)sl_item_value_free);
         g_ptr_array_unref(e->items);
     }
     list_free(e->clusters);

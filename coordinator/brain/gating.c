@@ -18,31 +18,6 @@ static void gate_line_free(SlGateLine *line)
     g_free(line);
 }
 
-static json_t *seal_json(const SlRun *run)
-{
-    json_t *json = json_object(), *metrics = json_object();
-    const SlSeal *seal = run->seal;
-    sl_json_set_str(json, "phase", sl_run_phase_name(seal->phase));
-    sl_json_set_str(json, "promotion", seal->promotion);
-    sl_json_set_str(json, "bundle", seal->bundle);
-    sl_json_set_str(json, "digest", run->seal_digest);
-    sl_json_set_str(json, "run-key", run->key);
-    sl_json_set_str(json, "run", run->id);
-    sl_json_set_str(json, "cluster", run->cluster);
-    for (guint i = 0; i < seal->metrics->len; i++) {
-        g_auto(GStrv) parts = g_strsplit(g_ptr_array_index(seal->metrics, i), " ", 2);
-        double value = 0;
-        if (parts[0] == NULL || parts[1] == NULL) {
-            continue;
-        }
-        if (sl_seal_metric(seal, parts[0], &value) && json_object_set_new(metrics, parts[0], json_real(value)) != 0) {
-            sl_json_set_str(metrics, parts[0], parts[1]); /* NaN, Infinity: never passes */
-        }
-    }
-    json_object_set_new(json, "metrics", metrics);
-    return json;
-}
-
 /* Run key of @job of a release in an environment: of the item that it fills, else as it was rendered there. */
 static char *run_key_of(const SlCoord *c, const SlRelease *r, const char *job, const char *env)
 {
@@ -85,7 +60,7 @@ static json_t *seal_fact(const SlGateFacts *facts, const char *job, const char *
     const SlRelease *r = sl_brain_release(user->c, id);
     g_autofree char *key = r != NULL ? run_key_of(user->c, r, job, in != NULL ? in : user->a->env) : NULL;
     const SlRun *run = key != NULL ? sealed_run(user->c, r->app, in != NULL ? in : user->a->env, job, key) : NULL;
-    return run != NULL ? seal_json(run) : NULL;
+    return run != NULL ? sl_seal_to_json(run->seal, run->seal_digest) : NULL;
 }
 
 static json_t *approvals_json(SlCoord *c, const SlAttempt *a)

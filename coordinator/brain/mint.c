@@ -110,14 +110,6 @@ static char *filled_by(const SlCoord *c, const char *app, const char *origin, co
     return win != NULL ? sl_seal_output(win->seal, output) : NULL;
 }
 
-static void item_value_free(SlItemValue *value)
-{
-    g_free(value->name);
-    g_free(value->digest);
-    g_free(value->run_key);
-    g_free(value);
-}
-
 static void add_item(json_t *items, GPtrArray *values, const SlItem *item)
 {
     json_t *json = json_object();
@@ -180,7 +172,7 @@ static void put_commit(SlCoord *c, json_t *event, const SlCoordSource *in)
 static void mint(SlCoord *c, const SlCoordSource *in, const SlOffer *offer)
 {
     g_autoptr(json_t) items = json_object();
-    g_autoptr(GPtrArray) values = g_ptr_array_new_with_free_func((GDestroyNotify)item_value_free);
+    g_autoptr(GPtrArray) values = g_ptr_array_new_with_free_func((GDestroyNotify)sl_item_value_free);
     for (guint i = 0; i < offer->items->len; i++) {
         const SlItemValue *value = g_ptr_array_index(offer->items, i);
         const SlItemDoc *doc = item_doc(c, offer->app, value->name);
@@ -302,7 +294,7 @@ void sl_brain_source(SlCoord *c, const SlCoordSource *in)
 static json_t *child_event(const SlCoord *c, const SlRelease *parent, const SlRun *run)
 {
     g_autoptr(json_t) items = json_object();
-    g_autoptr(GPtrArray) values = g_ptr_array_new_with_free_func((GDestroyNotify)item_value_free);
+    g_autoptr(GPtrArray) values = g_ptr_array_new_with_free_func((GDestroyNotify)sl_item_value_free);
     bool filled = false;
     for (guint i = 0; i < parent->items->len; i++) {
         const SlItem *old = g_ptr_array_index(parent->items, i);

@@ -143,8 +143,8 @@ static json_t *join_body(const SlCoord *c, const char *id, const char *name, con
     sl_json_set_str(join, "secret", hex);
     sl_json_set_str(join, "root", root);
     sl_json_set_str(join, "fleet", c->root->fleet);
-    sl_json_set_str(join, "environment", env);
-    sl_json_set_str(join, "cluster", name);
+    sl_json_set_str(join, "env", env);
+    sl_json_set_str(join, "name", name);
     sl_json_set_str(body, "token", token); /* the shell replaces it by one that says where to connect */
     json_object_set_new(body, "join", join);
     json_object_set_new(body, "expires", sl_json_time(expires_us));

@@ -1,0 +1,756 @@
+/* rig.h - the brain with a shell made of tables: in-memory trees, branches as strings, and agents that do what a good agent does. The
+ * clock is turned by the test. After every step the ledger may be folded anew and must give the same state. */
+#pragma once
+#include "coordinator/brain/coord.h"
+#include "coordinator/brain/genesis.h"
+#include "coordinator/brain/machine.h"
+#include "core/promotion.h"
+#include "core/registry.h"
+#include "core/run.h"
+#include "base/digest.h"
+#include "base/text.h"
+#include "sluice/clock.h"
+
+#include <sodium.h>
+#include <string.h>
+
+typedef struct {
+    char *cluster, *env, *curve, *boot;
+    uint8_t secret[64];
+    uint64_t counter, root, registry, term, version;
+    GHashTable *applied; /* key -> json */
+    char *desired;
+    SlSigned *head;
+    guint resets, steps, heads, seal_acks;
+    char *refused;
+    bool want_full, mute, sick; /* sick: reports Degraded */
+} Agent;
+
+typedef struct {
+    SlCoord *coord;
+    GPtrArray *ledger;   /* of json_t* */
+    GHashTable *blobs;   /* digest -> GBytes* */
+    GHashTable *trees;   /* commit -> SlTree* */
+    GHashTable *docs_of; /* commit -> SlFleetDocs* */
+    GHashTable *tips;    /* env -> commit */
+    GHashTable *agents;  /* cluster -> Agent* */
+    GHashTable *placed;  /* cluster -> run ids that were in a desired list */
+    GPtrArray *effects;  /* not done yet */
+    json_t *reply;
+    int status;
+    json_t *enrol;
+    int64_t now_us, next_us;
+    uint8_t online[64], alice[64], bob[64], random[64];
+    uint64_t position;
+    guint renders, writes, moves;
+    bool hold_write, hold_move, hold_render, check, busy;
+    const char *render_error;
+} Rig;
+
+static inline void rig_step(Rig *rig, SlCoordInput *input);
+
+static inline GBytes *rig_blob(const char *digest, void *user)
+{
+    return g_hash_table_lookup(((Rig *)user)->blobs, digest);
+}
+
+static inline void rig_seed(uint8_t number, uint8_t secret[64])
+{
+    uint8_t seed[32] = {number}, public_[32];
+    crypto_sign_seed_keypair(public_, secret, seed);
+}
+
+static inline SlCoord *rig_new_coord(Rig *rig)
+{
+    SlCoordConfig config = {.online_secret = rig->online, .blobs = {.get = rig_blob, .user = rig}, .owner_person = "alice"};
+    return sl_coord_new(&config);
+}
+
+static inline SlCoord *rig_fold(Rig *rig, guint count)
+{
+    SlCoord *again = rig_new_coord(rig);
+    for (guint i = 0; i < count; i++) {
+        g_autoptr(GError) error = NULL;
+        bool ok = sl_coord_fold(again, g_ptr_array_index(rig->ledger, i), &error);
+        g_assert_no_error(error);
+        g_assert_true(ok);
+    }
+    return again;
+}
+
+static inline void rig_assert_same(Rig *rig)
+{
+    g_autoptr(SlCoord) again = rig_fold(rig, rig->ledger->len);
+    g_autoptr(json_t) a = sl_coord_dump(rig->coord), b = sl_coord_dump(again);
+    g_autofree char *x = sl_json_canonical(a, NULL), *y = sl_json_canonical(b, NULL);
+    g_assert_cmpstr(x, ==, y);
+}
+
+static inline Agent *rig_agent(Rig *rig, const char *cluster)
+{
+    return g_hash_table_lookup(rig->agents, cluster);
+}
+
+static inline SlPublicKey *rig_key(const uint8_t secret[64])
+{
+    return sl_public_key_from_ed25519(secret + 32);
+}
+
+/* ---- a good agent ---- */
+
+static inline void agent_set(Agent *agent, const char *key, json_t *value)
+{
+    char *text = sl_json_canonical(value, NULL);
+    json_decref(value);
+    g_hash_table_replace(agent->applied, g_strdup(key), text);
+}
+
+static inline SlSigned *agent_report(Rig *rig, Agent *agent)
+{
+    g_autoptr(SlMap) map = sl_map_new();
+    GPtrArray *changes = g_ptr_array_new_with_free_func(g_free);
+    GHashTableIter iter;
+    gpointer key, value;
+    g_hash_table_iter_init(&iter, agent->applied);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        g_assert_true(sl_map_add(map, key, value, NULL));
+        g_ptr_array_add(changes, g_strdup_printf("%s %s", (char *)key, (char *)value));
+    }
+    g_autofree char *root = sl_map_root(map), *head = agent->head != NULL ? sl_signed_digest(agent->head) : NULL;
+    g_autoptr(json_t) roots = sl_coord_view(rig->coord, "status", NULL, rig->now_us, NULL);
+    SlReport report = {
+        .fleet = (char *)(uintptr_t)sl_json_str(roots, "fleetId"), .env = agent->env, .cluster = agent->cluster, .boot = agent->boot,
+        .counter = ++agent->counter, .clock_us = rig->now_us, .head = head, .term = agent->term, .version = agent->version, .root = 1,
+        .registry = 1, .ledger_seq = 0, .ledger_hash = "0000000000000000000000000000000000000000000000000000000000000000",
+        .applied = root, .applied_count = sl_map_count(map), .full = true, .changes = changes,
+    };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) text = sl_report_format(&report, &error);
+    g_assert_no_error(error);
+    g_ptr_array_unref(changes);
+    SlSigned *s = sl_signed_new(text);
+    sl_signed_sign(s, SL_STATEMENT_REPORT, agent->secret);
+    return s;
+}
+
+static inline void agent_send_report(Rig *rig, Agent *agent)
+{
+    g_autoptr(SlSigned) s = agent_report(rig, agent);
+    SlCoordInput in = {.type = SL_COORD_REPORT, .statement = {.curve = agent->curve, .statement = s}};
+    rig_step(rig, &in);
+}
+
+typedef struct {
+    Rig *rig;
+    Agent *agent;
+} Desired;
+
+static inline bool agent_take(const char *key, const char *values, void *user)
+{
+    Desired *d = user;
+    g_auto(GStrv) parts = g_strsplit(key, "/", 5);
+    if (strcmp(parts[0], "unit") == 0) {
+        const SlSigned *s = sl_coord_statement(d->rig->coord, values);
+        g_assert_nonnull(s);
+        g_autoptr(SlPromotion) p = sl_promotion_parse(s->text, NULL);
+        g_autoptr(SlMap) targets = sl_map_load(p->targets, rig_blob, d->rig, NULL);
+        g_assert_nonnull(targets);
+        json_t *unit = json_object();
+        sl_json_set_str(unit, "bundle", sl_map_get(targets, d->agent->cluster));
+        sl_json_set_str(unit, "promotion", values);
+        sl_json_set_str(unit, "health", d->agent->sick ? "Degraded" : "Healthy");
+        sl_json_set_str(unit, "message", d->agent->sick ? "it crashes" : "");
+        agent_set(d->agent, key, unit);
+    } else if (strcmp(parts[0], "run") == 0) {
+        json_t *run = json_object();
+        g_autofree char *entry = g_strdup_printf("run/%s/%s/%s", parts[1], parts[2], values);
+        sl_json_set_str(run, "id", values);
+        sl_json_set_str(run, "phase", "Running");
+        agent_set(d->agent, entry, run);
+    }
+    return true;
+}
+
+static inline void agent_take_head(Rig *rig, Agent *agent, const SlSigned *s)
+{
+    g_autoptr(SlHead) head = sl_head_parse(s->text, NULL);
+    g_assert_nonnull(head);
+    g_assert_true(head->term > agent->term || (head->term == agent->term && head->version > agent->version));
+    agent->term = head->term;
+    agent->version = head->version;
+    sl_signed_free(agent->head);
+    agent->head = sl_signed_copy(s);
+    agent->heads++;
+    g_autoptr(SlMap) map = sl_map_load(head->desired, rig_blob, rig, NULL);
+    g_assert_nonnull(map);
+    Desired d = {rig, agent};
+    sl_map_foreach(map, agent_take, &d);
+    if (!agent->mute) {
+        agent_send_report(rig, agent);
+    }
+}
+
+static inline void agent_hello(Rig *rig, const char *cluster)
+{
+    Agent *agent = rig_agent(rig, cluster);
+    SlCoordInput in = {.type = SL_COORD_HELLO,
+                       .hello = {.curve = agent->curve, .nonce = "00112233445566778899aabbccddeeff", .root_version = agent->root,
+                                 .registry_version = agent->registry, .term = agent->term, .head_version = agent->version,
+                                 .format_max = 1, .version = "test"}};
+    rig_step(rig, &in);
+}
+
+/* ---- the shell ---- */
+
+static inline Agent *rig_agent_of_curve(Rig *rig, const char *curve)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, rig->agents);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        if (strcmp(((Agent *)value)->curve, curve) == 0) {
+            return value;
+        }
+    }
+    return NULL;
+}
+
+static inline void rig_render(Rig *rig, const SlCoordEffect *e)
+{
+    const SlFleetDocs *docs = g_hash_table_lookup(rig->docs_of, e->commit);
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func((GDestroyNotify)sl_problem_free);
+    SlRenderAsk ask = {.docs = docs, .app = sl_fleet_app(docs, e->app), .env = e->env, .tree = g_hash_table_lookup(rig->trees, e->commit),
+                       .items = e->items, .clusters = e->clusters};
+    g_autoptr(GError) error = rig->render_error != NULL ? g_error_new(SL_ERROR, SLU_TIMEOUT, "%s", rig->render_error) : NULL;
+    g_autoptr(SlRendered) rendered = error == NULL ? sl_render_unit(&ask, problems) : NULL;
+    SlCoordInput in = {.type = SL_COORD_RENDERED,
+                       .rendered = {.attempt = e->attempt, .rendered = rendered, .problems = problems, .error = error}};
+    rig->renders++;
+    rig_step(rig, &in);
+}
+
+static inline char *rig_commit_id(const SlCoordEffect *e)
+{
+    g_autofree char *all = g_strdup_printf("%s|%s|%s|%" G_GINT64_FORMAT, e->env, e->old != NULL ? e->old : "-", e->message, e->time_us);
+    g_autofree char *hash = sl_sha256_hex(all, strlen(all));
+    return g_strndup(hash, 40);
+}
+
+static inline void rig_send(Rig *rig, SlCoordEffect *e)
+{
+    Agent *agent = rig_agent_of_curve(rig, e->curve);
+    if (agent == NULL) {
+        return;
+    }
+    switch (e->send) {
+    case SL_COORD_SEND_RESET:
+        agent->resets++;
+        break;
+    case SL_COORD_SEND_STEPS:
+        agent->steps++;
+        agent->root += e->roots->len;
+        agent->registry += e->registries->len > 0 ? 1 : 0;
+        break;
+    case SL_COORD_SEND_HEAD:
+        agent_take_head(rig, agent, e->statement);
+        break;
+    case SL_COORD_SEND_REPORT_ACK:
+        agent->want_full = e->want_full;
+        break;
+    case SL_COORD_SEND_SEAL_ACK:
+        agent->seal_acks++;
+        g_free(agent->refused);
+        agent->refused = g_strdup(e->refused);
+        break;
+    }
+}
+
+static inline void rig_do(Rig *rig, SlCoordEffect *e)
+{
+    switch (e->type) {
+    case SL_COORD_DO_REPLY:
+        json_decref(rig->reply);
+        rig->reply = json_incref(e->body);
+        rig->status = e->status;
+        break;
+    case SL_COORD_DO_ENROL_REPLY:
+        json_decref(rig->enrol);
+        rig->enrol = json_incref(e->body);
+        break;
+    case SL_COORD_DO_RENDER:
+        if (!rig->hold_render) {
+            rig_render(rig, e);
+        }
+        break;
+    case SL_COORD_DO_ENV_WRITE:
+        rig->writes++;
+        if (!rig->hold_write) {
+            g_autofree char *commit = rig_commit_id(e);
+            SlCoordInput in = {.type = SL_COORD_ENV_WRITTEN, .env_written = {.env = e->env, .old = e->old, .commit = commit}};
+            rig_step(rig, &in);
+        }
+        break;
+    case SL_COORD_DO_ENV_MOVE:
+        rig->moves++;
+        if (!rig->hold_move) {
+            if (g_strcmp0(g_hash_table_lookup(rig->tips, e->env), e->old) == 0) {
+                g_hash_table_replace(rig->tips, g_strdup(e->env), g_strdup(e->new_));
+            }
+            SlCoordInput in = {.type = SL_COORD_ENV_TIP, .env_tip = {.env = e->env, .tip = g_hash_table_lookup(rig->tips, e->env)}};
+            rig_step(rig, &in);
+        }
+        break;
+    case SL_COORD_DO_SEND:
+        rig_send(rig, e);
+        break;
+    default:
+        break;
+    }
+}
+
+static inline void rig_merge(GHashTable *to, GHashTable *from)
+{
+    GHashTableIter iter;
+    gpointer digest, bytes;
+    g_hash_table_iter_init(&iter, from);
+    while (g_hash_table_iter_next(&iter, &digest, &bytes)) {
+        g_autofree char *real = sl_sha256_hex_bytes(bytes);
+        g_assert_cmpstr(real, ==, digest);
+        g_hash_table_replace(to, g_strdup(digest), g_bytes_ref(bytes));
+    }
+}
+
+static inline void rig_step(Rig *rig, SlCoordInput *input)
+{
+    g_autoptr(SlCoordOutput) out = sl_coord_output_new();
+    sl_coord_step(rig->coord, input, rig->now_us, out);
+    for (guint i = 0; i < out->events->len; i++) {
+        g_ptr_array_add(rig->ledger, json_incref(g_ptr_array_index(out->events, i)));
+    }
+    rig_merge(rig->blobs, out->ledger_blobs);
+    rig_merge(rig->blobs, out->cache_blobs);
+    rig->next_us = out->next_us;
+    if (rig->check) {
+        rig_assert_same(rig);
+    }
+    while (out->effects->len > 0) { /* in order, also of the steps that they lead to */
+        g_ptr_array_add(rig->effects, g_ptr_array_steal_index(out->effects, 0));
+    }
+    while (!rig->busy && rig->effects->len > 0) {
+        SlCoordEffect *effect = g_ptr_array_steal_index(rig->effects, 0);
+        rig->busy = true;
+        rig_do(rig, effect);
+        rig->busy = false;
+        sl_coord_effect_free(effect);
+    }
+}
+
+static inline void rig_tick(Rig *rig, int64_t us)
+{
+    SlCoordInput in = {.type = SL_COORD_TICK};
+    rig->now_us += us;
+    rig_step(rig, &in);
+}
+
+static inline void rig_tips(Rig *rig)
+{
+    static const char *const envs[] = {"dev", "test", "prod"};
+    for (size_t i = 0; i < 3; i++) {
+        SlCoordInput tip = {.type = SL_COORD_ENV_TIP, .env_tip = {.env = envs[i], .tip = g_hash_table_lookup(rig->tips, envs[i])}};
+        rig_step(rig, &tip);
+    }
+}
+
+static inline void rig_start(Rig *rig)
+{
+    SlCoordInput in = {.type = SL_COORD_START};
+    rig_step(rig, &in);
+    rig_tips(rig);
+}
+
+/* The coordinator dies and starts again from its ledger. */
+static inline void rig_restart(Rig *rig)
+{
+    rig_assert_same(rig);
+    sl_coord_free(rig->coord);
+    rig->coord = rig_fold(rig, rig->ledger->len);
+    rig_start(rig);
+}
+
+static inline json_t *rig_ask_as(Rig *rig, const char *person, const char *scope, const char *verb, const char *key, json_t *args)
+{
+    SlCoordInput in = {.type = SL_COORD_REQUEST,
+                       .request = {.id = "r", .verb = verb, .person = person, .scope = scope, .args = args, .idempotency_key = key,
+                                   .random = rig->random}};
+    rig->random[0]++;
+    json_decref(rig->reply);
+    rig->reply = NULL;
+    rig_step(rig, &in);
+    json_decref(args);
+    g_assert_nonnull(rig->reply);
+    return rig->reply;
+}
+
+static inline json_t *rig_ask(Rig *rig, const char *verb, json_t *args)
+{
+    return rig_ask_as(rig, "alice", "operate", verb, NULL, args);
+}
+
+static inline json_t *rig_unit_args(const char *app, const char *env)
+{
+    return json_pack("{s:s,s:s,s:s}", "app", app, "env", env, "reason", "a test");
+}
+
+#define rig_assert_refused(rig, number)                                                                        \
+    do {                                                                                                       \
+        g_autofree char *code_ = g_strdup_printf("SLU%d", number);                                             \
+        g_assert_cmpstr(sl_json_str((rig)->reply, "error.code"), ==, code_);                                   \
+        g_assert_nonnull(sl_json_str((rig)->reply, "error.message"));                                          \
+    } while (0)
+
+static inline json_t *rig_view(Rig *rig, const char *what, json_t *args)
+{
+    g_autoptr(GError) error = NULL;
+    json_t *view = sl_coord_view(rig->coord, what, args, rig->now_us, &error);
+    g_assert_no_error(error);
+    json_decref(args);
+    return view;
+}
+
+static inline char *rig_state(Rig *rig, uint64_t n)
+{
+    g_autoptr(json_t) view = rig_view(rig, "attempt", json_pack("{s:I}", "n", (json_int_t)n));
+    return g_strdup(sl_json_str(view, "state"));
+}
+
+#define rig_assert_state(rig, n, wanted)                                                                       \
+    do {                                                                                                       \
+        g_autofree char *state_ = rig_state(rig, n);                                                           \
+        g_assert_cmpstr(state_, ==, wanted);                                                                   \
+    } while (0)
+
+static inline char *rig_approve(Rig *rig, uint64_t n, const uint8_t secret[64])
+{
+    g_autoptr(json_t) view = rig_view(rig, "attempt", json_pack("{s:I}", "n", (json_int_t)n));
+    const char *text = sl_json_str(view, "statement.text");
+    g_assert_nonnull(text);
+    g_autofree char *sig = sl_sshsig_sign(secret, text, strlen(text), sl_statement_namespace(SL_STATEMENT_PROMOTION));
+    json_t *reply = rig_ask(rig, "approve", json_pack("{s:I,s:s}", "attempt", (json_int_t)n, "signature", sig));
+    return g_strdup(sl_json_str(reply, "error.code"));
+}
+
+/* ---- the digits fleet ---- */
+
+#define RIG_API "apiVersion: gitops.sluice/v1alpha1\n"
+#define RIG_FLEET                                                                                              \
+    RIG_API "kind: Fleet\nmetadata: {name: demo}\n---\n" RIG_API                                               \
+            "kind: Environment\nmetadata: {name: dev}\nspec: {promotion: newest}\n---\n" RIG_API               \
+            "kind: Environment\nmetadata: {name: test}\nspec: {after: [dev], promotion: newest}\n---\n" RIG_API \
+            "kind: Environment\nmetadata: {name: prod}\nspec: {after: [test], promotion: manual}\n---\n" RIG_API \
+            "kind: Application\nmetadata: {name: digits}\nspec:\n  source: {path: digits}\n  items:\n"         \
+            "    - {name: model, kind: model, from: {job: train, output: model}}\n  environments:\n"           \
+            "    dev: {parts: [{paths: [train]}, {paths: [serve]}]}\n    test:\n      parts: [{paths: [serve]}]\n" \
+            "      gates: [{run: {job: train, in: dev, require: [\"final.accuracy >= 0.95\"], noBaseline: pass}}]\n" \
+            "    prod: {parts: [{paths: [serve]}]}\n"
+
+static inline SlTree *rig_tree(const char *fleet, const char *train, const char *serve)
+{
+    SlTree *tree = sl_tree_memory_new();
+    g_autofree char *job = g_strdup_printf(RIG_API "kind: TrainingJob\nmetadata: {name: train}\nspec:\n"
+                                                   "  command: [python3, train.py]\n  args: [\"%s\"]\n  outputs: [{name: model, path: model}]\n", train);
+    g_autofree char *server = g_strdup_printf(RIG_API "kind: ModelServer\nmetadata: {name: serve}\nspec:\n"
+                                                      "  command: [python3, serve.py]\n  args: [\"%s\"]\n  model: model://model\n  port: 18080\n"
+                                                      "  probe: {httpGet: {path: /healthz}}\n", serve);
+    sl_tree_memory_put(tree, "sluice.yaml", fleet, SL_TREE_FILE);
+    sl_tree_memory_put(tree, "digits/train/job.yaml", job, SL_TREE_FILE);
+    sl_tree_memory_put(tree, "digits/serve/server.yaml", server, SL_TREE_FILE);
+    return tree;
+}
+
+static inline char *rig_problems(const GPtrArray *problems)
+{
+    GString *text = g_string_new(NULL);
+    for (guint i = 0; i < problems->len; i++) {
+        g_autofree char *line = sl_problem_format(g_ptr_array_index(problems, i));
+        g_string_append_printf(text, "%s\n", line);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static inline void rig_push_tree(Rig *rig, const char *name, SlTree *tree, bool rewound)
+{
+    g_autofree char *hash = sl_sha256_hex(name, strlen(name));
+    char *commit = g_strndup(hash, 40);
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func((GDestroyNotify)sl_problem_free);
+    SlFleetDocs *docs = sl_fleet_read(tree, problems);
+    g_autofree char *said = rig_problems(problems);
+    g_test_message("%s", said);
+    g_autoptr(GPtrArray) offers = g_ptr_array_new_with_free_func((GDestroyNotify)sl_offer_free);
+    for (guint i = 0; docs != NULL && i < docs->applications->len; i++) {
+        g_ptr_array_add(offers, sl_offer_make(docs, g_ptr_array_index(docs->applications, i), tree));
+    }
+    g_hash_table_replace(rig->trees, commit, tree);
+    if (docs != NULL) {
+        g_hash_table_replace(rig->docs_of, g_strdup(commit), docs);
+    }
+    g_autoptr(json_t) authors = json_pack("[s]", "bob@x.test");
+    SlCoordInput in = {.type = SL_COORD_SOURCE,
+                       .source = {.repository = "", .branch = "main", .commit = commit, .position = ++rig->position, .time_us = rig->now_us,
+                                  .author = "Bob <bob@x.test>", .subject = name, .authors = authors, .rewound = rewound, .docs = docs,
+                                  .offers = offers, .problems = problems}};
+    rig_step(rig, &in);
+}
+
+static inline void rig_push(Rig *rig, const char *name, const char *train, const char *serve)
+{
+    rig_push_tree(rig, name, rig_tree(RIG_FLEET, train, serve), false);
+}
+
+/* @roles: the root's role lines; NULL = solo. */
+static inline SlSigned *rig_root(Rig *rig, SlProfile profile, bool second_person)
+{
+    static const char *const envs[] = {"dev", "test", "prod", NULL};
+    g_autoptr(SlPublicKey) alice = rig_key(rig->alice), online = rig_key(rig->online);
+    g_autoptr(GError) error = NULL;
+    SlRootNew how = {.fleet = "5f1c000000000000000000000000000000000000000000000000000000000000", .profile = profile, .person = "alice",
+                     .email = "alice@x.test", .person_key = alice, .online_key = online, .envs = envs, .now_us = rig->now_us};
+    g_autoptr(SlRoot) root = sl_root_new(&how, &error);
+    g_assert_no_error(error);
+    g_autoptr(GBytes) text = sl_root_format(root, &error);
+    g_assert_no_error(error);
+    if (second_person) {
+        g_autoptr(SlPublicKey) bob = rig_key(rig->bob);
+        g_autofree char *old = g_strndup(g_bytes_get_data(text, NULL), g_bytes_get_size(text));
+        g_autofree char *line = g_strdup_printf("person: alice alice@x.test\nperson: bob bob@x.test\n");
+        g_auto(GStrv) a = g_strsplit(old, "person: alice alice@x.test\n", 2);
+        g_autofree char *with = g_strconcat(a[0], line, a[1], NULL);
+        g_autofree char *key = g_strdup_printf("key: alice %s\n", alice->line), *keys = g_strdup_printf("key: alice %s\nkey: bob %s\n", alice->line, bob->line);
+        const char *at = strstr(with, "\nkey: alice ");
+        g_assert_nonnull(at);
+        at++;
+        g_autofree char *front = g_strndup(with, (gsize)(at - with));
+        g_autofree char *whole = g_strconcat(front, keys, at + strlen(key), NULL);
+        g_auto(GStrv) p = g_strsplit(whole, "role: env=prod app=* act=promote threshold=1 alice", 2);
+        g_assert_nonnull(p[1]);
+        g_autofree char *final = g_strconcat(p[0], "role: env=prod app=* act=promote threshold=2 alice bob", p[1], NULL);
+        g_bytes_unref(text);
+        text = g_bytes_new(final, strlen(final));
+    }
+    SlSigned *s = sl_signed_new(text);
+    sl_signed_sign(s, SL_STATEMENT_ROOT, rig->alice);
+    return s;
+}
+
+static inline void agent_free(Agent *agent)
+{
+    g_free(agent->cluster);
+    g_free(agent->env);
+    g_free(agent->curve);
+    g_free(agent->boot);
+    g_free(agent->desired);
+    g_free(agent->refused);
+    g_hash_table_unref(agent->applied);
+    sl_signed_free(agent->head);
+    g_free(agent);
+}
+
+static inline Agent *rig_agent_new(Rig *rig, const char *cluster, const char *env, uint8_t number)
+{
+    Agent *agent = g_new0(Agent, 1);
+    agent->cluster = g_strdup(cluster);
+    agent->env = g_strdup(env);
+    agent->boot = g_strdup("aaaabbbbccccddddaaaabbbbccccdddd");
+    rig_seed(number, agent->secret);
+    agent->curve = g_strdup_printf("%064x", number);
+    agent->applied = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_hash_table_insert(rig->agents, agent->cluster, agent);
+    return agent;
+}
+
+static inline Rig *rig_new_with(SlProfile profile, bool second_person)
+{
+    Rig *rig = g_new0(Rig, 1);
+    g_assert_cmpint(sodium_init(), >=, 0);
+    rig->now_us = INT64_C(1795608000) * SL_SECOND_US;
+    rig->check = true;
+    rig->ledger = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    rig->blobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    rig->trees = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_tree_memory_free);
+    rig->docs_of = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_fleet_docs_free);
+    rig->tips = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    rig->effects = g_ptr_array_new_with_free_func((GDestroyNotify)sl_coord_effect_free);
+    rig->agents = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)agent_free);
+    rig_seed(1, rig->alice);
+    rig_seed(2, rig->bob);
+    rig_seed(3, rig->online);
+    rig->coord = rig_new_coord(rig);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(SlSigned) root = rig_root(rig, profile, second_person);
+    json_t *first = sl_coord_genesis(root, "demo", rig->now_us, &error);
+    g_assert_no_error(error);
+    g_assert_true(sl_coord_fold(rig->coord, first, &error));
+    g_ptr_array_add(rig->ledger, first);
+    rig_start(rig);
+    return rig;
+}
+
+static inline void rig_free(Rig *rig)
+{
+    sl_coord_free(rig->coord);
+    g_ptr_array_unref(rig->ledger);
+    g_ptr_array_unref(rig->effects);
+    g_hash_table_unref(rig->blobs);
+    g_hash_table_unref(rig->trees);
+    g_hash_table_unref(rig->docs_of);
+    g_hash_table_unref(rig->tips);
+    g_hash_table_unref(rig->agents);
+    json_decref(rig->reply);
+    json_decref(rig->enrol);
+    g_free(rig);
+}
+
+/* cluster-add and ENROL; @ret_token (nullable) is the "join" of the answer. */
+static inline void rig_enrol_with(Rig *rig, Agent *agent, json_t *join)
+{
+    uint8_t secret[32], proof[32];
+    g_assert_true(sl_unhex(sl_json_str(join, "secret"), secret, sizeof secret));
+    g_autoptr(SlPublicKey) sign = rig_key(agent->secret);
+    SlStatementWriter *writer = sl_statement_writer_new(SL_STATEMENT_ENROL);
+    sl_statement_add(writer, "fleet", sl_json_str(join, "fleet"));
+    sl_statement_add(writer, "environment", sl_json_str(join, "env"));
+    sl_statement_add(writer, "cluster", sl_json_str(join, "name"));
+    sl_statement_add(writer, "sign", sign->line);
+    sl_statement_add(writer, "curve", agent->curve);
+    sl_statement_add(writer, "engine", "process");
+    sl_statement_add(writer, "labels", "zone=a");
+    sl_statement_add(writer, "token", sl_json_str(join, "id"));
+    sl_statement_add(writer, "root", sl_json_str(join, "root"));
+    sl_statement_add_time(writer, "time", rig->now_us);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) text = sl_statement_finish(writer, &error);
+    g_assert_no_error(error);
+    g_autoptr(SlSigned) s = sl_signed_new(text);
+    sl_signed_sign(s, SL_STATEMENT_ENROL, agent->secret);
+    crypto_auth_hmacsha256(proof, g_bytes_get_data(text, NULL), g_bytes_get_size(text), secret);
+    SlCoordInput in = {.type = SL_COORD_ENROL,
+                       .enrol = {.request_id = "e", .statement = s, .token_id = sl_json_str(join, "id"), .proof = proof}};
+    rig_step(rig, &in);
+}
+
+static inline json_t *rig_join(Rig *rig, const char *cluster, const char *env)
+{
+    json_t *reply = rig_ask(rig, "cluster-add", json_pack("{s:s,s:s}", "name", cluster, "env", env));
+    json_t *join = json_object_get(reply, "join");
+    g_assert_nonnull(join);
+    return json_incref(join);
+}
+
+static inline void rig_sign_registry(Rig *rig, const char *env)
+{
+    g_autoptr(json_t) draft = json_incref(rig_ask(rig, "registry-draft", json_pack("{s:s}", "env", env)));
+    const char *text = sl_json_str(draft, "text");
+    g_assert_nonnull(text);
+    g_autofree char *sig = sl_sshsig_sign(rig->alice, text, strlen(text), sl_statement_namespace(SL_STATEMENT_REGISTRY));
+    rig_ask(rig, "registry", json_pack("{s:s,s:s}", "text", text, "signature", sig));
+    g_assert_null(json_object_get(rig->reply, "error"));
+}
+
+static inline void rig_enrol_all(Rig *rig)
+{
+    static const char *const clusters[] = {"dev1", "test1", "prod1"}, *const envs[] = {"dev", "test", "prod"};
+    for (uint8_t i = 0; i < 3; i++) {
+        Agent *agent = rig_agent_new(rig, clusters[i], envs[i], (uint8_t)(10 + i));
+        g_autoptr(json_t) join = rig_join(rig, clusters[i], envs[i]);
+        rig_enrol_with(rig, agent, join);
+        if (strcmp(sl_json_str(rig->enrol, "state"), "pending") == 0) {
+            rig_sign_registry(rig, envs[i]);
+            rig_enrol_with(rig, agent, join);
+        }
+        g_assert_cmpstr(sl_json_str(rig->enrol, "state"), ==, "accepted");
+        agent->root = 1;
+        agent_hello(rig, clusters[i]);
+    }
+}
+
+static inline Rig *rig_new(void)
+{
+    Rig *rig = rig_new_with(SL_PROFILE_SOLO, false);
+    rig_enrol_all(rig);
+    return rig;
+}
+
+/* The run of a job that goes on in a unit; NULL. (transfer full) */
+static inline json_t *rig_run(Rig *rig, const char *env, const char *job)
+{
+    g_autoptr(json_t) view = rig_view(rig, "runs", json_pack("{s:s,s:s}", "env", env, "active", "1"));
+    size_t i;
+    json_t *run;
+    json_array_foreach(json_object_get(view, "runs"), i, run)
+    {
+        if (strcmp(sl_json_str(run, "job"), job) == 0) {
+            return json_incref(run);
+        }
+    }
+    return NULL;
+}
+
+static inline SlSigned *rig_seal_text(Rig *rig, const json_t *run, const char *model, const char *metric)
+{
+    Agent *agent = rig_agent(rig, sl_json_str(run, "cluster"));
+    g_autoptr(json_t) status = rig_view(rig, "status", NULL);
+    g_autoptr(GPtrArray) inputs = g_ptr_array_new();
+    g_autoptr(GPtrArray) outputs = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) metrics = g_ptr_array_new_with_free_func(g_free);
+    char zeros[65];
+    memset(zeros, '0', 64);
+    zeros[64] = '\0';
+    if (model != NULL) {
+        g_autofree char *digest = sl_sha256_hex(model, strlen(model));
+        g_ptr_array_add(outputs, g_strdup_printf("model sha256:%s 100", digest));
+        g_ptr_array_add(metrics, g_strdup_printf("final.accuracy %s", metric));
+    }
+    SlSeal seal = {
+        .fleet = (char *)(uintptr_t)sl_json_str(status, "fleetId"), .env = agent->env, .cluster = agent->cluster,
+        .app = (char *)(uintptr_t)sl_json_str(run, "app"), .job = (char *)(uintptr_t)sl_json_str(run, "job"),
+        .run_id = (char *)(uintptr_t)sl_json_str(run, "id"), .run_key = (char *)(uintptr_t)sl_json_str(run, "key"),
+        .generation = (uint64_t)sl_json_int(run, "generation", 0), .promotion = zeros, .bundle = zeros, .release = zeros,
+        .phase = model != NULL ? SL_RUN_SUCCEEDED : SL_RUN_FAILED, .reason = model != NULL ? "Completed" : "NonZeroExit",
+        .exit = model != NULL ? "0" : "1", .attempts = 1, .started_us = rig->now_us - SL_SECOND_US, .finished_us = rig->now_us,
+        .inputs = inputs, .outputs = outputs, .metrics = metrics,
+    };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) text = sl_seal_format(&seal, &error);
+    g_assert_no_error(error);
+    SlSigned *s = sl_signed_new(text);
+    sl_signed_sign(s, SL_STATEMENT_SEAL, agent->secret);
+    return s;
+}
+
+/* @model NULL: the run fails. */
+static inline void rig_seal(Rig *rig, const char *env, const char *job, const char *model, const char *metric)
+{
+    g_autoptr(json_t) run = rig_run(rig, env, job);
+    g_assert_nonnull(run);
+    Agent *agent = rig_agent(rig, sl_json_str(run, "cluster"));
+    g_autoptr(SlSigned) s = rig_seal_text(rig, run, model, metric);
+    SlCoordInput in = {.type = SL_COORD_SEAL, .statement = {.curve = agent->curve, .statement = s}};
+    rig_step(rig, &in);
+}
+
+/* "FleetCreated Lease ..." of the events after @from. (transfer full) */
+static inline char *rig_types(Rig *rig, guint from)
+{
+    GString *text = g_string_new(NULL);
+    for (guint i = from; i < rig->ledger->len; i++) {
+        const json_t *event = g_ptr_array_index(rig->ledger, i);
+        g_string_append_printf(text, "%s%s", text->len > 0 ? " " : "", sl_json_str(event, "type"));
+        g_test_message("%s %s", sl_json_str(event, "type"), sl_json_str_or(event, "error.message", ""));
+    }
+    return g_string_free(text, FALSE);
+}
+
+static inline json_t *rig_unit(Rig *rig, const char *env)
+{
+    g_autoptr(json_t) status = rig_view(rig, "status", json_pack("{s:s}", "env", env));
+    return json_incref(json_array_get(json_object_get(status, "units"), 0));
+}
