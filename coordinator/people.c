@@ -176,10 +176,10 @@ char *sl_people_join_token(SlCoordinator *c, const json_t *join)
     sl_curve_public_hex(&c->curve, curve);
     sl_json_set_str(token, "coordinator", c->config->enrol_advertise);
     sl_json_set_str(token, "curve", curve);
-    sl_json_set_str(token, "env", sl_json_str(join, "environment"));
+    sl_json_set_str(token, "env", sl_json_str(join, "env"));
     sl_json_set_str(token, "fleet", sl_json_str(join, "fleet"));
     sl_json_set_str(token, "id", sl_json_str(join, "id"));
-    sl_json_set_str(token, "name", sl_json_str(join, "cluster"));
+    sl_json_set_str(token, "name", sl_json_str(join, "name"));
     sl_json_set_str(token, "root", sl_json_str(join, "root"));
     sl_json_set_str(token, "secret", sl_json_str(join, "secret"));
     g_autofree char *text = sl_json_canonical(token, NULL);
