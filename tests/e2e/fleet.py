@@ -181,18 +181,23 @@ class Fleet:
     def start_agent(self, name):
         self.start(name, BIN + "/sluice-agent", "run", "--dir", os.path.join(self.dir, name))
 
-    def add_cluster(self, name, env):
+    def add_cluster(self, name, env, sign=False):
         token = self.sluice("cluster", "add", name, "--env", env, "--token").stdout.strip()
-        self.run(BIN + "/sluice-agent", "join", "--dir", os.path.join(self.dir, name),
-                 "--option", "modelStore=" + os.path.join(self.state, "models"), token)
+        join = subprocess.Popen([BIN + "/sluice-agent", "join", "--dir", os.path.join(self.dir, name),
+                                 "--option", "modelStore=" + os.path.join(self.state, "models"), token],
+                                env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if sign:  # where the root asks for people, joining waits until a person signed the registry
+            self.wait(f"{name} asked to join", lambda: self.json("clusters")["pending"])
+            self.sluice("cluster", "sign", env, "--yes")
+        said, _ = join.communicate(timeout=30)
+        assert join.returncode == 0, said
         self.start_agent(name)
         return token
 
     def start_all(self):
         self.start_coordinator()
         for env in ("dev", "test", "prod"):
-            self.add_cluster(env + "1", env)
-        self.sluice("cluster", "sign", "prod", "--yes")
+            self.add_cluster(env + "1", env, sign=env == "prod")
         self.wait("three agents are connected",
                   lambda: sum(1 for c in self.status()["clusters"] if c["connected"]) == 3)
 

@@ -42,7 +42,7 @@ class Story(unittest.TestCase):
         self.assertEqual(attempt["requester"], "alice")
 
     def test_4_readme_retrains_nothing(self):
-        self.f.write("app/README.md", "hello\n")
+        self.f.write("app/serve/README.md", "hello\n")
         self.f.push("readme")
         self.f.wait_healthy("test", "readme")
         self.assertEqual(len(self.f.runs()), 1)
