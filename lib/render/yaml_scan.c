@@ -32,6 +32,8 @@ bool sl_yaml_scan(const SlYamlAsk *ask, GBytes *text)
                        "%zu bytes; a YAML file has at most %zu", len, SL_YAML_BYTES_MAX);
         return false;
     }
+    if (len == 0)
+        return true; /* GBytes of nothing have no address */
     if (len >= 2 && (memcmp(p, "\xFF\xFE", 2) == 0 || memcmp(p, "\xFE\xFF", 2) == 0))
         return refuse(ask, 1, 1, "this is UTF-16", "save the file as UTF-8 without BOM");
     const char *end = p + len;

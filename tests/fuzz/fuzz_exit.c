@@ -1,10 +1,9 @@
 /* fuzz_exit.c - the records that sluice-exec leaves in a folder, read by the agent: exit and pid. */
+#include "fuzz.h"
 #include "agent/engines/process/process.h"
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char folder[] = "/tmp/sluice-fuzz-XXXXXX";
 

@@ -1,7 +1,6 @@
 /* fuzz_fleet.c - fleet documents: every mistake is a problem with a place, never a crash; what is accepted survives JSON. */
+#include "fuzz.h"
 #include "render/fleet.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -14,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         g_autoptr(json_t) json = sl_fleet_to_json(docs);
         g_autoptr(SlFleetDocs) again = sl_fleet_from_json(json, NULL);
         if (again == NULL) {
-            g_error("accepted documents do not survive JSON");
+            fuzz_fail("accepted documents do not survive JSON");
         }
     }
     sl_tree_memory_free(tree);

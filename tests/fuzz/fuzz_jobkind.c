@@ -1,9 +1,8 @@
 /* fuzz_jobkind.c - portable kinds: what is valid stays valid with its defaults filled in, and filling them twice changes nothing. */
+#include "fuzz.h"
 #include "core/run.h"
 #include "sluice/jobkind.h"
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char *with_defaults(const SlJobKindOps *kind, json_t *object)
 {
@@ -31,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     kind->validate(object, problems);
     kind->items(object, items);
     if (strcmp(once, twice) != 0 || problems->len > 0 || kind->gpus(object) < 0) {
-        g_error("defaults do not settle: %s\n%s\n%s", once, twice, problems->len > 0 ? (char *)g_ptr_array_index(problems, 0) : "");
+        fuzz_fail("defaults do not settle: %s\n%s\n%s", once, twice, problems->len > 0 ? (char *)g_ptr_array_index(problems, 0) : "");
     }
     return 0;
 }

@@ -1,8 +1,7 @@
 /* fuzz_json.c - JSON from outside: what parses has one canonical text, which parses to the same text. */
+#include "fuzz.h"
 #include "base/json.h"
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -13,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         g_autoptr(json_t) again = sl_json_parse(text, strlen(text), &wide, "again", NULL);
         g_autofree char *second = again != NULL ? sl_json_canonical(again, NULL) : NULL;
         if (g_strcmp0(text, second) != 0) {
-            g_error("canonical text is not a fixed point: %s", text);
+            fuzz_fail("canonical text is not a fixed point: %s", text);
         }
     }
     return 0;

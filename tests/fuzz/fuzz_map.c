@@ -1,10 +1,9 @@
 /* fuzz_map.c - digest maps: the input is an index (with the root that it has), and the one bucket of a map (with the index that it has). */
+#include "fuzz.h"
 #include "base/digest.h"
 #include "core/digestmap.h"
 #include "core/registry.h"
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void look(SlMapIndex *index, GBytes *bucket)
 {

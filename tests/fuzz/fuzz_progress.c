@@ -1,8 +1,7 @@
 /* fuzz_progress.c - lines of a training program: hostile input, never an error. */
+#include "fuzz.h"
 #include "core/run.h"
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -19,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sl_progress_to_record(progress, record);
     g_autofree char *text = sl_json_canonical(record, NULL);
     if (text == NULL) {
-        g_error("a record must have a canonical text");
+        fuzz_fail("a record must have a canonical text");
     }
     g_autoptr(json_t) kept = sl_progress_to_json(progress);
     g_autoptr(SlProgress) again = sl_progress_from_json(kept);

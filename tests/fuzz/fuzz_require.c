@@ -1,8 +1,7 @@
 /* fuzz_require.c - gate expressions. */
+#include "fuzz.h"
 #include "core/require.h"
 #include <math.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool number(const char *name, double *ret, void *user)
 {

@@ -1,8 +1,7 @@
 /* fuzz_route.c - how an HTTP request finds its route: "METHOD PATH", then a query parameter `key=value` per line. */
+#include "fuzz.h"
 #include "coordinator/api/call.h"
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,7 +1,6 @@
 /* fuzz_signed.c - a statement with its signatures as JSON (API, ledger): what reads is written back and reads the same. */
+#include "fuzz.h"
 #include "core/statement.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -13,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autoptr(json_t) back = sl_signed_to_json(statement);
     g_autoptr(SlSigned) again = sl_signed_from_json(back, NULL);
     if (again == NULL || !g_bytes_equal(again->text, statement->text) || again->sigs->len != statement->sigs->len) {
-        g_error("a signed statement does not survive JSON");
+        fuzz_fail("a signed statement does not survive JSON");
     }
     return 0;
 }

@@ -1,8 +1,7 @@
 /* fuzz_slots.c - an agent's state as read from disk: accepted or called lost, never a crash. The input is a slot, or the JSON inside one:
  * then it is packed first, for no mutation ever meets the digest of a slot. */
+#include "fuzz.h"
 #include "agent/brain/state.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static GBytes *no_blob(const char *digest, void *user)
 {

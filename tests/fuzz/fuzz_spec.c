@@ -1,11 +1,11 @@
 /* fuzz_spec.c - what sluice-exec is told to run. It dies on a mistake: here dying jumps back, and its memory is ours to free. */
+#include "fuzz.h"
 #include "exec.h"
 #include <glib.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 void *fuzz_realloc(void *old, size_t size);
 
 static jmp_buf died;

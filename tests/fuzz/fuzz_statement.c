@@ -1,4 +1,5 @@
 /* fuzz_statement.c - first byte picks the kind; what parses must format to the same bytes where a formatter exists. */
+#include "fuzz.h"
 #include "core/head.h"
 #include "core/order.h"
 #include "core/promotion.h"
@@ -8,12 +9,10 @@
 #include "core/seal.h"
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static void check_equal(GBytes *again, GBytes *text)
 {
     if (again == NULL || !g_bytes_equal(again, text)) {
-        g_error("a statement that parses must be written back byte for byte");
+        fuzz_fail("a statement that parses must be written back byte for byte");
     }
 }
 

@@ -1,9 +1,8 @@
 /* fuzz_text.c - times, durations, numbers, paths, names, globs, base64: what parses is written back the same, what is escaped is harmless. */
+#include "fuzz.h"
 #include "base/digest.h"
 #include "base/text.h"
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_numbers(const char *text)
 {
@@ -12,13 +11,13 @@ static void check_numbers(const char *text)
     if (sl_parse_time(text, &time)) {
         g_autofree char *shown = sl_format_time(time);
         if (!sl_parse_time(shown, &again) || again != time) {
-            g_error("time %s is shown as %s", text, shown);
+            fuzz_fail("time %s is shown as %s", text, shown);
         }
     }
     g_autofree char *decimal = sl_parse_int64(text, &signed_) ? g_strdup_printf("%" G_GINT64_FORMAT, signed_) : NULL;
     g_autofree char *positive = sl_parse_uint64(text, &unsigned_) ? g_strdup_printf("%" G_GUINT64_FORMAT, unsigned_) : NULL;
     if ((decimal != NULL && strcmp(decimal, text) != 0) || (positive != NULL && strcmp(positive, text) != 0)) {
-        g_error("number %s has a second spelling", text);
+        fuzz_fail("number %s has a second spelling", text);
     }
     if (sl_parse_duration(text, &time, NULL)) {
         g_autofree char *shown = sl_format_duration(time);
@@ -48,13 +47,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_words(text);
     g_autofree char *safe = sl_escape_for_people(text, 400);
     if (!sl_is_plain_line(safe, strlen(safe)) && strchr(text, '\n') == NULL && strchr(text, '\t') == NULL) {
-        g_error("escaped text still has something hidden: %s", safe);
+        fuzz_fail("escaped text still has something hidden: %s", safe);
     }
     g_autoptr(GBytes) bytes = sl_unbase64((const char *)data, size);
     if (bytes != NULL) {
         g_autofree char *back = sl_base64(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
         if (strlen(back) != size || memcmp(back, data, size) != 0) {
-            g_error("base64 has a second spelling");
+            fuzz_fail("base64 has a second spelling");
         }
     }
     return 0;

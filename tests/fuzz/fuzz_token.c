@@ -1,7 +1,6 @@
 /* fuzz_token.c - join tokens: pasted by people, sent by mail. */
+#include "fuzz.h"
 #include "agent/config.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

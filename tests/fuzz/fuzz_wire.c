@@ -1,7 +1,6 @@
 /* fuzz_wire.c - envelopes in every direction and role. */
+#include "fuzz.h"
 #include "proto/wire.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,9 +1,5 @@
 /* standalone.c - runs a fuzz target over files and folders: the corpora as tests in every build, and a crash again by its file. */
-#include <glib.h>
-#include <stdint.h>
-#include <stdio.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static unsigned run_path(const char *path)
 {
