@@ -26,6 +26,7 @@ void sl_source_tip_free(SlSourceTip *tip)
 bool sl_source_check_branch(const char *branch, GError **error)
 {
     int valid = 0;
+    sl_git_init();
     g_autofree char *ref = g_strconcat("refs/heads/", branch != NULL ? branch : "", NULL);
     if (branch == NULL || *branch == '\0' || strlen(branch) > 200 || git_reference_name_is_valid(&valid, ref) < 0 || !valid)
         return sl_throw(error, SLU_SOURCE_REFUSED, "branch `%s`: this is no valid branch name", branch != NULL ? branch : "");
