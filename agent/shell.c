@@ -13,7 +13,7 @@
 #define WORKERS 2
 #define WORK_MAX 256
 #define TICK_MAX_US (10 * SL_SECOND_US) /* a wrong clock or a forgotten wake costs at most this */
-#define STATUS_EVERY_US SL_SECOND_US
+#define STATUS_EVERY_US (SL_SECOND_US / 2)
 
 static int64_t now_us(void)
 {
@@ -37,8 +37,10 @@ void sl_shell_step(SlShell *shell, const SlAgentInput *input)
         sl_shell_perform(shell, g_ptr_array_index(out->effects, i));
     int64_t wait = out->next_us == INT64_MAX ? TICK_MAX_US : out->next_us - now;
     sl_timer_arm(shell->tick, CLAMP(wait, 1000, TICK_MAX_US));
-    if (input->type != SL_AGENT_TICK)
+    if (input->type != SL_AGENT_TICK && !shell->status_armed) {
+        shell->status_armed = true; /* once for a burst, and never put off by the next input */
         sl_timer_arm(shell->status_timer, STATUS_EVERY_US);
+    }
 }
 
 static void ticked(void *data)
@@ -57,6 +59,7 @@ static void saved(void *data)
 
 static void status_due(void *data)
 {
+    ((SlShell *)data)->status_armed = false;
     sl_shell_write_status(data);
 }
 

@@ -35,7 +35,7 @@ struct SlShell {
     int lock_fd;
     uint64_t saved_generation;
     GError *saved_error;
-    bool connected, stopping;
+    bool connected, stopping, status_armed;
     char *disconnected_why;
     int64_t started_us;
 };
