@@ -422,6 +422,17 @@ static void quiet_libgit2(const Task *task)
         git_libgit2_opts(GIT_OPT_SET_SSL_CERT_LOCATIONS, task->ca, NULL);
 }
 
+static int run_task(Task *task, const char *what)
+{
+    if (strcmp(what, "fetch") == 0)
+        return run_fetch(task);
+    if (strcmp(what, "push") == 0)
+        return run_push(task);
+    if (strcmp(what, "repack") == 0)
+        return run_repack(task);
+    return refuse("usage", what);
+}
+
 int main(int argc, char **argv)
 {
     Task task = {.pack_bytes = UINT64_C(512) << 20, .objects = 200000, .kind = "unreachable"};
@@ -432,11 +443,9 @@ int main(int argc, char **argv)
             return refuse("usage", argv[i]);
     set_limits(&task);
     quiet_libgit2(&task);
-    if (strcmp(argv[1], "fetch") == 0)
-        return run_fetch(&task);
-    if (strcmp(argv[1], "push") == 0)
-        return run_push(&task);
-    if (strcmp(argv[1], "repack") == 0)
-        return run_repack(&task);
-    return refuse("usage", argv[1]);
+    int code = run_task(&task, argv[1]);
+    git_libgit2_shutdown();
+    g_free(task.why);
+    g_free(task.push_refused);
+    return code;
 }
