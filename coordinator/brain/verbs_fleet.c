@@ -213,6 +213,13 @@ json_t *sl_verb_cluster_remove(SlCoord *c, const SlCoordRequest *in, int *ret_st
     return body;
 }
 
+/* People sign the root of a map: they must be able to build it again. */
+static bool add_entry(const char *id, const char *values, void *user)
+{
+    sl_json_set_str(user, id, values);
+    return true;
+}
+
 json_t *sl_verb_registry_draft(SlCoord *c, const SlCoordRequest *in, int *ret_status, GError **error)
 {
     (void)ret_status;
@@ -221,7 +228,8 @@ json_t *sl_verb_registry_draft(SlCoord *c, const SlCoordRequest *in, int *ret_st
         return NULL;
     }
     json_t *adds = json_array(), *removes = json_array();
-    g_autoptr(GBytes) text = sl_brain_registry_draft(c, env, adds, removes, NULL, error);
+    g_autoptr(SlMap) map = NULL;
+    g_autoptr(GBytes) text = sl_brain_registry_draft(c, env, adds, removes, &map, error);
     if (text == NULL) {
         json_decref(adds);
         json_decref(removes);
@@ -235,6 +243,9 @@ json_t *sl_verb_registry_draft(SlCoord *c, const SlCoordRequest *in, int *ret_st
     sl_policy_need_clear(&need);
     json_object_set_new(body, "adds", adds);
     json_object_set_new(body, "removes", removes);
+    json_t *entries = json_object();
+    sl_map_foreach(map, add_entry, entries);
+    json_object_set_new(body, "entries", entries);
     return body;
 }
 
