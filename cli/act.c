@@ -1,6 +1,7 @@
 /* act.c - shared by the commands that ask the coordinator for something; see act.h. */
 #include "cli/act.h"
 #include "base/text.h"
+#include "cli/check.h"
 #include <string.h>
 #include <unistd.h>
 
@@ -203,24 +204,36 @@ static void show_text(const char *text)
     }
 }
 
+/* Shows the checked text and signs it if the person says so; NULL: no (error unset) or it failed. */
+static char *sign_order(SlCli *cli, const char *text, const json_t *asked, GError **error)
+{
+    g_autoptr(GBytes) bytes = g_bytes_new(text, strlen(text));
+    if (!sl_check_order(bytes, asked, error)) {
+        return NULL;
+    }
+    show_text(text);
+    return sl_cli_confirm(cli, "sign this order?") ? sl_cli_sign(cli, bytes, sl_statement_namespace(SL_STATEMENT_ORDER), error) : NULL;
+}
+
 int sl_cli_order(SlCli *cli, json_t *args, const char *done)
 {
     g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) asked = json_copy(args);
     g_autoptr(json_t) draft = sl_api_act(cli, "order-draft", args, &error);
-    if (draft == NULL) {
+    const char *text = draft != NULL ? sl_json_need_str(draft, "text", &error) : NULL;
+    if (text == NULL) {
         return sl_cli_fail(cli, error);
     }
-    const char *text = sl_json_str(draft, "text");
-    json_t *submit = json_object();
-    sl_json_set_str(submit, "text", text);
+    g_autofree char *armour = NULL;
     if (sl_json_int(draft, "threshold", 1) > 0) {
-        show_text(text);
-        g_autoptr(GBytes) bytes = g_bytes_new(text, strlen(text));
-        g_autofree char *armour = sl_cli_confirm(cli, "sign this order?") ? sl_cli_sign(cli, bytes, "order@sluice.v1", &error) : NULL;
+        armour = sign_order(cli, text, asked, &error);
         if (armour == NULL) {
-            json_decref(submit);
             return error != NULL ? sl_cli_fail(cli, error) : SL_EXIT_NO;
         }
+    }
+    json_t *submit = json_object();
+    sl_json_set_str(submit, "text", text);
+    if (armour != NULL) {
         sl_json_set_str(submit, "signature", armour);
     }
     g_autoptr(json_t) answer = sl_api_act(cli, "order", submit, &error);
@@ -258,7 +271,7 @@ int sl_cli_approve(SlCli *cli, int64_t n, const json_t *attempt)
         return sl_cli_fail(cli, error);
     }
     g_autoptr(GBytes) bytes = g_bytes_new(text, strlen(text));
-    g_autofree char *armour = sl_cli_sign(cli, bytes, "promotion@sluice.v1", &error);
+    g_autofree char *armour = sl_cli_sign(cli, bytes, sl_statement_namespace(SL_STATEMENT_PROMOTION), &error);
     if (armour == NULL) {
         return sl_cli_fail(cli, error);
     }

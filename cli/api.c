@@ -49,7 +49,7 @@ static bool throw_answer(const SlHttpResponse *response, GError **error)
     const char *code = body != NULL ? sl_json_str(body, "error.code") : NULL;
     const char *message = body != NULL ? sl_json_str(body, "error.message") : NULL;
     int64_t number = 0;
-    if (code == NULL || message == NULL || !g_str_has_prefix(code, "SLU") || !sl_parse_int64(code + 3, &number)) {
+    if (code == NULL || message == NULL || !g_str_has_prefix(code, "SLU") || !sl_parse_int64(code + 3, &number) || number < 1000 || number > 9999) {
         return sl_throw(error, SLU_COORDINATOR_ANSWER, "the coordinator answered with HTTP status %d", response->status);
     }
     g_autofree char *safe = sl_escape_for_people(message, 4000);

@@ -1,14 +1,16 @@
 /* attempt.c - asks for an attempt (promote, rollback, redeploy, remove), signs it if told so, and follows it. */
 #include "base/text.h"
 #include "cli/act.h"
+#include "cli/check.h"
 #include "cli/review.h"
 #include <unistd.h>
 
 #define SIGN_WAIT_US (60 * SL_SECOND_US) /* rendering and the gates before approval take seconds */
 
 /* Waits until the attempt has a statement that we may sign, shows it and signs. */
-static int sign_when_ready(SlCli *cli, int64_t n)
+static int sign_when_ready(SlCli *cli, int64_t n, const char *unit)
 {
+    g_auto(GStrv) words = g_strsplit(unit, "/", 2);
     g_autofree char *path = g_strdup_printf("/v1/attempts/%" G_GINT64_FORMAT, n);
     for (int64_t end = sl_cli_now_us() + SIGN_WAIT_US; sl_cli_now_us() < end; usleep(100 * 1000)) {
         g_autoptr(GError) error = NULL;
@@ -20,6 +22,9 @@ static int sign_when_ready(SlCli *cli, int64_t n)
             return SL_EXIT_OK; /* nobody had to sign, or a gate said no: the outcome says it */
         }
         if (sl_cli_may_sign(cli, attempt) && sl_json_str(attempt, "statement.text") != NULL) {
+            if (!sl_check_attempt(attempt, words[0], words[1], &error)) {
+                return sl_cli_fail(cli, error);
+            }
             int code = sl_review(cli, attempt);
             return code != SL_EXIT_OK ? code : sl_cli_approve(cli, n, attempt);
         }
@@ -51,7 +56,7 @@ int sl_cli_attempt(SlCli *cli, const char *verb, json_t *args)
         return sl_cli_fail(cli, error);
     }
     if (sl_cli_flag(cli, "sign") || (signs_by_itself(verb) && !sl_cli_flag(cli, "ask-only"))) {
-        int code = sign_when_ready(cli, n);
+        int code = sign_when_ready(cli, n, unit);
         if (code != SL_EXIT_OK) {
             return code;
         }

@@ -52,7 +52,7 @@ static GPtrArray *known_clusters(SlCli *cli, const char *env)
         const char *name = NULL;
         json_t *value = NULL;
         json_object_foreach(json_object_get(each, "labels"), name, value) {
-            g_hash_table_insert(cluster->labels, g_strdup(name), g_strdup(json_string_value(value)));
+            g_hash_table_insert(cluster->labels, g_strdup(name), g_strdup(json_is_string(value) ? json_string_value(value) : ""));
         }
         g_ptr_array_add(clusters, cluster);
     }
@@ -108,18 +108,27 @@ GPtrArray *sl_local_items(const SlLocal *local, const SlApplicationDoc *app)
     return items;
 }
 
+void sl_problems_once(GPtrArray *problems)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (unsigned i = 0; i < problems->len;) {
+        char *text = sl_problem_format(g_ptr_array_index(problems, i));
+        if (g_hash_table_add(seen, text)) {
+            i++;
+        } else {
+            g_ptr_array_remove_index(problems, i);
+        }
+    }
+}
+
 unsigned sl_print_problems(SlCli *cli, const GPtrArray *problems)
 {
     unsigned errors = 0;
-    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (unsigned i = 0; i < problems->len; i++) {
         const SlProblem *problem = g_ptr_array_index(problems, i);
-        g_autofree char *text = sl_problem_format(problem);
-        if (!g_hash_table_add(seen, g_strdup(text))) {
-            continue; /* two environments render the same file */
-        }
         errors += problem->warning ? 0 : 1;
         if (!sl_cli_json(cli)) {
+            g_autofree char *text = sl_problem_format(problem);
             g_autofree char *safe = sl_escape_for_people(text, 4000);
             fprintf(stderr, "%s\n", safe);
         }

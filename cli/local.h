@@ -19,6 +19,8 @@ void sl_local_clear(SlLocal *local);
 GPtrArray *sl_local_clusters(SlCli *cli, const SlLocal *local, const SlApplicationDoc *app, const char *env);
 /* Items as a first commit has them: jobs' outputs pending, fixed ones with their digest. (transfer full, of SlItemValue*) */
 GPtrArray *sl_local_items(const SlLocal *local, const SlApplicationDoc *app);
+/* Two environments read the same file: what is said twice is left once. */
+void sl_problems_once(GPtrArray *problems);
 /* Prints problems to stderr (or adds them to JSON); returns how many are errors. */
 unsigned sl_print_problems(SlCli *cli, const GPtrArray *problems);
 json_t *sl_problems_to_json(const GPtrArray *problems);

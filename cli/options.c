@@ -53,20 +53,25 @@ static const SlCommand *find_command(int argc, char **argv, int *ret_words)
     return found;
 }
 
+/* "cluster add" is in the group "cluster". */
+static bool in_group(const SlCommand *command, const char *word)
+{
+    return g_str_has_prefix(command->name, word) && command->name[strlen(word)] == ' ';
+}
+
 static int unknown_command(int argc, char **argv)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     bool is_group = false;
     for (size_t i = 0; commands[i] != NULL; i++) {
         g_ptr_array_add(names, (char *)(uintptr_t)commands[i]->name);
-        is_group = is_group || (g_str_has_prefix(commands[i]->name, argv[0]) &&
-                                commands[i]->name[strlen(argv[0])] == ' ');
+        is_group = is_group || in_group(commands[i], argv[0]);
     }
     g_ptr_array_add(names, NULL);
     if (is_group) {
         fprintf(stderr, "sluice: `%s` needs one more word:\n", argv[0]);
         for (size_t i = 0; commands[i] != NULL; i++) {
-            if (g_str_has_prefix(commands[i]->name, argv[0])) {
+            if (in_group(commands[i], argv[0])) {
                 fprintf(stderr, "  sluice %s %s\n", commands[i]->name, commands[i]->synopsis);
             }
         }
@@ -137,9 +142,25 @@ static int take_option(SlCli *cli, int argc, char **argv)
     return value != NULL ? 1 : 2;
 }
 
+/* Everything may go into JSON, a query or a terminal: text only. */
+static bool is_text(SlCli *cli, const char *word)
+{
+    if (g_utf8_validate(word, -1, NULL)) {
+        return true;
+    }
+    g_autofree char *shown = sl_escape_for_people(word, 64);
+    sl_cli_usage(cli, "`%s` is not UTF-8", shown);
+    return false;
+}
+
 static bool take_words(SlCli *cli, int argc, char **argv)
 {
     bool only_args = false;
+    for (int i = 0; i < argc; i++) {
+        if (!is_text(cli, argv[i])) {
+            return false;
+        }
+    }
     for (int i = 0; i < argc;) {
         if (!only_args && strcmp(argv[i], "--") == 0) {
             only_args = true;

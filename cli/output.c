@@ -1,4 +1,5 @@
-/* output.c - tables, colours and JSON for the terminal. Everything from outside is escaped here, once. */
+/* output.c - tables, colours and JSON for the terminal. Everything from outside is escaped here, once: whatever reaches a person's
+ * terminal goes through clean(), which lets only our own four colour sequences and line ends pass. */
 #include "base/text.h"
 #include "cli/private.h"
 #include <signal.h>
@@ -13,6 +14,7 @@ struct SlTable {
 };
 
 #define CELL_MAX 400
+#define LINE_MAX_BYTES (64 * 1024) /* of one line: a log line, a line of JSON */
 
 void sl_print_json(SlCli *cli, const json_t *value)
 {
@@ -22,14 +24,57 @@ void sl_print_json(SlCli *cli, const json_t *value)
     free(dumped);
 }
 
+static const char *const colours[] = {"\033[31m", "\033[32m", "\033[33m", "\033[0m"};
+#define COLOUR_END (G_N_ELEMENTS(colours) - 1)
+
+/* Length of one of our colour sequences at @text, 0 if there is none. @ret_open: it starts a colour. */
+static size_t colour_at(const char *text, bool *ret_open)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(colours); i++) {
+        if (g_str_has_prefix(text, colours[i])) {
+            *ret_open = i != COLOUR_END;
+            return strlen(colours[i]);
+        }
+    }
+    return 0;
+}
+
+/* @text with every control character as \xNN but colours (closed at the end if they are not) and, if @lines, line ends. At most @max bytes
+ * of each piece between colours. (transfer full) */
+static char *clean(const char *text, bool lines, size_t max)
+{
+    GString *out = g_string_new(NULL);
+    bool open = false;
+    while (*text != '\0') {
+        size_t skip = colour_at(text, &open);
+        if (skip == 0 && lines && *text == '\n') {
+            skip = 1;
+        }
+        if (skip > 0) {
+            g_string_append_len(out, text, (gssize)skip);
+            text += skip;
+            continue;
+        }
+        size_t len = 1 + strcspn(text + 1, lines ? "\033\n" : "\033");
+        g_autofree char *piece = g_strndup(text, len);
+        g_autofree char *safe = sl_escape_for_people(piece, max);
+        g_string_append(out, safe);
+        text += len;
+    }
+    return g_string_free(g_string_append(out, open ? colours[COLOUR_END] : ""), FALSE);
+}
+
 static char **take_cells(const char *first, va_list list, size_t columns)
 {
-    GPtrArray *cells = g_ptr_array_new();
+    GPtrArray *cells = g_ptr_array_new_with_free_func(g_free);
     for (const char *cell = first; cell != NULL; cell = va_arg(list, const char *)) {
-        g_ptr_array_add(cells, strchr(cell, '\033') != NULL ? g_strdup(cell) : sl_escape_for_people(cell, CELL_MAX));
+        g_ptr_array_add(cells, clean(cell, false, CELL_MAX));
     }
     while (cells->len < columns) {
         g_ptr_array_add(cells, g_strdup(""));
+    }
+    while (columns > 0 && cells->len > columns) {
+        g_ptr_array_remove_index(cells, cells->len - 1); /* a cell without a heading: widths know nothing of it */
     }
     g_ptr_array_add(cells, NULL);
     return (char **)g_ptr_array_free(cells, FALSE);
@@ -126,18 +171,18 @@ void sl_table_print(SlTable *table, SlCli *cli, FILE *out)
 static const char *colour_of(const char *state)
 {
     static const struct {
-        const char *colour;
+        size_t colour;
         const char *words;
     } table[] = {
-        {"\033[32m", " Healthy Succeeded SUCCEEDED open connected ok Running yes "},
-        {"\033[31m", " Degraded Failed FAILED ERRORED REJECTED shut stale refused error no EXPIRED "},
-        {"\033[33m", " Progressing Missing Unknown Pending Queued Admitted GATING REQUESTED QUEUED RENDERING COMMITTING "
+        {1, " Healthy Succeeded SUCCEEDED open connected ok Running yes "},
+        {0, " Degraded Failed FAILED ERRORED REJECTED shut stale refused error no EXPIRED "},
+        {2, " Progressing Missing Unknown Pending Queued Admitted GATING REQUESTED QUEUED RENDERING COMMITTING "
                      "COMMITTED PUBLISHED APPLYING VERIFYING wait warning Suspended paused pinned "},
     };
     g_autofree char *word = g_strdup_printf(" %s ", state);
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
         if (strstr(table[i].words, word) != NULL) {
-            return table[i].colour;
+            return colours[table[i].colour];
         }
     }
     return NULL;
@@ -147,7 +192,7 @@ char *sl_colour_state(SlCli *cli, const char *state)
 {
     g_autofree char *safe = sl_escape_for_people(state != NULL ? state : "-", 64);
     const char *colour = cli->colour ? colour_of(safe) : NULL;
-    return colour != NULL ? g_strdup_printf("%s%s\033[0m", colour, safe) : g_steal_pointer(&safe);
+    return colour != NULL ? g_strconcat(colour, safe, colours[COLOUR_END], NULL) : g_steal_pointer(&safe);
 }
 
 void sl_say(SlCli *cli, const char *format, ...)
@@ -155,9 +200,20 @@ void sl_say(SlCli *cli, const char *format, ...)
     (void)cli;
     va_list list;
     va_start(list, format);
-    vprintf(format, list);
+    g_autofree char *text = g_strdup_vprintf(format, list);
     va_end(list);
-    putchar('\n');
+    g_autofree char *safe = clean(text, true, LINE_MAX_BYTES);
+    puts(safe);
+}
+
+void sl_print_exact(const char *text)
+{
+    if (isatty(STDOUT_FILENO)) {
+        g_autofree char *safe = clean(text, true, LINE_MAX_BYTES);
+        fputs(safe, stdout);
+    } else {
+        fputs(text, stdout);
+    }
 }
 
 char *sl_since(const char *time_text, const char *now_text)

@@ -45,22 +45,25 @@ SlPublicKey *sl_cli_read_public_key(const char *word, GError **error)
     return key;
 }
 
-static void show_difference(GBytes *before, GBytes *after)
+/* Lines of @text that @other has not, behind @mark. */
+static void show_lines(const char *mark, GBytes *text, GBytes *other)
 {
-    g_autofree char *old = g_strndup(g_bytes_get_data(before, NULL), g_bytes_get_size(before));
-    g_autofree char *new_ = g_strndup(g_bytes_get_data(after, NULL), g_bytes_get_size(after));
-    g_auto(GStrv) a = g_strsplit(old, "\n", -1);
-    g_auto(GStrv) b = g_strsplit(new_, "\n", -1);
+    g_autofree char *own = g_strndup(g_bytes_get_data(text, NULL), g_bytes_get_size(text));
+    g_autofree char *theirs = g_strndup(g_bytes_get_data(other, NULL), g_bytes_get_size(other));
+    g_auto(GStrv) a = g_strsplit(own, "\n", -1);
+    g_auto(GStrv) b = g_strsplit(theirs, "\n", -1);
     for (size_t i = 0; a[i] != NULL; i++) {
         if (!g_strv_contains((const char *const *)b, a[i])) {
-            fprintf(stderr, "  - %s\n", a[i]);
+            g_autofree char *safe = sl_escape_for_people(a[i], 2000);
+            fprintf(stderr, "  %s %s\n", mark, safe);
         }
     }
-    for (size_t i = 0; b[i] != NULL; i++) {
-        if (!g_strv_contains((const char *const *)a, b[i])) {
-            fprintf(stderr, "  + %s\n", b[i]);
-        }
-    }
+}
+
+static void show_difference(GBytes *before, GBytes *after)
+{
+    show_lines("-", before, after);
+    show_lines("+", after, before);
 }
 
 static int submit(SlCli *cli, const SlSigned *signed_, uint64_t version)
@@ -76,6 +79,21 @@ static int submit(SlCli *cli, const SlSigned *signed_, uint64_t version)
         sl_say(cli, "root version %" G_GUINT64_FORMAT " is in force", version);
     }
     return SL_EXIT_OK;
+}
+
+/* Is @signed_ the step after @before, signatures aside? A file from somebody else may say anything. */
+static bool check_step(const SlRoot *before, const SlSigned *signed_, GError **error)
+{
+    g_autoptr(SlRoot) next = sl_root_parse(signed_->text, error);
+    if (next == NULL) {
+        return false;
+    }
+    if (strcmp(next->fleet, before->fleet) != 0) {
+        return sl_throw(error, SLU_ROOT_STEP, "this root is of fleet %.12s, yours is %.12s", next->fleet, before->fleet);
+    }
+    return next->version == before->version + 1 ||
+           sl_throw(error, SLU_ROOT_STEP, "this is root version %" G_GUINT64_FORMAT ", and %" G_GUINT64_FORMAT " is in force: make it anew",
+                    next->version, before->version);
 }
 
 /* Submits when both thresholds hold, else keeps the file for the next signer. */
@@ -99,6 +117,9 @@ static int submit_or_keep(SlCli *cli, const SlSigned *signed_, const SlRoot *bef
 static int sign_and_go(SlCli *cli, SlSigned *signed_, const SlRoot *before, GBytes *before_text, const char *path)
 {
     g_autoptr(GError) error = NULL;
+    if (!check_step(before, signed_, &error)) {
+        return sl_cli_fail(cli, error);
+    }
     show_difference(before_text, signed_->text);
     if (!sl_cli_confirm(cli, "sign this root?")) {
         return SL_EXIT_NO;

@@ -36,14 +36,14 @@ json_t *sl_cli_find_run(SlCli *cli, const char *word, GError **error)
     return matches > 1 ? sl_throw_null(error, SLU_INVALID, "`%s` is the start of %u run ids", word, matches) : json_incref(found);
 }
 
-json_t *sl_cli_run_args(SlCli *cli, const char *act)
+json_t *sl_cli_run_args(SlCli *cli, const char *act, int *ret_code)
 {
     g_auto(GStrv) parts = g_strsplit(sl_cli_arg(cli, 0), "/", -1);
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) run = sl_cli_find_run(cli, sl_cli_arg(cli, 0), &error);
     bool named = g_strv_length(parts) == 3;
     if (run == NULL && !named) {
-        sl_cli_fail(cli, error);
+        *ret_code = sl_cli_fail(cli, error);
         return NULL;
     }
     json_t *args = json_object();

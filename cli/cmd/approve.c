@@ -49,7 +49,7 @@ static int run(SlCli *cli)
         return sl_cli_fail(cli, error);
     }
     if (sl_cli_flag(cli, "text")) {
-        fputs(sl_json_str_or(attempt, "statement.text", ""), stdout);
+        sl_print_exact(sl_json_str_or(attempt, "statement.text", ""));
         return SL_EXIT_OK;
     }
     code = sl_review(cli, attempt);

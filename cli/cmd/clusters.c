@@ -62,5 +62,5 @@ static const SlCliOption options[] = {
 
 const SlCommand sl_cmd_clusters = {
     .name = "clusters", .group = "Look", .synopsis = "[--env ENV]", .summary = "clusters and their agents",
-    .options = options, .args_max = 0, .complete = "app", .run = run,
+    .options = options, .run = run,
 };

@@ -1,4 +1,5 @@
 /* completion.c - sluice completion SHELL: the script; sluice completion words KIND: what the script asks for. */
+#include "base/text.h"
 #include "cli/private.h"
 #include <string.h>
 
@@ -9,7 +10,8 @@ static int print_names(json_t *list, const char *key)
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
     json_array_foreach(list, i, each) {
         const char *name = sl_json_str(each, key);
-        if (name != NULL && g_hash_table_add(seen, (char *)(uintptr_t)name)) {
+        /* Names only: a shell expands `$(...)` in the words that it is given to complete from. */
+        if (name != NULL && sl_is_name(name) && g_hash_table_add(seen, (char *)(uintptr_t)name)) {
             puts(name);
         }
     }

@@ -13,7 +13,7 @@ static void print_event(SlCli *cli, const json_t *event)
 {
     if (sl_cli_json(cli)) {
         g_autofree char *line = sl_json_canonical(event, NULL);
-        sl_say(cli, "%s", line != NULL ? line : "{}");
+        puts(line != NULL ? line : "{}"); /* whole, however long: programs read it */
         return;
     }
     GString *line = g_string_new(NULL);

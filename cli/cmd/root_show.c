@@ -22,7 +22,7 @@ static int run(SlCli *cli)
     if (sl_cli_json(cli)) {
         sl_print_json(cli, one);
     } else {
-        fputs(sl_json_str_or(one, "text", ""), stdout);
+        sl_print_exact(sl_json_str_or(one, "text", ""));
     }
     return SL_EXIT_OK;
 }

@@ -4,9 +4,10 @@
 
 static int run(SlCli *cli)
 {
-    json_t *args = sl_cli_run_args(cli, "start-run");
+    int code = SL_EXIT_OK;
+    json_t *args = sl_cli_run_args(cli, "start-run", &code);
     if (args == NULL) {
-        return SL_EXIT_USAGE;
+        return code;
     }
     sl_json_set_bool(args, "again", true);
     return sl_cli_order(cli, args, "asked to start");

@@ -13,19 +13,33 @@ static void check_application(SlCli *cli, SlLocal *local, const SlApplicationDoc
     }
 }
 
+static int print_schema(SlCli *cli)
+{
+    g_autoptr(json_t) schema = sl_fleet_json_schema();
+    sl_print_json(cli, schema);
+    return SL_EXIT_OK;
+}
+
 static int run(SlCli *cli)
 {
     g_autoptr(GError) error = NULL;
     SlLocal local = {0};
+    if (sl_cli_flag(cli, "schema")) {
+        return print_schema(cli);
+    }
     if (!sl_local_open(cli, &local, &error)) {
         return sl_cli_fail(cli, error);
     }
+    if (local.docs != NULL) {
+        sl_fleet_check_tree(local.docs, local.tree, local.problems);
+    }
     for (unsigned i = 0; local.docs != NULL && i < local.docs->applications->len; i++) {
         const SlApplicationDoc *app = g_ptr_array_index(local.docs->applications, i);
-        if (!app->broken && app->repository == NULL) {
+        if (!app->broken && app->repository == NULL && app->revision == NULL) {
             check_application(cli, &local, app);
         }
     }
+    sl_problems_once(local.problems);
     unsigned errors = sl_print_problems(cli, local.problems);
     bool ok = errors == 0 && local.docs != NULL;
     if (sl_cli_json(cli)) {
@@ -42,9 +56,15 @@ static int run(SlCli *cli)
     return ok ? SL_EXIT_OK : SL_EXIT_NO;
 }
 
-static const SlCliOption options[] = {{"repository", 0, "DIR", "the fleet repository (default: here or above)", "file"}, {0}};
+static const SlCliOption options[] = {
+    {"repository", 0, "DIR", "the fleet repository (default: here or above)", "file"},
+    {"schema", 0, NULL, "print the JSON Schema of the documents (for editors) and check nothing", NULL},
+    {0},
+};
 
 const SlCommand sl_cmd_validate = {
-    .name = "validate", .group = "Start", .synopsis = "[--repository DIR]", .summary = "check the fleet repository",
+    .name = "validate", .group = "Start", .synopsis = "[--repository DIR] [--schema]", .summary = "check the fleet repository",
+    .description = "Every mistake at once, with file, line and what to do: documents, manifests, patches, gates, and two applications "
+                   "that write one object. Needs no coordinator; exit code 1 if there are errors.",
     .options = options, .run = run,
 };
