@@ -13,28 +13,41 @@ typedef struct {
     bool required;
 } ConfRow;
 
-#define ROW(key, field, type, required) {key, offsetof(SlAgentConf, field), type, required}
+#define ROW(key, field, type, required)                                                            \
+    {                                                                                              \
+        key, offsetof(SlAgentConf, field), type, required                                          \
+    }
 static const ConfRow rows[] = {
-    ROW("cluster", cluster, CONF_NAME, true),      ROW("environment", env, CONF_NAME, true),
-    ROW("fleet", fleet, CONF_HEX, true),           ROW("root", root, CONF_HEX, true),
-    ROW("coordinator", coordinator, CONF_TEXT, true), ROW("curve", curve, CONF_HEX, true),
-    ROW("engine", engine, CONF_NAME, true),        ROW("modelStore", model_store, CONF_PATH, false),
-    ROW("exec", exec, CONF_PATH, false),           ROW("logLevel", log_level, CONF_NAME, false),
+    ROW("cluster", cluster, CONF_NAME, true),
+    ROW("environment", env, CONF_NAME, true),
+    ROW("fleet", fleet, CONF_HEX, true),
+    ROW("root", root, CONF_HEX, true),
+    ROW("coordinator", coordinator, CONF_TEXT, true),
+    ROW("curve", curve, CONF_HEX, true),
+    ROW("engine", engine, CONF_NAME, true),
+    ROW("modelStore", model_store, CONF_PATH, false),
+    ROW("exec", exec, CONF_PATH, false),
+    ROW("logLevel", log_level, CONF_NAME, false),
 };
 
 static bool check_value(const ConfRow *row, const char *text, GError **error)
 {
     switch (row->type) {
     case CONF_NAME:
-        return sl_is_name(text) || sl_throw(error, SLU_AGENT_CONFIG, "agent.json: %s: `%s` is not a name", row->key, text);
+        return sl_is_name(text) || sl_throw(error, SLU_AGENT_CONFIG,
+                                            "agent.json: %s: `%s` is not a name", row->key, text);
     case CONF_HEX:
-        return sl_is_hex_digest(text) || sl_throw(error, SLU_AGENT_CONFIG, "agent.json: %s: must be 64 hex digits", row->key);
+        return sl_is_hex_digest(text) ||
+               sl_throw(error, SLU_AGENT_CONFIG, "agent.json: %s: must be 64 hex digits", row->key);
     case CONF_PATH:
-        return g_path_is_absolute(text) || sl_throw(error, SLU_AGENT_CONFIG, "agent.json: %s: `%s` is not an absolute path", row->key, text);
+        return g_path_is_absolute(text) ||
+               sl_throw(error, SLU_AGENT_CONFIG, "agent.json: %s: `%s` is not an absolute path",
+                        row->key, text);
     case CONF_TEXT:
         break;
     }
-    return *text != '\0' || sl_throw(error, SLU_AGENT_CONFIG, "agent.json: %s: must not be empty", row->key);
+    return *text != '\0' ||
+           sl_throw(error, SLU_AGENT_CONFIG, "agent.json: %s: must not be empty", row->key);
 }
 
 static bool read_row(const ConfRow *row, const json_t *j, SlAgentConf *conf, GError **error)
@@ -43,7 +56,8 @@ static bool read_row(const ConfRow *row, const json_t *j, SlAgentConf *conf, GEr
     if (!value && !row->required)
         return true;
     if (!json_is_string(value))
-        return sl_throw(error, SLU_AGENT_CONFIG, "agent.json: %s: %s", row->key, value ? "must be text" : "is missing");
+        return sl_throw(error, SLU_AGENT_CONFIG, "agent.json: %s: %s", row->key,
+                        value ? "must be text" : "is missing");
     if (!check_value(row, json_string_value(value), error))
         return false;
     *(char **)(void *)((char *)conf + row->offset) = g_strdup(json_string_value(value));
@@ -61,8 +75,8 @@ static bool check_keys(const json_t *j, GError **error)
     {
         const char *near = sl_nearest(key, known);
         if (!g_strv_contains(known, key))
-            return sl_throw(error, SLU_AGENT_CONFIG, "agent.json: unknown key `%s`%s%s%s", key, near ? "; did you mean `" : "",
-                            near ? near : "", near ? "`?" : "");
+            return sl_throw(error, SLU_AGENT_CONFIG, "agent.json: unknown key `%s`%s%s%s", key,
+                            near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
     }
     return true;
 }
@@ -75,12 +89,15 @@ SlAgentConf *sl_agent_conf_load(const char *dir, GError **error)
     g_autofree char *path = sl_agent_conf_path(conf, "agent.json");
     g_autoptr(GBytes) bytes = sl_file_read(path, SL_AGENT_CONFIG_MAX, &why);
     if (!bytes && sl_error_class(why) == SL_CLASS_NOT_FOUND)
-        return sl_throw_null(error, SLU_NOT_FOUND, "%s has no agent.json: run `sluice-agent join TOKEN --dir %s` first", dir, dir);
+        return sl_throw_null(error, SLU_NOT_FOUND,
+                             "%s has no agent.json: run `sluice-agent join TOKEN --dir %s` first",
+                             dir, dir);
     if (!bytes) {
         g_propagate_error(error, g_steal_pointer(&why));
         return NULL;
     }
-    g_autoptr(json_t) j = sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), NULL, path, error);
+    g_autoptr(json_t) j =
+        sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), NULL, path, error);
     if (!j)
         return NULL;
     if (!json_is_object(j) || sl_json_int(j, "format", 0) != 1)
@@ -106,10 +123,13 @@ bool sl_agent_conf_save(const SlAgentConf *conf, GError **error)
         if (text)
             sl_json_set_str(j, rows[i].key, text);
     }
-    json_object_set_new(j, "engines", conf->engines ? json_deep_copy(conf->engines) : json_object());
-    json_object_set_new(j, "secrets", conf->secrets ? json_deep_copy(conf->secrets) : json_object());
+    json_object_set_new(j, "engines",
+                        conf->engines ? json_deep_copy(conf->engines) : json_object());
+    json_object_set_new(j, "secrets",
+                        conf->secrets ? json_deep_copy(conf->secrets) : json_object());
     char *dumped = json_dumps(j, JSON_INDENT(2) | JSON_SORT_KEYS);
-    g_autofree char *path = sl_agent_conf_path(conf, "agent.json"), *text = g_strconcat(dumped, "\n", NULL);
+    g_autofree char *path = sl_agent_conf_path(conf, "agent.json"),
+                    *text = g_strconcat(dumped, "\n", NULL);
     free(dumped);
     return sl_file_write_atomic(path, text, strlen(text), 0600, error);
 }

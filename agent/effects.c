@@ -1,5 +1,5 @@
-/* effects.c - performs what the brain decided, and tells it what the engine said. No decision here: an effect that can't be done is
- * answered with its error. */
+/* effects.c - performs what the brain decided, and tells it what the engine said. No decision here:
+ * an effect that can't be done is answered with its error. */
 #include "agent/shell.h"
 #include "base/text.h"
 #include "runtime/atomicfile.h"
@@ -12,9 +12,13 @@ static SlEngineRef ref_of(const SlAgentEffect *e)
     return (SlEngineRef){e->app, e->kind, e->namespace_ ? e->namespace_ : "-", e->name};
 }
 
-static void say_applied(SlShell *shell, const SlEngineRef *ref, const char *digest, const GError *error)
+static void say_applied(SlShell *shell, const SlEngineRef *ref, const char *digest,
+                        const GError *error)
 {
-    SlAgentInput input = {.type = SL_AGENT_APPLIED, .object = {ref->app, ref->kind, ref->namespace_, ref->name}, .digest = digest, .error = error};
+    SlAgentInput input = {.type = SL_AGENT_APPLIED,
+                          .object = {ref->app, ref->kind, ref->namespace_, ref->name},
+                          .digest = digest,
+                          .error = error};
     sl_shell_step(shell, &input);
 }
 
@@ -24,7 +28,8 @@ static json_t *read_object(SlShell *shell, const char *digest, GError **error)
     SlJsonLimits limits = {.bytes_max = SL_OBJECT_MAX};
     if (!bytes)
         return sl_throw_null(error, SLU_UNAVAILABLE, "object %.12s is not here (any more)", digest);
-    return sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &limits, "object", error);
+    return sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &limits, "object",
+                         error);
 }
 
 static void apply(SlShell *shell, const SlAgentEffect *e, bool adopt)
@@ -33,13 +38,19 @@ static void apply(SlShell *shell, const SlAgentEffect *e, bool adopt)
     SlEngineRef ref = ref_of(e);
     g_autoptr(json_t) object = read_object(shell, e->digest, &error);
     if (object && !adopt && !shell->ops->can_apply(e->kind))
-        sl_throw(&error, SLU_KIND_UNSUPPORTED, "%s %s: the engine `%s` does not apply this kind", e->kind, e->name, shell->ops->name);
+        sl_throw(&error, SLU_KIND_UNSUPPORTED, "%s %s: the engine `%s` does not apply this kind",
+                 e->kind, e->name, shell->ops->name);
     if (error) {
         if (!adopt)
             say_applied(shell, &ref, e->digest, error);
         return;
     }
-    SlEngineApply what = {.ref = ref, .object = object, .digest = e->digest, .env = shell->conf->env, .cluster = shell->conf->cluster, .force = e->force};
+    SlEngineApply what = {.ref = ref,
+                          .object = object,
+                          .digest = e->digest,
+                          .env = shell->conf->env,
+                          .cluster = shell->conf->cluster,
+                          .force = e->force};
     if (adopt)
         shell->ops->adopt(shell->engine, &what);
     else
@@ -54,14 +65,22 @@ static void run_start(SlShell *shell, const SlAgentEffect *e)
         sl_log_error(shell->log, "run-object", error);
         return; /* the brain asks again until RUN confirms it */
     }
-    SlEngineRun run = {.run_id = e->run_id, .run_key = e->run_key ? e->run_key : "", .app = e->app, .env = shell->conf->env,
-                       .cluster = shell->conf->cluster, .job = e->job, .generation = e->generation, .object = object, .digest = e->digest};
+    SlEngineRun run = {.run_id = e->run_id,
+                       .run_key = e->run_key ? e->run_key : "",
+                       .app = e->app,
+                       .env = shell->conf->env,
+                       .cluster = shell->conf->cluster,
+                       .job = e->job,
+                       .generation = e->generation,
+                       .object = object,
+                       .digest = e->digest};
     shell->ops->run_start(shell->engine, &run);
 }
 
 static void save(SlShell *shell, const SlAgentEffect *e)
 {
-    g_autofree char *path = sl_agent_conf_path(shell->conf, e->generation % 2 ? "state/b" : "state/a");
+    g_autofree char *path =
+        sl_agent_conf_path(shell->conf, e->generation % 2 ? "state/b" : "state/a");
     size_t len;
     const void *bytes = g_bytes_get_data(e->bytes, &len);
     g_clear_error(&shell->saved_error);
@@ -85,7 +104,8 @@ static void keep(SlShell *shell, const SlAgentEffect *e)
 
 static void log_effect(SlShell *shell, const SlAgentEffect *e)
 {
-    sl_log(shell->log, e->is_error ? SL_LOG_ERROR : SL_LOG_INFO, e->event ? e->event : "agent", "message", e->message ? e->message : "", NULL);
+    sl_log(shell->log, e->is_error ? SL_LOG_ERROR : SL_LOG_INFO, e->event ? e->event : "agent",
+           "message", e->message ? e->message : "", NULL);
 }
 
 void sl_shell_perform(SlShell *shell, const SlAgentEffect *e)
@@ -146,14 +166,20 @@ static void applied(void *user, const SlEngineRef *ref, const char *digest, cons
 
 static void removed(void *user, const SlEngineRef *ref, const GError *error)
 {
-    SlAgentInput input = {.type = SL_AGENT_REMOVED, .object = {ref->app, ref->kind, ref->namespace_, ref->name}, .error = error};
+    SlAgentInput input = {.type = SL_AGENT_REMOVED,
+                          .object = {ref->app, ref->kind, ref->namespace_, ref->name},
+                          .error = error};
     sl_shell_step(user, &input);
 }
 
-static void observed(void *user, const SlEngineRef *ref, SlHealth health, const char *reason, const char *message)
+static void observed(void *user, const SlEngineRef *ref, SlHealth health, const char *reason,
+                     const char *message)
 {
-    SlAgentInput input = {.type = SL_AGENT_OBSERVED, .object = {ref->app, ref->kind, ref->namespace_, ref->name}, .health = health,
-                          .reason = reason, .message = message};
+    SlAgentInput input = {.type = SL_AGENT_OBSERVED,
+                          .object = {ref->app, ref->kind, ref->namespace_, ref->name},
+                          .health = health,
+                          .reason = reason,
+                          .message = message};
     sl_shell_step(user, &input);
 }
 
@@ -168,19 +194,25 @@ static GPtrArray *texts(const json_t *list)
     size_t i;
     json_t *item;
     GPtrArray *array = g_ptr_array_new();
-    json_array_foreach((json_t *)list, i, item)
-        if (json_is_string(item))
-            g_ptr_array_add(array, (void *)json_string_value(item));
+    json_array_foreach((json_t *)list, i, item) if (json_is_string(item))
+        g_ptr_array_add(array, (void *)json_string_value(item));
     return array;
 }
 
 static void run_ended(void *user, const char *run_id, const json_t *j)
 {
-    g_autoptr(GPtrArray) outputs = texts(json_object_get(j, "outputs")), metrics = texts(json_object_get(j, "metrics"));
-    SlRunEnd end = {.run_id = run_id, .phase = SL_RUN_FAILED, .reason = sl_json_str_or(j, "reason", "Unknown"),
-                    .exit = sl_json_str_or(j, "exit", "unknown"), .message = sl_json_str_or(j, "message", ""),
-                    .attempts = (uint64_t)sl_json_int(j, "attempts", 1), .started_us = sl_json_int(j, "started", 0),
-                    .finished_us = sl_json_int(j, "finished", 0), .outputs = outputs, .metrics = metrics};
+    g_autoptr(GPtrArray) outputs = texts(json_object_get(j, "outputs")),
+                         metrics = texts(json_object_get(j, "metrics"));
+    SlRunEnd end = {.run_id = run_id,
+                    .phase = SL_RUN_FAILED,
+                    .reason = sl_json_str_or(j, "reason", "Unknown"),
+                    .exit = sl_json_str_or(j, "exit", "unknown"),
+                    .message = sl_json_str_or(j, "message", ""),
+                    .attempts = (uint64_t)sl_json_int(j, "attempts", 1),
+                    .started_us = sl_json_int(j, "started", 0),
+                    .finished_us = sl_json_int(j, "finished", 0),
+                    .outputs = outputs,
+                    .metrics = metrics};
     (void)sl_run_phase_parse(sl_json_str_or(j, "phase", "Failed"), &end.phase);
     SlAgentInput input = {.type = SL_AGENT_RUN_ENDED, .run_id = run_id, .end = &end};
     sl_shell_step(user, &input);

@@ -1,5 +1,6 @@
-/* fetcher.c - bytes by digest from the coordinator: parts of at most 512 KiB, kept on disk so that a broken-off fetch goes on, checked
- * at the end. How many are open and when to ask again is the brain's business. */
+/* fetcher.c - bytes by digest from the coordinator: parts of at most 512 KiB, kept on disk so that
+ * a broken-off fetch goes on, checked at the end. How many are open and when to ask again is the
+ * brain's business. */
 #include "agent/shell.h"
 #include "base/digest.h"
 #include "link/convert.h"
@@ -51,7 +52,8 @@ void sl_fetcher_drop(SlFetcher *fetcher)
     g_hash_table_remove_all(fetcher->open);
 }
 
-static void say(SlShell *shell, SlAgentInputType type, const char *digest, const SlSigned *statement, const GError *error)
+static void say(SlShell *shell, SlAgentInputType type, const char *digest,
+                const SlSigned *statement, const GError *error)
 {
     SlAgentInput input = {.type = type, .digest = digest, .statement = statement, .error = error};
     sl_shell_step(shell, &input);
@@ -75,8 +77,10 @@ static void ask_part(Fetch *fetch)
     if (!sl_unhex(fetch->digest, raw, sizeof raw))
         return;
     message.digest = (ProtobufCBinaryData){sizeof raw, raw};
-    message.kind = fetch->is_statement ? SLUICE__WIRE__FETCH__KIND__STATEMENT : SLUICE__WIRE__FETCH__KIND__BLOB;
-    message.offset = fetch->is_statement ? fetch->bytes->len : sl_blobs_partial_size(shell->blobs, fetch->digest);
+    message.kind = fetch->is_statement ? SLUICE__WIRE__FETCH__KIND__STATEMENT
+                                       : SLUICE__WIRE__FETCH__KIND__BLOB;
+    message.offset = fetch->is_statement ? fetch->bytes->len
+                                         : sl_blobs_partial_size(shell->blobs, fetch->digest);
     message.max = SL_FETCH_MAX;
     envelope.body_case = SLUICE__WIRE__ENVELOPE__BODY_FETCH;
     envelope.fetch = &message;
@@ -109,14 +113,18 @@ void sl_fetcher_ask(SlFetcher *fetcher, const char *digest, bool is_statement)
 
 static SlSigned *unpack_statement(const Fetch *fetch, GError **error)
 {
-    Sluice__Wire__Signed *message = sluice__wire__signed__unpack(NULL, fetch->bytes->len, fetch->bytes->data);
-    g_autoptr(SlSigned) s = message ? sl_wire_to_signed(message, error) : sl_throw_null(error, SLU_WIRE_FORMAT, "a statement that can't be unpacked");
+    Sluice__Wire__Signed *message =
+        sluice__wire__signed__unpack(NULL, fetch->bytes->len, fetch->bytes->data);
+    g_autoptr(SlSigned) s =
+        message ? sl_wire_to_signed(message, error)
+                : sl_throw_null(error, SLU_WIRE_FORMAT, "a statement that can't be unpacked");
     if (message)
         sluice__wire__signed__free_unpacked(message, NULL);
     g_autofree char *digest = s ? sl_signed_digest(s) : NULL;
     if (!s || strcmp(digest, fetch->digest) == 0)
         return g_steal_pointer(&s);
-    return sl_throw_null(error, SLU_CORRUPT, "asked for statement %.12s, got %.12s", fetch->digest, digest);
+    return sl_throw_null(error, SLU_CORRUPT, "asked for statement %.12s, got %.12s", fetch->digest,
+                         digest);
 }
 
 static void finish(Fetch *fetch)
@@ -124,7 +132,8 @@ static void finish(Fetch *fetch)
     SlShell *shell = fetch->fetcher->shell;
     g_autoptr(GError) error = NULL;
     g_autoptr(SlSigned) statement = fetch->is_statement ? unpack_statement(fetch, &error) : NULL;
-    bool ok = fetch->is_statement ? statement != NULL : sl_blobs_partial_finish(shell->blobs, fetch->digest, &error);
+    bool ok = fetch->is_statement ? statement != NULL
+                                  : sl_blobs_partial_finish(shell->blobs, fetch->digest, &error);
     if (!ok) {
         sl_log_error(shell->log, "fetch", error);
         fail(fetch, error);
@@ -138,9 +147,11 @@ static void finish(Fetch *fetch)
 static bool add_part(Fetch *fetch, const Sluice__Wire__Chunk *chunk, GError **error)
 {
     if (!fetch->is_statement)
-        return sl_blobs_partial_add(fetch->fetcher->shell->blobs, fetch->digest, chunk->offset, chunk->data.data, chunk->data.len, error);
+        return sl_blobs_partial_add(fetch->fetcher->shell->blobs, fetch->digest, chunk->offset,
+                                    chunk->data.data, chunk->data.len, error);
     if (chunk->offset != fetch->bytes->len)
-        return sl_throw(error, SLU_CONFLICT, "statement %.12s: a part does not follow what is there", fetch->digest);
+        return sl_throw(error, SLU_CONFLICT,
+                        "statement %.12s: a part does not follow what is there", fetch->digest);
     g_byte_array_append(fetch->bytes, chunk->data.data, (guint)chunk->data.len);
     return true;
 }
@@ -155,11 +166,14 @@ void sl_fetcher_chunk(SlFetcher *fetcher, const Sluice__Wire__Chunk *chunk)
     if (!fetch)
         return; /* late: dropped meanwhile */
     uint64_t limit = fetch->is_statement ? STATEMENT_BYTES_MAX : SL_BLOB_BYTES_MAX;
-    uint64_t have = fetch->is_statement ? fetch->bytes->len : sl_blobs_partial_size(fetcher->shell->blobs, digest);
+    uint64_t have = fetch->is_statement ? fetch->bytes->len
+                                        : sl_blobs_partial_size(fetcher->shell->blobs, digest);
     if (chunk->missing)
         sl_throw(&error, SLU_NOT_FOUND, "%.12s: the coordinator does not have it", digest);
     else if (chunk->total > limit)
-        sl_throw(&error, SLU_LIMIT, "%.12s: %" G_GUINT64_FORMAT " bytes are more than %" G_GUINT64_FORMAT, digest, chunk->total, limit);
+        sl_throw(&error, SLU_LIMIT,
+                 "%.12s: %" G_GUINT64_FORMAT " bytes are more than %" G_GUINT64_FORMAT, digest,
+                 chunk->total, limit);
     else if (chunk->offset < have && chunk->offset + chunk->data.len <= have)
         return; /* a repeated part */
     else if (add_part(fetch, chunk, &error))

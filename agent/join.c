@@ -1,5 +1,6 @@
-/* join.c - `sluice-agent join`: makes the keys, asks the enrolment port, and writes the first state once the registry is signed.
- * Nothing is trusted on first use: the token pins the coordinator's key and the first root. The secret never travels. */
+/* join.c - `sluice-agent join`: makes the keys, asks the enrolment port, and writes the first state
+ * once the registry is signed. Nothing is trusted on first use: the token pins the coordinator's
+ * key and the first root. The secret never travels. */
 #include "agent/shell.h"
 #include "base/digest.h"
 #include "base/text.h"
@@ -63,7 +64,8 @@ static void send_request(void *data)
     crypto_auth_hmacsha256_state mac;
     size_t len;
     g_autoptr(SlSigned) request = make_request(join, &join->error);
-    if (!request || !sl_unhex(join->token->id, id, sizeof id) || !sl_unhex(join->token->secret, secret, sizeof secret)) {
+    if (!request || !sl_unhex(join->token->id, id, sizeof id) ||
+        !sl_unhex(join->token->secret, secret, sizeof secret)) {
         end(join);
         return;
     }
@@ -102,34 +104,43 @@ static bool fill_conf(Join *join, const Sluice__Wire__EnrolReply *reply, GError 
 {
     SlAgentConf *conf = join->conf;
     if (!sl_is_name(reply->cluster) || strcmp(reply->environment, join->token->env) != 0)
-        return sl_throw(error, SLU_ENROL_REFUSED, "the coordinator answered for cluster `%s` in `%s`, not for the token's", reply->cluster, reply->environment);
+        return sl_throw(error, SLU_ENROL_REFUSED,
+                        "the coordinator answered for cluster `%s` in `%s`, not for the token's",
+                        reply->cluster, reply->environment);
     if (reply->server_key.len != 32)
         return sl_throw(error, SLU_COORDINATOR_KEY, "the coordinator named no key for its agents");
     conf->cluster = g_strdup(reply->cluster);
     conf->env = g_strdup(reply->environment);
     conf->fleet = g_strdup(join->token->fleet);
     conf->root = g_strdup(join->token->root);
-    conf->coordinator = g_strdup(join->ask->coordinator ? join->ask->coordinator : reply->agent_endpoint);
+    conf->coordinator =
+        g_strdup(join->ask->coordinator ? join->ask->coordinator : reply->agent_endpoint);
     conf->curve = sl_hex(reply->server_key.data, 32);
     conf->engine = g_strdup(join->ask->engine);
     conf->model_store = g_strdup(join->ask->model_store);
     conf->exec = g_strdup(join->ask->exec);
     conf->engines = json_object();
-    json_object_set_new(conf->engines, conf->engine, join->ask->options ? json_deep_copy(join->ask->options) : json_object());
+    json_object_set_new(conf->engines, conf->engine,
+                        join->ask->options ? json_deep_copy(join->ask->options) : json_object());
     return true;
 }
 
 static bool accept_reply(Join *join, const Sluice__Wire__EnrolReply *reply, GError **error)
 {
     g_autoptr(GPtrArray) roots = signed_list(reply->roots, reply->n_roots, error);
-    g_autoptr(GPtrArray) registries = roots ? signed_list(reply->registries, reply->n_registries, error) : NULL;
+    g_autoptr(GPtrArray) registries =
+        roots ? signed_list(reply->registries, reply->n_registries, error) : NULL;
     if (!registries || !fill_conf(join, reply, error))
         return false;
-    const SlSigned *registry = registries->len > 0 ? g_ptr_array_index(registries, registries->len - 1) : NULL;
-    g_autoptr(GBytes) slot = sl_agent_first_slot(join->conf->cluster, join->conf->env, roots, registry, join->token->root, error);
-    g_autofree char *state = sl_agent_conf_path(join->conf, "state"), *path = g_build_filename(state, "a", NULL);
+    const SlSigned *registry =
+        registries->len > 0 ? g_ptr_array_index(registries, registries->len - 1) : NULL;
+    g_autoptr(GBytes) slot = sl_agent_first_slot(join->conf->cluster, join->conf->env, roots,
+                                                 registry, join->token->root, error);
+    g_autofree char *state = sl_agent_conf_path(join->conf, "state"),
+                    *path = g_build_filename(state, "a", NULL);
     return slot && sl_dir_make(state, 0700, error) &&
-           sl_file_write_atomic(path, g_bytes_get_data(slot, NULL), g_bytes_get_size(slot), 0600, error) &&
+           sl_file_write_atomic(path, g_bytes_get_data(slot, NULL), g_bytes_get_size(slot), 0600,
+                                error) &&
            sl_agent_conf_save(join->conf, error); /* last: agent.json is what says "joined" */
 }
 
@@ -181,11 +192,13 @@ static void timed_out(void *data)
 {
     Join *join = data;
     if (join->said)
-        sl_throw(&join->error, SLU_TIMEOUT, "still pending: %s; ask again with the same command", join->said);
+        sl_throw(&join->error, SLU_TIMEOUT, "still pending: %s; ask again with the same command",
+                 join->said);
     else if (join->why && strstr(join->why, "key"))
         sl_throw(&join->error, SLU_COORDINATOR_KEY, "%s: %s", join->token->coordinator, join->why);
     else
-        sl_throw(&join->error, SLU_UNAVAILABLE, "no answer from %s (%s); is it the coordinator that printed the token?",
+        sl_throw(&join->error, SLU_UNAVAILABLE,
+                 "no answer from %s (%s); is it the coordinator that printed the token?",
                  join->token->coordinator, join->why ? join->why : "no connection");
     end(join);
 }
@@ -193,21 +206,29 @@ static void timed_out(void *data)
 static bool open_keys(Join *join, GError **error)
 {
     g_autofree char *keys = sl_agent_conf_path(join->conf, "keys");
-    g_autofree char *sign = g_build_filename(keys, "agent", NULL), *curve = g_build_filename(keys, "curve", NULL);
+    g_autofree char *sign = g_build_filename(keys, "agent", NULL),
+                    *curve = g_build_filename(keys, "curve", NULL);
     g_autoptr(GError) why = NULL;
     if (!sl_dir_make(keys, 0700, &why))
-        return sl_throw(error, SLU_AGENT_STATE_DIR, "the folder %s can't be written: %s", join->conf->dir, why->message);
-    return sl_signing_key_load(sign, true, join->token->name, join->secret, error) && sl_curve_keys_load(curve, true, &join->curve, error);
+        return sl_throw(error, SLU_AGENT_STATE_DIR, "the folder %s can't be written: %s",
+                        join->conf->dir, why->message);
+    return sl_signing_key_load(sign, true, join->token->name, join->secret, error) &&
+           sl_curve_keys_load(curve, true, &join->curve, error);
 }
 
 static bool open_client(Join *join, GError **error)
 {
     uint8_t server_key[32];
-    SlClientEvents events = {.user = join, .connected = connected, .disconnected = disconnected, .received = received};
+    SlClientEvents events = {
+        .user = join, .connected = connected, .disconnected = disconnected, .received = received};
     if (!sl_unhex(join->token->curve, server_key, sizeof server_key))
         return sl_throw(error, SLU_TOKEN_FORMAT, "join token: curve is malformed");
-    SlClientConfig config = {.endpoint = join->token->coordinator, .server_key = server_key, .keys = &join->curve, .role = SL_ROLE_ENROL,
-                             .events = &events, .loop = join->loop};
+    SlClientConfig config = {.endpoint = join->token->coordinator,
+                             .server_key = server_key,
+                             .keys = &join->curve,
+                             .role = SL_ROLE_ENROL,
+                             .events = &events,
+                             .loop = join->loop};
     join->client = sl_client_new(&config, error);
     if (!join->client)
         return false;
@@ -225,10 +246,13 @@ static bool open_client(Join *join, GError **error)
 static bool check_new(const SlAgentConf *conf, GError **error)
 {
     g_autofree char *path = sl_agent_conf_path(conf, "agent.json");
-    return access(path, F_OK) != 0 || sl_throw(error, SLU_CONFLICT, "%s joined already: a new identity needs an empty folder", conf->dir);
+    return access(path, F_OK) != 0 ||
+           sl_throw(error, SLU_CONFLICT, "%s joined already: a new identity needs an empty folder",
+                    conf->dir);
 }
 
-bool sl_join(const SlJoinAsk *ask, SlLoop *loop, void (*say)(const char *line), bool *ret_pending, GError **error)
+bool sl_join(const SlJoinAsk *ask, SlLoop *loop, void (*say)(const char *line), bool *ret_pending,
+             GError **error)
 {
     g_autoptr(SlJoinToken) token = sl_join_token_parse(ask->token, error);
     if (!token)
@@ -236,8 +260,10 @@ bool sl_join(const SlJoinAsk *ask, SlLoop *loop, void (*say)(const char *line), 
     g_autoptr(SlAgentConf) conf = g_new0(SlAgentConf, 1);
     conf->dir = g_canonicalize_filename(ask->dir, NULL);
     Join join = {.ask = ask, .loop = loop, .token = token, .conf = conf, .say = say};
-    bool ok = sl_engine_find(ask->engine) || sl_throw(&join.error, SLU_ENGINE_UNKNOWN, "engine `%s` is not known", ask->engine);
-    ok = ok && check_new(conf, &join.error) && open_keys(&join, &join.error) && open_client(&join, &join.error);
+    bool ok = sl_engine_find(ask->engine) ||
+              sl_throw(&join.error, SLU_ENGINE_UNKNOWN, "engine `%s` is not known", ask->engine);
+    ok = ok && check_new(conf, &join.error) && open_keys(&join, &join.error) &&
+         open_client(&join, &join.error);
     *ret_pending = !conf->cluster; /* also when a signal ended the wait */
     if (ok && *ret_pending && !ask->wait)
         ok = sl_join_keep(ask, &join.error);

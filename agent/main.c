@@ -1,5 +1,5 @@
-/* main.c - sluice-agent: join, run, status, doctor. Reads the command line, owns the process (rights, signals, readiness); all else
- * is in shell.c. */
+/* main.c - sluice-agent: join, run, status, doctor. Reads the command line, owns the process
+ * (rights, signals, readiness); all else is in shell.c. */
 #include "agent/shell.h"
 #include "base/auto.h"
 #include "base/text.h"
@@ -16,17 +16,21 @@
 #include <unistd.h>
 
 static const char usage_text[] =
-    "usage: sluice-agent join TOKEN --dir DIR [options]   enrol this machine with the token of `sluice cluster add`\n"
+    "usage: sluice-agent join TOKEN --dir DIR [options]   enrol this machine with the token of "
+    "`sluice cluster add`\n"
     "       sluice-agent run --dir DIR                    run the agent\n"
     "       sluice-agent status --dir DIR [--json]        what it runs, as last written\n"
-    "       sluice-agent doctor --dir DIR                 check folder, keys, programs, model store\n"
+    "       sluice-agent doctor --dir DIR                 check folder, keys, programs, model "
+    "store\n"
     "       sluice-agent --version\n\n"
     "options of join:\n"
     "  --engine NAME           process (default) or another engine of this agent\n"
     "  --model-store DIR       folder with models and outputs, shared with other clusters\n"
-    "  --coordinator ENDPOINT  tcp://HOST:PORT for agents, if not the one that the coordinator names\n"
+    "  --coordinator ENDPOINT  tcp://HOST:PORT for agents, if not the one that the coordinator "
+    "names\n"
     "  --label KEY=VALUE       repeated; the token's labels win\n"
-    "  --option KEY=VALUE      repeated; option of the engine: listen=ADDRESS, ports=20000-29999, cgroup=true|false\n"
+    "  --option KEY=VALUE      repeated; option of the engine: listen=ADDRESS, ports=20000-29999, "
+    "cgroup=true|false\n"
     "  --exec PATH             the sluice-exec program, if not beside sluice-agent\n"
     "  --wait                  wait until a person signed the registry (else `run` does)\n"
     "  --timeout DURATION      how long to wait for an answer (default 10m)\n";
@@ -68,8 +72,11 @@ static bool take_option(Args *args, const char *option, const char *value, GErro
     const struct {
         const char *name;
         const char **field;
-    } rows[] = {{"--dir", &args->dir}, {"--engine", &args->join.engine}, {"--model-store", &args->join.model_store},
-                {"--coordinator", &args->join.coordinator}, {"--exec", &args->join.exec}};
+    } rows[] = {{"--dir", &args->dir},
+                {"--engine", &args->join.engine},
+                {"--model-store", &args->join.model_store},
+                {"--coordinator", &args->join.coordinator},
+                {"--exec", &args->join.exec}};
     if (!value)
         return sl_throw(error, SLU_INVALID, "%s needs a value", option);
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -136,8 +143,9 @@ static int command_join(Args *args)
     bool pending = false;
     if (!sl_join(&args->join, loop, say, &pending, &error))
         return complain(error);
-    g_autofree char *line = g_strdup_printf("%s; start it with: sluice-agent run --dir %s",
-                                            pending ? "asked: it goes on by itself once that is done" : "joined", args->dir);
+    g_autofree char *line = g_strdup_printf(
+        "%s; start it with: sluice-agent run --dir %s",
+        pending ? "asked: it goes on by itself once that is done" : "joined", args->dir);
     say(line);
     return 0;
 }
@@ -194,7 +202,8 @@ static int command_run(const Args *args)
         sl_log_sink_free(sink);
         return complain(error);
     }
-    sl_log(log, SL_LOG_INFO, "agent-start", "cluster", shell->conf->cluster, "environment", shell->conf->env, "version", SLUICE_VERSION, NULL);
+    sl_log(log, SL_LOG_INFO, "agent-start", "cluster", shell->conf->cluster, "environment",
+           shell->conf->env, "version", SLUICE_VERSION, NULL);
     sl_shell_start(shell);
     notify_ready();
     int code = sl_loop_run(loop);
@@ -209,7 +218,9 @@ int main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) options = json_object();
     g_autoptr(GString) labels = g_string_new(NULL);
-    Args args = {.labels = labels, .join = {.engine = "process", .options = options, .timeout_us = 10 * SL_MINUTE_US}};
+    Args args = {
+        .labels = labels,
+        .join = {.engine = "process", .options = options, .timeout_us = 10 * SL_MINUTE_US}};
     if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0)) {
         puts("sluice-agent " SLUICE_VERSION);
         return 0;

@@ -1,4 +1,5 @@
-/* messages.c - between the wire and the brain's inputs: one function per message of the coordinator. */
+/* messages.c - between the wire and the brain's inputs: one function per message of the
+ * coordinator. */
 #include "agent/shell.h"
 #include "base/digest.h"
 #include "link/convert.h"
@@ -75,7 +76,8 @@ static void disconnected(void *user, const char *why)
     bool was = shell->connected;
     shell->connected = false;
     if (g_strcmp0(shell->disconnected_why, why) != 0 || was)
-        sl_log(shell->log, SL_LOG_WARNING, "disconnected", "coordinator", shell->conf->coordinator, "why", why ? why : "", NULL);
+        sl_log(shell->log, SL_LOG_WARNING, "disconnected", "coordinator", shell->conf->coordinator,
+               "why", why ? why : "", NULL);
     g_free(shell->disconnected_why);
     shell->disconnected_why = g_strdup(why);
     sl_fetcher_drop(shell->fetcher);
@@ -110,7 +112,8 @@ static GPtrArray *signed_list(SlShell *shell, Sluice__Wire__Signed *const *list,
 static void on_steps(SlShell *shell, const Sluice__Wire__Steps *message)
 {
     g_autoptr(GPtrArray) roots = signed_list(shell, message->roots, message->n_roots);
-    g_autoptr(GPtrArray) registries = signed_list(shell, message->registries, message->n_registries);
+    g_autoptr(GPtrArray) registries =
+        signed_list(shell, message->registries, message->n_registries);
     SlAgentInput input = {.type = SL_AGENT_STEPS, .roots = roots, .registries = registries};
     if (roots && registries)
         sl_shell_step(shell, &input);
@@ -129,7 +132,10 @@ static void on_head(SlShell *shell, const Sluice__Wire__Head *message)
 
 static void on_report_ack(SlShell *shell, const Sluice__Wire__ReportAck *message)
 {
-    SlAgentInput input = {.type = SL_AGENT_REPORT_ACK, .boot = message->boot, .counter = message->counter, .want_full = message->want_full};
+    SlAgentInput input = {.type = SL_AGENT_REPORT_ACK,
+                          .boot = message->boot,
+                          .counter = message->counter,
+                          .want_full = message->want_full};
     sl_shell_step(shell, &input);
 }
 
@@ -138,7 +144,9 @@ static void on_seal_ack(SlShell *shell, const Sluice__Wire__SealAck *message)
     if (message->digest.len != 32)
         return;
     g_autofree char *digest = sl_hex(message->digest.data, message->digest.len);
-    SlAgentInput input = {.type = SL_AGENT_SEAL_ACK, .digest = digest, .message = *message->refused ? message->refused : NULL};
+    SlAgentInput input = {.type = SL_AGENT_SEAL_ACK,
+                          .digest = digest,
+                          .message = *message->refused ? message->refused : NULL};
     sl_shell_step(shell, &input);
 }
 
@@ -149,7 +157,8 @@ static void object_of(const char *text, const char **ret_kind, char **ret_name)
 {
     const char *slash = strrchr(text, '/');
     *ret_name = g_strdup(slash ? slash + 1 : text);
-    *ret_kind = g_str_has_prefix(text, "TrainingJob") ? SL_API_GROUP "/TrainingJob" : SL_API_GROUP "/ModelServer";
+    *ret_kind = g_str_has_prefix(text, "TrainingJob") ? SL_API_GROUP "/TrainingJob"
+                                                      : SL_API_GROUP "/ModelServer";
 }
 
 static void on_log_request(SlShell *shell, const Sluice__Wire__LogRequest *ask)
@@ -162,8 +171,9 @@ static void on_log_request(SlShell *shell, const Sluice__Wire__LogRequest *ask)
     object_of(ask->object, &kind, &name);
     SlEngineRef ref = {ask->app, kind, "-", name};
     size_t max = MIN(ask->max ? ask->max : LOG_BYTES_MAX, LOG_BYTES_MAX);
-    g_autoptr(GBytes) bytes = shell->ops->log(shell->engine, &ref, *ask->run_id ? ask->run_id : NULL, ask->stderr_stream, ask->tail,
-                                              ask->offset, max, &offset, &size, &finished, &error);
+    g_autoptr(GBytes) bytes =
+        shell->ops->log(shell->engine, &ref, *ask->run_id ? ask->run_id : NULL, ask->stderr_stream,
+                        ask->tail, ask->offset, max, &offset, &size, &finished, &error);
     Sluice__Wire__LogData data = SLUICE__WIRE__LOG_DATA__INIT;
     Sluice__Wire__Envelope envelope = SLUICE__WIRE__ENVELOPE__INIT;
     data.request = ask->request;
@@ -217,5 +227,9 @@ static void dropped(void *user, const GError *error)
 
 SlClientEvents sl_shell_client_events(SlShell *shell)
 {
-    return (SlClientEvents){.user = shell, .connected = connected, .disconnected = disconnected, .received = received, .dropped = dropped};
+    return (SlClientEvents){.user = shell,
+                            .connected = connected,
+                            .disconnected = disconnected,
+                            .received = received,
+                            .dropped = dropped};
 }

@@ -1,4 +1,5 @@
-/* shell.c - puts the agent together and runs the brain: one step per input, its effects at once, a TICK when it asks for one. */
+/* shell.c - puts the agent together and runs the brain: one step per input, its effects at once, a
+ * TICK when it asks for one. */
 #include "agent/shell.h"
 #include "base/auto.h"
 #include "base/digest.h"
@@ -53,7 +54,8 @@ static void saved(void *data)
 {
     SlShell *shell = data;
     g_autoptr(GError) error = g_steal_pointer(&shell->saved_error);
-    SlAgentInput input = {.type = SL_AGENT_SAVED, .generation = shell->saved_generation, .error = error};
+    SlAgentInput input = {
+        .type = SL_AGENT_SAVED, .generation = shell->saved_generation, .error = error};
     sl_shell_step(shell, &input);
 }
 
@@ -83,11 +85,14 @@ static bool open_dir(SlShell *shell, GError **error)
     for (const char *const *folder = folders; *folder; folder++) {
         g_autofree char *path = sl_agent_conf_path(shell->conf, *folder);
         if (!sl_dir_make(path, 0700, &why) || access(path, W_OK) != 0)
-            return sl_throw(error, SLU_AGENT_STATE_DIR, "the state folder %s can't be written: %s", path, why ? why->message : g_strerror(errno));
+            return sl_throw(error, SLU_AGENT_STATE_DIR, "the state folder %s can't be written: %s",
+                            path, why ? why->message : g_strerror(errno));
     }
-    g_autofree char *state = sl_agent_conf_path(shell->conf, "state"), *probe = sl_agent_conf_path(shell->conf, "state/.probe");
+    g_autofree char *state = sl_agent_conf_path(shell->conf, "state"),
+                    *probe = sl_agent_conf_path(shell->conf, "state/.probe");
     if (!sl_file_write_atomic(probe, "", 0, 0600, &why))
-        return sl_throw(error, SLU_AGENT_STATE_DIR, "the state folder %s can't be written: %s", state, why->message);
+        return sl_throw(error, SLU_AGENT_STATE_DIR, "the state folder %s can't be written: %s",
+                        state, why->message);
     unlink(probe);
     if (sl_dir_lock(state, &shell->lock_fd, &why))
         return true;
@@ -98,12 +103,14 @@ static bool open_dir(SlShell *shell, GError **error)
 
 static bool open_keys(SlShell *shell, GError **error)
 {
-    g_autofree char *sign = sl_agent_conf_path(shell->conf, "keys/agent"), *curve = sl_agent_conf_path(shell->conf, "keys/curve");
+    g_autofree char *sign = sl_agent_conf_path(shell->conf, "keys/agent"),
+                    *curve = sl_agent_conf_path(shell->conf, "keys/curve");
     uint8_t random[16];
     sl_random_bytes(random, sizeof random);
     g_autofree char *hex = sl_hex(random, sizeof random);
     memcpy(shell->boot, hex, sizeof shell->boot);
-    return sl_signing_key_load(sign, false, "", shell->secret, error) && sl_curve_keys_load(curve, false, &shell->curve, error);
+    return sl_signing_key_load(sign, false, "", shell->secret, error) &&
+           sl_curve_keys_load(curve, false, &shell->curve, error);
 }
 
 static GBytes *read_slot(SlShell *shell, const char *name)
@@ -115,17 +122,25 @@ static GBytes *read_slot(SlShell *shell, const char *name)
 static bool open_brain(SlShell *shell, GError **error)
 {
     g_autoptr(GBytes) a = read_slot(shell, "state/a"), b = read_slot(shell, "state/b");
-    SlAgentConfig config = {.secret = shell->secret, .cluster = shell->conf->cluster, .env = shell->conf->env, .version = SLUICE_VERSION,
-                            .boot = shell->boot, .root_digest = shell->conf->root, .blob = blob, .user = shell};
+    SlAgentConfig config = {.secret = shell->secret,
+                            .cluster = shell->conf->cluster,
+                            .env = shell->conf->env,
+                            .version = SLUICE_VERSION,
+                            .boot = shell->boot,
+                            .root_digest = shell->conf->root,
+                            .blob = blob,
+                            .user = shell};
     shell->brain = sl_agent_new(&config, a, b, error);
     return shell->brain != NULL;
 }
 
 static bool open_stores(SlShell *shell, GError **error)
 {
-    g_autofree char *blobs = sl_agent_conf_path(shell->conf, "blobs"), *models = sl_agent_conf_path(shell->conf, "models");
+    g_autofree char *blobs = sl_agent_conf_path(shell->conf, "blobs"),
+                    *models = sl_agent_conf_path(shell->conf, "models");
     shell->queue = sl_workq_new(shell->loop, WORKERS, WORK_MAX);
-    SlModelCacheConfig config = {.store_dir = shell->conf->model_store, .cache_dir = models, .queue = shell->queue};
+    SlModelCacheConfig config = {
+        .store_dir = shell->conf->model_store, .cache_dir = models, .queue = shell->queue};
     shell->blobs = sl_blobs_open(blobs, error);
     shell->models = shell->blobs ? sl_models_open(&config, error) : NULL;
     return shell->models != NULL;
@@ -134,7 +149,8 @@ static bool open_stores(SlShell *shell, GError **error)
 static bool open_engine(SlShell *shell, GError **error)
 {
     g_autofree char *below = g_build_filename("engine", shell->conf->engine, NULL);
-    g_autofree char *dir = sl_agent_conf_path(shell->conf, below), *exec = sl_shell_exec_path(shell->conf);
+    g_autofree char *dir = sl_agent_conf_path(shell->conf, below),
+                    *exec = sl_shell_exec_path(shell->conf);
     g_autoptr(json_t) options = sl_agent_conf_options(shell->conf);
     shell->ops = sl_engine_find(shell->conf->engine);
     if (!shell->ops)
@@ -142,8 +158,15 @@ static bool open_engine(SlShell *shell, GError **error)
     if (!sl_dir_make(dir, 0700, error))
         return false;
     shell->engine_events = sl_shell_engine_events(shell);
-    SlEngineConfig config = {.state_dir = dir, .options = options, .exec_path = exec, .loop = shell->loop, .log = shell->log,
-                             .clock = &sl_clock_real, .models = shell->models, .blob = blob, .blob_user = shell,
+    SlEngineConfig config = {.state_dir = dir,
+                             .options = options,
+                             .exec_path = exec,
+                             .loop = shell->loop,
+                             .log = shell->log,
+                             .clock = &sl_clock_real,
+                             .models = shell->models,
+                             .blob = blob,
+                             .blob_user = shell,
                              .events = &shell->engine_events};
     shell->engine = shell->ops->open(&config, error);
     return shell->engine || sl_prefix(error, "engine %s", shell->conf->engine);
@@ -155,8 +178,12 @@ static bool open_link(SlShell *shell, GError **error)
     if (!sl_unhex(shell->conf->curve, server_key, sizeof server_key))
         return sl_throw(error, SLU_AGENT_CONFIG, "agent.json: curve: must be 64 hex digits");
     shell->client_events = sl_shell_client_events(shell);
-    SlClientConfig config = {.endpoint = shell->conf->coordinator, .server_key = server_key, .keys = &shell->curve,
-                             .role = SL_ROLE_AGENT, .events = &shell->client_events, .loop = shell->loop};
+    SlClientConfig config = {.endpoint = shell->conf->coordinator,
+                             .server_key = server_key,
+                             .keys = &shell->curve,
+                             .role = SL_ROLE_AGENT,
+                             .events = &shell->client_events,
+                             .loop = shell->loop};
     shell->client = sl_client_new(&config, error);
     return shell->client != NULL;
 }
@@ -173,7 +200,8 @@ SlShell *sl_shell_open(SlAgentConf *conf, SlLoop *loop, SlLog *log, GError **err
     shell->saved_timer = sl_timer_new(loop, saved, shell);
     shell->status_timer = sl_timer_new(loop, status_due, shell);
     shell->fetcher = sl_fetcher_new(shell);
-    if (open_dir(shell, error) && open_keys(shell, error) && open_stores(shell, error) && open_brain(shell, error) && open_engine(shell, error))
+    if (open_dir(shell, error) && open_keys(shell, error) && open_stores(shell, error) &&
+        open_brain(shell, error) && open_engine(shell, error))
         return shell;
     sl_shell_close(shell);
     return NULL;

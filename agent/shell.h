@@ -1,5 +1,6 @@
-/* shell.h - the agent's shell around its brain: turns messages, files and engine events into inputs and performs effects. It
- * decides nothing. Loop thread; the work queue only hashes and copies models. */
+/* shell.h - the agent's shell around its brain: turns messages, files and engine events into inputs
+ * and performs effects. It decides nothing. Loop thread; the work queue only hashes and copies
+ * models. */
 #pragma once
 #include "agent/brain/agent.h"
 #include "agent/config.h"
@@ -40,8 +41,10 @@ struct SlShell {
     int64_t started_us;
 };
 
-/* shell.c. Errors: AGENT_CONFIG, AGENT_STATE_DIR, AGENT_RUNNING, KEY_RIGHTS, EXEC_MISSING, ... each names what to do. */
-SL_MUST_USE SlShell *sl_shell_open(SlAgentConf *conf /* taken */, SlLoop *loop, SlLog *log, GError **error);
+/* shell.c. Errors: AGENT_CONFIG, AGENT_STATE_DIR, AGENT_RUNNING, KEY_RIGHTS, EXEC_MISSING, ... each
+ * names what to do. */
+SL_MUST_USE SlShell *sl_shell_open(SlAgentConf *conf /* taken */, SlLoop *loop, SlLog *log,
+                                   GError **error);
 void sl_shell_start(SlShell *shell); /* connects, says START */
 void sl_shell_close(SlShell *shell);
 void sl_shell_step(SlShell *shell, const SlAgentInput *input);
@@ -69,13 +72,15 @@ typedef struct {
     const char *labels; /* "k=v,k=v" or NULL */
     json_t *options;    /* of the engine */
     int64_t timeout_us; /* 0 = none */
-    bool wait;          /* until a person signed the registry, or only until it is known that one must */
+    bool wait; /* until a person signed the registry, or only until it is known that one must */
 } SlJoinAsk;
 /* @ret_pending: asked and waiting for a person; DIR/join.json is kept and `run` goes on with it. */
-SL_MUST_USE bool sl_join(const SlJoinAsk *ask, SlLoop *loop, void (*say)(const char *line), bool *ret_pending, GError **error);
+SL_MUST_USE bool sl_join(const SlJoinAsk *ask, SlLoop *loop, void (*say)(const char *line),
+                         bool *ret_pending, GError **error);
 /* pending.c: join.json (it holds the token: mode 0600) */
 SL_MUST_USE bool sl_join_keep(const SlJoinAsk *ask, GError **error);
 void sl_join_done(const char *dir);
-/* Goes on with a join that waits, if DIR has one and no agent.json. True if there is nothing (more) to wait for; false and no error
- * if the loop was ended by a signal. */
-SL_MUST_USE bool sl_join_resume(const char *dir, SlLoop *loop, void (*say)(const char *line), GError **error);
+/* Goes on with a join that waits, if DIR has one and no agent.json. True if there is nothing (more)
+ * to wait for; false and no error if the loop was ended by a signal. */
+SL_MUST_USE bool sl_join_resume(const char *dir, SlLoop *loop, void (*say)(const char *line),
+                                GError **error);

@@ -1,14 +1,15 @@
-/* status.c - status.json, and the commands that only look: `sluice-agent status`, `sluice-agent doctor`. */
+/* status.c - status.json, and the commands that only look: `sluice-agent status`, `sluice-agent
+ * doctor`. */
 #include "agent/shell.h"
 #include "base/auto.h"
 #include "base/digest.h"
 #include "base/text.h"
 #include "runtime/atomicfile.h"
 #include "runtime/spawn.h"
-#include <string.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -30,10 +31,14 @@ void sl_shell_write_status(SlShell *shell)
     sl_json_set_str(status, "written", written);
     sl_json_set_str(status, "coordinator", shell->conf->coordinator);
     sl_json_set_bool(status, "connected", shell->connected);
-    sl_json_set_str(status, "disconnected", shell->connected ? "" : shell->disconnected_why ? shell->disconnected_why : "not yet connected");
+    sl_json_set_str(status, "disconnected",
+                    shell->connected          ? ""
+                    : shell->disconnected_why ? shell->disconnected_why
+                                              : "not yet connected");
     if (view)
         json_object_set(status, "view", view);
-    g_autofree char *text = sl_json_canonical(status, &error), *path = sl_agent_conf_path(shell->conf, "status.json");
+    g_autofree char *text = sl_json_canonical(status, &error),
+                    *path = sl_agent_conf_path(shell->conf, "status.json");
     if (!text || !sl_file_write_atomic(path, text, strlen(text), 0600, &error))
         sl_log_error(shell->log, "status", error);
 }
@@ -58,7 +63,9 @@ static json_t *read_status(const SlAgentConf *conf, GError **error)
     SlJsonLimits limits = {.bytes_max = STATUS_MAX};
     g_autofree char *path = sl_agent_conf_path(conf, "status.json");
     g_autoptr(GBytes) bytes = sl_file_read(path, STATUS_MAX, error);
-    return bytes ? sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &limits, path, error) : NULL;
+    return bytes ? sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &limits,
+                                 path, error)
+                 : NULL;
 }
 
 int sl_command_status(const char *dir, bool as_json)
@@ -70,7 +77,8 @@ int sl_command_status(const char *dir, bool as_json)
         return complain(error);
     bool running = is_running(conf);
     if (!status) {
-        printf("cluster %s (%s): %s\n", conf->cluster, conf->env, running ? "starting" : "never started: sluice-agent run");
+        printf("cluster %s (%s): %s\n", conf->cluster, conf->env,
+               running ? "starting" : "never started: sluice-agent run");
         return running ? 0 : 3;
     }
     sl_json_set_bool(status, "running", running);
@@ -80,10 +88,11 @@ int sl_command_status(const char *dir, bool as_json)
         return running ? 0 : 3;
     }
     printf("cluster      %s (environment %s, engine %s)\n", conf->cluster, conf->env, conf->engine);
-    printf("agent        %s, version %s, written %s\n", running ? "running" : "NOT RUNNING", sl_json_str_or(status, "version", "?"),
-           sl_json_str_or(status, "written", "?"));
+    printf("agent        %s, version %s, written %s\n", running ? "running" : "NOT RUNNING",
+           sl_json_str_or(status, "version", "?"), sl_json_str_or(status, "written", "?"));
     g_autofree char *why = sl_escape_for_people(sl_json_str_or(status, "disconnected", ""), 200);
-    printf("coordinator  %s, %s%s\n", conf->coordinator, sl_json_bool(status, "connected", false) ? "connected" : "NOT CONNECTED: ", why);
+    printf("coordinator  %s, %s%s\n", conf->coordinator,
+           sl_json_bool(status, "connected", false) ? "connected" : "NOT CONNECTED: ", why);
     char *view = json_dumps(json_object_get(status, "view"), JSON_INDENT(2) | JSON_SORT_KEYS);
     puts(view ? view : "");
     free(view);
@@ -101,7 +110,8 @@ static void check(json_t *checks, const char *name, bool ok, const char *message
     json_array_append_new(checks, row);
 }
 
-static void check_error(json_t *checks, const char *name, const char *good, GError *error /* consumed */)
+static void check_error(json_t *checks, const char *name, const char *good,
+                        GError *error /* consumed */)
 {
     g_autofree char *text = error ? sl_error_format(error) : g_strdup(good);
     check(checks, name, error == NULL, text);
@@ -113,7 +123,8 @@ static void check_keys(const SlAgentConf *conf, json_t *checks)
     GError *sign = NULL, *curve = NULL;
     uint8_t secret[64];
     SlCurveKeys keys;
-    g_autofree char *sign_path = sl_agent_conf_path(conf, "keys/agent"), *curve_path = sl_agent_conf_path(conf, "keys/curve");
+    g_autofree char *sign_path = sl_agent_conf_path(conf, "keys/agent"),
+                    *curve_path = sl_agent_conf_path(conf, "keys/curve");
     (void)!sl_signing_key_load(sign_path, false, "", secret, &sign);
     (void)!sl_curve_keys_load(curve_path, false, &keys, &curve);
     memset(secret, 0, sizeof secret);
@@ -143,7 +154,8 @@ static void check_store(const SlAgentConf *conf, json_t *checks)
     if (!conf->model_store)
         sl_throw(&error, SLU_MODEL_STORE, "no modelStore is set: models and outputs have no place");
     else if (access(conf->model_store, R_OK | W_OK | X_OK) != 0)
-        sl_throw(&error, SLU_MODEL_STORE, "%s: not there, or not readable and writable", conf->model_store);
+        sl_throw(&error, SLU_MODEL_STORE, "%s: not there, or not readable and writable",
+                 conf->model_store);
     check_error(checks, "model store", conf->model_store, error);
 }
 
@@ -154,7 +166,8 @@ static void check_state(const SlAgentConf *conf, json_t *checks)
     if (access(path, W_OK) != 0)
         sl_throw(&error, SLU_AGENT_STATE_DIR, "%s can't be written", path);
     check_error(checks, "state folder", path, error);
-    check(checks, "agent", is_running(conf), is_running(conf) ? "running" : "not running: sluice-agent run --dir DIR");
+    check(checks, "agent", is_running(conf),
+          is_running(conf) ? "running" : "not running: sluice-agent run --dir DIR");
 }
 
 int sl_command_doctor(const char *dir)
@@ -175,12 +188,15 @@ int sl_command_doctor(const char *dir)
     g_autoptr(json_t) status = read_status(conf, NULL);
     if (status && is_running(conf))
         check(checks, "coordinator", sl_json_bool(status, "connected", false),
-              sl_json_bool(status, "connected", false) ? conf->coordinator : sl_json_str_or(status, "disconnected", "not connected"));
+              sl_json_bool(status, "connected", false)
+                  ? conf->coordinator
+                  : sl_json_str_or(status, "disconnected", "not connected"));
     json_array_foreach(checks, i, row)
     {
         bool ok = sl_json_bool(row, "ok", false);
         bad += !ok;
-        printf("%-4s %-16s %s\n", ok ? "ok" : "BAD", sl_json_str_or(row, "check", ""), sl_json_str_or(row, "message", ""));
+        printf("%-4s %-16s %s\n", ok ? "ok" : "BAD", sl_json_str_or(row, "check", ""),
+               sl_json_str_or(row, "message", ""));
     }
     return bad ? 1 : 0;
 }

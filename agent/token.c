@@ -1,4 +1,5 @@
-/* token.c - the join token: "slj1." and base64url without padding of canonical JSON. Everything the agent trusts at first is in it. */
+/* token.c - the join token: "slj1." and base64url without padding of canonical JSON. Everything the
+ * agent trusts at first is in it. */
 #include "agent/config.h"
 #include "base/digest.h"
 #include "base/text.h"
@@ -31,17 +32,23 @@ SlJoinToken *sl_join_token_parse(const char *text, GError **error)
 {
     g_autoptr(SlJoinToken) token = g_new0(SlJoinToken, 1);
     if (strlen(text) > TOKEN_MAX || !g_str_has_prefix(text, "slj1."))
-        return sl_throw_null(error, SLU_TOKEN_FORMAT, "join token: must start with slj1. and have at most %d characters", TOKEN_MAX);
+        return sl_throw_null(error, SLU_TOKEN_FORMAT,
+                             "join token: must start with slj1. and have at most %d characters",
+                             TOKEN_MAX);
     g_autoptr(GBytes) bytes = unbase64url(text + strlen("slj1."));
     if (!bytes)
-        return sl_throw_null(error, SLU_TOKEN_FORMAT, "join token: is cut off or has a wrong character");
-    g_autoptr(json_t) j = sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), NULL, "join token", NULL);
+        return sl_throw_null(error, SLU_TOKEN_FORMAT,
+                             "join token: is cut off or has a wrong character");
+    g_autoptr(json_t) j = sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes),
+                                        NULL, "join token", NULL);
     if (!j)
         return sl_throw_null(error, SLU_TOKEN_FORMAT, "join token: is cut off or damaged");
-    if (!take(j, "coordinator", 0, &token->coordinator, error) || !take(j, "curve", 32, &token->curve, error) ||
+    if (!take(j, "coordinator", 0, &token->coordinator, error) ||
+        !take(j, "curve", 32, &token->curve, error) ||
         !take(j, "fleet", 32, &token->fleet, error) || !take(j, "id", 16, &token->id, error) ||
-        !take(j, "root", 32, &token->root, error) || !take(j, "secret", 32, &token->secret, error) ||
-        !take(j, "name", 0, &token->name, error) || !take(j, "env", 0, &token->env, error))
+        !take(j, "root", 32, &token->root, error) ||
+        !take(j, "secret", 32, &token->secret, error) || !take(j, "name", 0, &token->name, error) ||
+        !take(j, "env", 0, &token->env, error))
         return NULL;
     if (!sl_is_name(token->name) || !sl_is_name(token->env))
         return sl_throw_null(error, SLU_TOKEN_FORMAT, "join token: name or env is not a name");
@@ -54,7 +61,8 @@ void sl_join_token_free(SlJoinToken *token)
         return;
     if (token->secret)
         sodium_memzero(token->secret, strlen(token->secret));
-    char *texts[] = {token->coordinator, token->curve, token->fleet, token->id, token->root, token->secret, token->name, token->env};
+    char *texts[] = {token->coordinator, token->curve,  token->fleet, token->id,
+                     token->root,        token->secret, token->name,  token->env};
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
     g_free(token);

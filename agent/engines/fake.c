@@ -1,7 +1,8 @@
-/* fake.c - an engine in memory, chosen by configuration: every path of the agent runs without a machine. What an object or run does
- * is said in its annotations:
- *   gitops.sluice/fake-health: Healthy | Degraded ...   gitops.sluice/fake-error: text (apply fails)
- *   gitops.sluice/fake-run: Succeeded | Failed | Running   gitops.sluice/fake-outputs, fake-metrics: lines of the end record */
+/* fake.c - an engine in memory, chosen by configuration: every path of the agent runs without a
+ * machine. What an object or run does is said in its annotations: gitops.sluice/fake-health:
+ * Healthy | Degraded ...   gitops.sluice/fake-error: text (apply fails) gitops.sluice/fake-run:
+ * Succeeded | Failed | Running   gitops.sluice/fake-outputs, fake-metrics: lines of the end record
+ */
 #include "agent/engines/process/queue.h"
 #include "base/text.h"
 #include "core/bundle.h"
@@ -35,7 +36,8 @@ static SlEngine *fake_open(const SlEngineConfig *config, GError **error)
     engine->events = sl_event_queue_in(engine->queue);
     engine->clock = config->clock;
     engine->objects = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    engine->runs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_decref);
+    engine->runs =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_decref);
     return engine;
 }
 
@@ -84,7 +86,8 @@ static void fake_adopt(SlEngine *engine, const SlEngineApply *what)
     if (g_hash_table_contains(engine->objects, key))
         observe(engine, what);
     else
-        engine->events.observed(engine->events.user, &what->ref, SL_HEALTH_MISSING, "Missing", "not applied here");
+        engine->events.observed(engine->events.user, &what->ref, SL_HEALTH_MISSING, "Missing",
+                                "not applied here");
 }
 
 static json_t *lines_of(const char *text)
@@ -112,7 +115,8 @@ static json_t *record_of(const SlEngineRun *run, const char *phase)
     return record;
 }
 
-static json_t *end_of(const SlEngine *engine, const char *phase, const char *reason, const char *exit, const json_t *object)
+static json_t *end_of(const SlEngine *engine, const char *phase, const char *reason,
+                      const char *exit, const json_t *object)
 {
     int64_t now = engine->clock->utc_us(engine->clock->user);
     json_t *end = json_object();
@@ -123,8 +127,10 @@ static json_t *end_of(const SlEngine *engine, const char *phase, const char *rea
     sl_json_set_int(end, "attempts", 1);
     sl_json_set_int(end, "started", now);
     sl_json_set_int(end, "finished", now);
-    json_object_set_new(end, "outputs", lines_of(object ? sl_object_annotation(object, FAKE("outputs")) : NULL));
-    json_object_set_new(end, "metrics", lines_of(object ? sl_object_annotation(object, FAKE("metrics")) : NULL));
+    json_object_set_new(end, "outputs",
+                        lines_of(object ? sl_object_annotation(object, FAKE("outputs")) : NULL));
+    json_object_set_new(end, "metrics",
+                        lines_of(object ? sl_object_annotation(object, FAKE("metrics")) : NULL));
     return end;
 }
 
@@ -137,7 +143,9 @@ static void fake_run_start(SlEngine *engine, const SlEngineRun *run)
     bool ends = strcmp(phase, "Running") != 0;
     if (!known) {
         bool good = strcmp(phase, "Succeeded") == 0;
-        known = ends ? end_of(engine, phase, good ? "Completed" : "NonZeroExit", good ? "0" : "1", run->object) : json_null();
+        known = ends ? end_of(engine, phase, good ? "Completed" : "NonZeroExit", good ? "0" : "1",
+                              run->object)
+                     : json_null();
         g_hash_table_insert(engine->runs, g_strdup(run->run_id), known);
     }
     const char *now = json_is_object(known) ? sl_json_str(known, "phase") : phase;
@@ -173,8 +181,9 @@ static void fake_run_forget(SlEngine *engine, const char *run_id)
     (void)run_id;
 }
 
-static GBytes *fake_log(SlEngine *engine, const SlEngineRef *ref, const char *run_id, bool err, bool tail, uint64_t offset, size_t max,
-                        uint64_t *ret_offset, uint64_t *ret_size, bool *ret_finished, GError **error)
+static GBytes *fake_log(SlEngine *engine, const SlEngineRef *ref, const char *run_id, bool err,
+                        bool tail, uint64_t offset, size_t max, uint64_t *ret_offset,
+                        uint64_t *ret_size, bool *ret_finished, GError **error)
 {
     static const char text[] = "a line of the fake engine\n";
     size_t len = sizeof text - 1;

@@ -1,4 +1,5 @@
-/* process.c - the engine `process`: TrainingJob, ModelServer and ConfigMap on this machine, without any container or cluster. */
+/* process.c - the engine `process`: TrainingJob, ModelServer and ConfigMap on this machine, without
+ * any container or cluster. */
 #include "agent/engines/process/process.h"
 #include "agent/engines/process/queue.h"
 #include "base/auto.h"
@@ -19,7 +20,9 @@ char *sl_process_key(const SlEngineRef *ref)
 {
     const char *kind = strchr(ref->kind, '/');
     g_autofree char *lower = g_ascii_strdown(kind ? kind + 1 : ref->kind, -1);
-    return g_strdup_printf("%s.%s.%s.%s", ref->app, strcmp(ref->namespace_, "-") == 0 ? "default" : ref->namespace_, lower, ref->name);
+    return g_strdup_printf("%s.%s.%s.%s", ref->app,
+                           strcmp(ref->namespace_, "-") == 0 ? "default" : ref->namespace_, lower,
+                           ref->name);
 }
 
 static bool is_run_kind(const char *kind)
@@ -47,9 +50,10 @@ static bool parse_ports(SlEngine *engine, const char *text, GError **error)
 {
     uint64_t low = 0, high = 0;
     g_auto(GStrv) parts = g_strsplit(text, "-", 2);
-    if (g_strv_length(parts) != 2 || !sl_parse_uint64(parts[0], &low) || !sl_parse_uint64(parts[1], &high) || low < 1024 ||
-        high > 65535 || high < low)
-        return sl_throw(error, SLU_AGENT_CONFIG, "engines.process.ports: `%s` is not like %s", text, PORTS_DEFAULT);
+    if (g_strv_length(parts) != 2 || !sl_parse_uint64(parts[0], &low) ||
+        !sl_parse_uint64(parts[1], &high) || low < 1024 || high > 65535 || high < low)
+        return sl_throw(error, SLU_AGENT_CONFIG, "engines.process.ports: `%s` is not like %s", text,
+                        PORTS_DEFAULT);
     engine->port_low = engine->port_next = (uint16_t)low;
     engine->port_high = (uint16_t)high;
     /* Several agents on one machine should not try the same ports in the same order. */
@@ -66,8 +70,8 @@ static bool read_options(SlEngine *engine, GError **error)
     {
         const char *near = sl_nearest(key, known);
         if (!g_strv_contains(known, key))
-            return sl_throw(error, SLU_AGENT_CONFIG, "engines.process.%s: unknown key%s%s%s", key, near ? "; did you mean `" : "",
-                            near ? near : "", near ? "`?" : "");
+            return sl_throw(error, SLU_AGENT_CONFIG, "engines.process.%s: unknown key%s%s%s", key,
+                            near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
     }
     engine->listen = g_strdup(sl_json_str_or(engine->options, "listen", "127.0.0.1"));
     engine->use_cgroup = sl_json_bool(engine->options, "cgroup", true);
@@ -127,7 +131,8 @@ static SlEngine *process_open(const SlEngineConfig *config, GError **error)
 static void unsupported(SlEngine *engine, const SlEngineApply *what)
 {
     g_autoptr(GError) error = NULL;
-    sl_throw(&error, SLU_KIND_UNSUPPORTED, "%s %s: the engine `process` does not apply this kind", what->ref.kind, what->ref.name);
+    sl_throw(&error, SLU_KIND_UNSUPPORTED, "%s %s: the engine `process` does not apply this kind",
+             what->ref.kind, what->ref.name);
     engine->events.applied(engine->events.user, &what->ref, what->digest, error);
 }
 
@@ -161,18 +166,22 @@ static void process_adopt(SlEngine *engine, const SlEngineApply *what)
         sl_configs_adopt(engine, what);
 }
 
-static GBytes *process_log(SlEngine *engine, const SlEngineRef *ref, const char *run_id, bool err, bool tail, uint64_t offset,
-                           size_t max, uint64_t *ret_offset, uint64_t *ret_size, bool *ret_finished, GError **error)
+static GBytes *process_log(SlEngine *engine, const SlEngineRef *ref, const char *run_id, bool err,
+                           bool tail, uint64_t offset, size_t max, uint64_t *ret_offset,
+                           uint64_t *ret_size, bool *ret_finished, GError **error)
 {
     bool finished = false;
-    const char *dir = run_id ? sl_jobs_log_dir(engine, run_id, &finished) : sl_servers_log_dir(engine, ref);
+    const char *dir =
+        run_id ? sl_jobs_log_dir(engine, run_id, &finished) : sl_servers_log_dir(engine, ref);
     const char *stream = err ? "stderr" : "stdout";
     if (!dir && run_id)
         return sl_throw_null(error, SLU_RUN_UNKNOWN, "no run %s is known here", run_id);
-    GBytes *bytes = !dir ? NULL : tail ? sl_segments_tail(dir, stream, 0, max, ret_offset, ret_size)
-                                       : sl_segments_read(dir, stream, 0, offset, max, ret_offset, ret_size);
+    GBytes *bytes = !dir   ? NULL
+                    : tail ? sl_segments_tail(dir, stream, 0, max, ret_offset, ret_size)
+                           : sl_segments_read(dir, stream, 0, offset, max, ret_offset, ret_size);
     if (!bytes)
-        return sl_throw_null(error, SLU_LOG_MISSING, "%s of %s: nothing is here", stream, run_id ? run_id : ref->name);
+        return sl_throw_null(error, SLU_LOG_MISSING, "%s of %s: nothing is here", stream,
+                             run_id ? run_id : ref->name);
     *ret_finished = finished;
     return bytes;
 }

@@ -1,4 +1,5 @@
-/* blobs.c - content-addressed folder of the agent: <dir>/<2 hex>/<digest>, <dir>/partial/<digest>. */
+/* blobs.c - content-addressed folder of the agent: <dir>/<2 hex>/<digest>, <dir>/partial/<digest>.
+ */
 #include "agent/store/blobs.h"
 #include "base/auto.h"
 #include "base/digest.h"
@@ -14,7 +15,9 @@
 #include <unistd.h>
 
 #define COLLECT_AGE_US SL_HOUR_US
-#define CACHE_BYTES_MAX (8 * 1024 * 1024) /* of small blobs kept in memory: the brain reads the same lists again and again */
+#define CACHE_BYTES_MAX                                                                            \
+    (8 * 1024 *                                                                                    \
+     1024) /* of small blobs kept in memory: the brain reads the same lists again and again */
 #define CACHE_BLOB_MAX (256 * 1024)
 
 struct SlBlobs {
@@ -33,7 +36,8 @@ SlBlobs *sl_blobs_open(const char *dir, GError **error)
     SlBlobs *blobs = g_new0(SlBlobs, 1);
     blobs->dir = g_strdup(dir);
     blobs->verified = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    blobs->cache = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    blobs->cache =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
     return blobs;
 }
 
@@ -120,10 +124,12 @@ bool sl_blobs_put(SlBlobs *blobs, const char *digest, GBytes *bytes, GError **er
 {
     g_autofree char *actual = sl_sha256_hex_bytes(bytes);
     if (!sl_is_hex_digest(digest) || strcmp(actual, digest) != 0)
-        return sl_throw(error, SLU_CORRUPT, "blob: got bytes with digest %s instead of %s", actual, digest);
+        return sl_throw(error, SLU_CORRUPT, "blob: got bytes with digest %s instead of %s", actual,
+                        digest);
     g_autofree char *path = path_of(blobs, digest);
     if (!make_parent(blobs, digest, error) ||
-        !sl_file_write_atomic(path, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), 0600, error))
+        !sl_file_write_atomic(path, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), 0600,
+                              error))
         return false;
     keep_in_memory(blobs, digest, bytes);
     return true;
@@ -133,17 +139,23 @@ uint64_t sl_blobs_partial_size(SlBlobs *blobs, const char *digest)
 {
     struct stat st;
     g_autofree char *path = partial_of(blobs, digest);
-    return sl_is_hex_digest(digest) && lstat(path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    return sl_is_hex_digest(digest) && lstat(path, &st) == 0 && S_ISREG(st.st_mode)
+               ? (uint64_t)st.st_size
+               : 0;
 }
 
-bool sl_blobs_partial_add(SlBlobs *blobs, const char *digest, uint64_t offset, const void *bytes, size_t len, GError **error)
+bool sl_blobs_partial_add(SlBlobs *blobs, const char *digest, uint64_t offset, const void *bytes,
+                          size_t len, GError **error)
 {
     if (!sl_is_hex_digest(digest))
         return sl_throw(error, SLU_INVALID, "blob: not a digest");
     if (offset != sl_blobs_partial_size(blobs, digest))
-        return sl_throw(error, SLU_CONFLICT, "blob %.12s: bytes from %" G_GUINT64_FORMAT " do not follow what is there", digest, offset);
+        return sl_throw(error, SLU_CONFLICT,
+                        "blob %.12s: bytes from %" G_GUINT64_FORMAT " do not follow what is there",
+                        digest, offset);
     if (offset + len > SL_BLOB_BYTES_MAX)
-        return sl_throw(error, SLU_LIMIT, "blob %.12s: larger than %d bytes", digest, SL_BLOB_BYTES_MAX);
+        return sl_throw(error, SLU_LIMIT, "blob %.12s: larger than %d bytes", digest,
+                        SL_BLOB_BYTES_MAX);
     g_autofree char *path = partial_of(blobs, digest);
     sl_autofd fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     for (size_t done = 0; fd >= 0 && done < len;) {
@@ -172,10 +184,12 @@ static unsigned collect_folder(SlBlobs *blobs, const char *folder, GHashTable *k
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         struct stat st;
-        if (entry->d_name[0] == '.' || (sl_is_hex_digest(entry->d_name) && g_hash_table_contains(keep, entry->d_name)))
+        if (entry->d_name[0] == '.' ||
+            (sl_is_hex_digest(entry->d_name) && g_hash_table_contains(keep, entry->d_name)))
             continue;
         g_autofree char *path = g_build_filename(folder, entry->d_name, NULL);
-        if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode) || now_us - (int64_t)st.st_mtime * SL_SECOND_US < COLLECT_AGE_US)
+        if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode) ||
+            now_us - (int64_t)st.st_mtime * SL_SECOND_US < COLLECT_AGE_US)
             continue;
         if (unlink(path) == 0) {
             GBytes *cached = g_hash_table_lookup(blobs->cache, entry->d_name);

@@ -1,4 +1,5 @@
-/* models.c - asks for models on the loop thread; the blocking work is in models_io.c. One job per digest at a time. */
+/* models.c - asks for models on the loop thread; the blocking work is in models_io.c. One job per
+ * digest at a time. */
 #include "agent/store/models.h"
 #include "base/digest.h"
 #include "runtime/atomicfile.h"
@@ -224,6 +225,7 @@ bool sl_models_check(const SlModelCache *cache, GError **error)
     if (!cache->store)
         return sl_throw(error, SLU_MODEL_STORE, "the agent has no modelStore");
     if (access(cache->store, R_OK | W_OK | X_OK) != 0)
-        return sl_throw(error, SLU_MODEL_STORE, "model store %s: %s", cache->store, g_strerror(errno));
+        return sl_throw(error, SLU_MODEL_STORE, "model store %s: %s", cache->store,
+                        g_strerror(errno));
     return true;
 }

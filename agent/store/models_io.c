@@ -1,7 +1,9 @@
-/* models_io.c - blocking work of the model cache: a folder into chunks, a manifest into a verified folder. Any thread; shares nothing.
+/* models_io.c - blocking work of the model cache: a folder into chunks, a manifest into a verified
+ * folder. Any thread; shares nothing.
  *
- * Making a copy:  <digest>.part/ files one by one, every chunk hashed as it is written; what a broken-off try left is hashed and
- * kept where it is right -> all right -> rename to <digest>/. A copy that is there is hashed again before it is handed out. */
+ * Making a copy:  <digest>.part/ files one by one, every chunk hashed as it is written; what a
+ * broken-off try left is hashed and kept where it is right -> all right -> rename to <digest>/. A
+ * copy that is there is hashed again before it is handed out. */
 #include "agent/store/models.h"
 #include "base/auto.h"
 #include "base/digest.h"
@@ -37,9 +39,11 @@ static bool store_chunk(const Storing *s, const char *digest, size_t len, GError
 {
     g_autofree char *path = chunk_path(s->store, digest), *folder = g_path_get_dirname(path);
     g_autoptr(GBytes) there = sl_file_read(path, SL_CHUNK_BYTES, NULL);
-    if (there && g_bytes_get_size(there) == len && memcmp(g_bytes_get_data(there, NULL), s->buffer, len) == 0)
+    if (there && g_bytes_get_size(there) == len &&
+        memcmp(g_bytes_get_data(there, NULL), s->buffer, len) == 0)
         return true;
-    return sl_dir_make(folder, 0755, error) && sl_file_write_atomic(path, s->buffer, len, 0644, error);
+    return sl_dir_make(folder, 0755, error) &&
+           sl_file_write_atomic(path, s->buffer, len, 0644, error);
 }
 
 static bool read_chunk(int fd, uint8_t *buffer, size_t *ret_len)
@@ -76,31 +80,37 @@ static bool store_file(Storing *s, int fd, const char *path, const struct stat *
     g_ptr_array_add(chunks, NULL);
     if (++s->files > SL_MANIFEST_FILES_MAX)
         return sl_throw(error, SLU_LIMIT, "output: more than %d files", SL_MANIFEST_FILES_MAX);
-    sl_manifest_add(s->manifest, path, (st->st_mode & 0100) != 0, size, (const char *const *)chunks->pdata);
+    sl_manifest_add(s->manifest, path, (st->st_mode & 0100) != 0, size,
+                    (const char *const *)chunks->pdata);
     return true;
 }
 
-static bool store_entry(Storing *s, int dirfd, const char *name, const char *path, int depth, GError **error);
+static bool store_entry(Storing *s, int dirfd, const char *name, const char *path, int depth,
+                        GError **error);
 
-static bool store_below(Storing *s, int fd /* consumed */, const char *prefix, int depth, GError **error)
+static bool store_below(Storing *s, int fd /* consumed */, const char *prefix, int depth,
+                        GError **error)
 {
     DIR *dir = fdopendir(fd);
     if (!dir) {
         close(fd);
         return sl_throw(error, SLU_IO, "output folder %s: %s", prefix, g_strerror(errno));
     }
-    bool ok = depth < DEPTH_MAX || sl_throw(error, SLU_OUTPUT_INVALID, "output folder %s: deeper than %d", prefix, DEPTH_MAX);
+    bool ok = depth < DEPTH_MAX || sl_throw(error, SLU_OUTPUT_INVALID,
+                                            "output folder %s: deeper than %d", prefix, DEPTH_MAX);
     for (struct dirent *entry; ok && (entry = readdir(dir));) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        g_autofree char *path = *prefix ? g_strconcat(prefix, "/", entry->d_name, NULL) : g_strdup(entry->d_name);
+        g_autofree char *path =
+            *prefix ? g_strconcat(prefix, "/", entry->d_name, NULL) : g_strdup(entry->d_name);
         ok = store_entry(s, fd, entry->d_name, path, depth, error);
     }
     closedir(dir);
     return ok;
 }
 
-static bool store_entry(Storing *s, int dirfd, const char *name, const char *path, int depth, GError **error)
+static bool store_entry(Storing *s, int dirfd, const char *name, const char *path, int depth,
+                        GError **error)
 {
     struct stat st;
     sl_autofd fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -117,14 +127,16 @@ static bool store_entry(Storing *s, int dirfd, const char *name, const char *pat
     return store_file(s, fd, path, &st, error);
 }
 
-char *sl_models_store_folder(const char *store_dir, const char *folder, uint64_t *ret_bytes, GError **error)
+char *sl_models_store_folder(const char *store_dir, const char *folder, uint64_t *ret_bytes,
+                             GError **error)
 {
     g_autoptr(SlManifest) manifest = sl_manifest_new();
     g_autofree uint8_t *buffer = g_malloc(SL_CHUNK_BYTES);
     Storing s = {.store = store_dir, .folder = folder, .manifest = manifest, .buffer = buffer};
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return sl_throw_null(error, SLU_OUTPUT_INVALID, "output folder %s: %s", folder, g_strerror(errno));
+        return sl_throw_null(error, SLU_OUTPUT_INVALID, "output folder %s: %s", folder,
+                             g_strerror(errno));
     if (!store_below(&s, fd, "", 0, error))
         return NULL;
     if (s.files == 0)
@@ -134,7 +146,8 @@ char *sl_models_store_folder(const char *store_dir, const char *folder, uint64_t
     g_autofree char *manifests = g_build_filename(store_dir, "manifests", NULL);
     g_autofree char *path = g_build_filename(manifests, digest, NULL);
     if (!sl_dir_make(manifests, 0755, error) ||
-        !sl_file_write_atomic(path, g_bytes_get_data(text, NULL), g_bytes_get_size(text), 0644, error))
+        !sl_file_write_atomic(path, g_bytes_get_data(text, NULL), g_bytes_get_size(text), 0644,
+                              error))
         return NULL;
     *ret_bytes = sl_manifest_bytes(manifest);
     return g_steal_pointer(&digest);
@@ -148,10 +161,13 @@ static SlManifest *read_manifest(const char *store, const char *digest, GError *
     g_autofree char *path = g_build_filename(store, "manifests", digest, NULL);
     g_autoptr(GBytes) text = sl_file_read(path, SL_MANIFEST_BYTES_MAX, &why);
     if (!text)
-        return sl_throw_null(error, SLU_MODEL_MISSING, "model %.12s: the store has no manifest (%s)", digest, why->message);
+        return sl_throw_null(error, SLU_MODEL_MISSING,
+                             "model %.12s: the store has no manifest (%s)", digest, why->message);
     g_autofree char *actual = sl_sha256_hex_bytes(text);
     if (strcmp(actual, digest) != 0)
-        return sl_throw_null(error, SLU_MODEL_CORRUPT, "model %.12s: the manifest in the store has digest %.12s", digest, actual);
+        return sl_throw_null(error, SLU_MODEL_CORRUPT,
+                             "model %.12s: the manifest in the store has digest %.12s", digest,
+                             actual);
     return sl_manifest_parse(text, error);
 }
 
@@ -161,13 +177,14 @@ static size_t chunk_len(const SlManifestFile *file, size_t n)
     return left > SL_CHUNK_BYTES ? SL_CHUNK_BYTES : (size_t)left;
 }
 
-/* Are the bytes at @path exactly the file's? Links are not followed; other size or mode is not right. */
+/* Are the bytes at @path exactly the file's? Links are not followed; other size or mode is not
+ * right. */
 static bool file_is_right(int root, const SlManifestFile *file, uint8_t *buffer)
 {
     struct stat st;
     sl_autofd fd = openat(root, file->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != file->size ||
-        ((st.st_mode & 0100) != 0) != file->executable)
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+        (uint64_t)st.st_size != file->size || ((st.st_mode & 0100) != 0) != file->executable)
         return false;
     for (size_t n = 0; file->chunks[n]; n++) {
         size_t len = 0;
@@ -187,7 +204,8 @@ static size_t count_files(const char *folder, int depth)
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         struct stat st;
         g_autofree char *path = g_build_filename(folder, entry->d_name, NULL);
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || lstat(path, &st) != 0)
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            lstat(path, &st) != 0)
             continue;
         count += S_ISDIR(st.st_mode) ? count_files(path, depth + 1) : 1;
     }
@@ -217,25 +235,29 @@ static bool write_bytes(int fd, const uint8_t *bytes, size_t len)
     return true;
 }
 
-static bool copy_chunk(const char *store, const SlManifestFile *file, size_t n, int out, GError **error)
+static bool copy_chunk(const char *store, const SlManifestFile *file, size_t n, int out,
+                       GError **error)
 {
     g_autoptr(GError) why = NULL;
     g_autofree char *path = chunk_path(store, file->chunks[n]);
     g_autoptr(GBytes) bytes = sl_file_read(path, SL_CHUNK_BYTES, &why);
     if (!bytes)
-        return sl_throw(error, SLU_MODEL_MISSING, "file %s: the store has no chunk %zu, %.12s (%s)", file->path, n, file->chunks[n],
-                        why->message);
+        return sl_throw(error, SLU_MODEL_MISSING, "file %s: the store has no chunk %zu, %.12s (%s)",
+                        file->path, n, file->chunks[n], why->message);
     g_autofree char *actual = sl_sha256_hex_bytes(bytes);
     if (strcmp(actual, file->chunks[n]) != 0 || g_bytes_get_size(bytes) != chunk_len(file, n))
-        return sl_throw(error, SLU_MODEL_CORRUPT, "file %s: chunk %zu, %.12s, in the store has digest %.12s", file->path, n,
+        return sl_throw(error, SLU_MODEL_CORRUPT,
+                        "file %s: chunk %zu, %.12s, in the store has digest %.12s", file->path, n,
                         file->chunks[n], actual);
     return write_bytes(out, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes)) ||
            sl_throw(error, SLU_IO, "file %s: %s", file->path, g_strerror(errno));
 }
 
-static bool copy_file(const char *store, const char *part, const SlManifestFile *file, GError **error)
+static bool copy_file(const char *store, const char *part, const SlManifestFile *file,
+                      GError **error)
 {
-    g_autofree char *path = g_build_filename(part, file->path, NULL), *folder = g_path_get_dirname(path);
+    g_autofree char *path = g_build_filename(part, file->path, NULL),
+                    *folder = g_path_get_dirname(path);
     if (!sl_dir_make(folder, 0755, error))
         return false;
     unlink(path);
@@ -250,7 +272,8 @@ static bool copy_file(const char *store, const char *part, const SlManifestFile 
     return true;
 }
 
-static bool fill_part(const char *store, const char *part, const SlManifest *manifest, uint8_t *buffer, GError **error)
+static bool fill_part(const char *store, const char *part, const SlManifest *manifest,
+                      uint8_t *buffer, GError **error)
 {
     if (!sl_dir_make(part, 0755, error))
         return false;
@@ -262,22 +285,26 @@ static bool fill_part(const char *store, const char *part, const SlManifest *man
         if (!file_is_right(root, file, buffer) && !copy_file(store, part, file, error))
             return false;
     }
-    return copy_is_right(part, manifest, buffer) || sl_throw(error, SLU_MODEL_CORRUPT, "%s changed while it was written", part);
+    return copy_is_right(part, manifest, buffer) ||
+           sl_throw(error, SLU_MODEL_CORRUPT, "%s changed while it was written", part);
 }
 
-bool sl_models_materialise(const char *store_dir, const char *cache_dir, const char *digest, GError **error)
+bool sl_models_materialise(const char *store_dir, const char *cache_dir, const char *digest,
+                           GError **error)
 {
     if (!store_dir)
         return sl_throw(error, SLU_MODEL_STORE, "model %.12s: the agent has no modelStore", digest);
     g_autofree char *final = g_build_filename(cache_dir, digest, NULL);
-    g_autofree char *part = g_strconcat(final, ".part", NULL), *old = g_strconcat(final, ".old", NULL);
+    g_autofree char *part = g_strconcat(final, ".part", NULL),
+                    *old = g_strconcat(final, ".old", NULL);
     g_autofree char *listed = g_strconcat(final, ".manifest", NULL);
     g_autofree uint8_t *buffer = g_malloc(SL_CHUNK_BYTES);
     /* The cached manifest is as good as the store's: it is checked against the same digest. */
     g_autoptr(GBytes) kept = sl_file_read(listed, SL_MANIFEST_BYTES_MAX, NULL);
     g_autofree char *kept_digest = kept ? sl_sha256_hex_bytes(kept) : NULL;
-    g_autoptr(SlManifest) manifest =
-        g_strcmp0(kept_digest, digest) == 0 ? sl_manifest_parse(kept, error) : read_manifest(store_dir, digest, error);
+    g_autoptr(SlManifest) manifest = g_strcmp0(kept_digest, digest) == 0
+                                         ? sl_manifest_parse(kept, error)
+                                         : read_manifest(store_dir, digest, error);
     if (!manifest)
         return false;
     if (copy_is_right(final, manifest, buffer)) {
@@ -287,7 +314,8 @@ bool sl_models_materialise(const char *store_dir, const char *cache_dir, const c
     if (!fill_part(store_dir, part, manifest, buffer, error))
         return sl_prefix(error, "model %.12s", digest);
     g_autoptr(GBytes) text = sl_manifest_format(manifest);
-    if (!sl_file_write_atomic(listed, g_bytes_get_data(text, NULL), g_bytes_get_size(text), 0600, error))
+    if (!sl_file_write_atomic(listed, g_bytes_get_data(text, NULL), g_bytes_get_size(text), 0600,
+                              error))
         return false;
     /* A copy with a wrong byte steps aside in one rename: who has its files open keeps them. */
     (void)!sl_dir_remove_tree(old, NULL);

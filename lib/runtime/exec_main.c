@@ -1,5 +1,6 @@
-/* exec_main.c - sluice-exec: `sluice-exec run DIR` runs the processes of DIR/spec once, `sluice-exec --front DIR` holds a server's
- * declared port. Both go to the background and outlive whoever started them; a folder is started at most once. No shell. */
+/* exec_main.c - sluice-exec: `sluice-exec run DIR` runs the processes of DIR/spec once,
+ * `sluice-exec --front DIR` holds a server's declared port. Both go to the background and outlive
+ * whoever started them; a folder is started at most once. No shell. */
 #include "exec/exec.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,8 +8,10 @@
 
 static _Noreturn void usage(void)
 {
-    fputs("usage: sluice-exec run DIR       run what DIR/spec says, once; write DIR/pid and DIR/exit\n"
-          "       sluice-exec --front DIR   forward the port of DIR/front to the back ends in DIR/backends\n"
+    fputs("usage: sluice-exec run DIR       run what DIR/spec says, once; write DIR/pid and "
+          "DIR/exit\n"
+          "       sluice-exec --front DIR   forward the port of DIR/front to the back ends in "
+          "DIR/backends\n"
           "       sluice-exec --version\n",
           stderr);
     exit(2);

@@ -1,20 +1,26 @@
-/* engine_contract.c - what agent/engines/ENGINE must do, over every row of engines.def: answers always and later, the same thing twice
- * is a no-op that still answers, a run id starts once, closing stops nothing, errors name what is wrong. */
+/* engine_contract.c - what agent/engines/ENGINE must do, over every row of engines.def: answers
+ * always and later, the same thing twice is a no-op that still answers, a run id starts once,
+ * closing stops nothing, errors name what is wrong. */
 #include "tests/unit/agent/fixture.h"
 
 #define MAP "core/ConfigMap"
 
 static json_t *config_map(const char *value)
 {
-    g_autofree char *text = g_strdup_printf("{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"conf\"}, \"data\": {\"key\": \"%s\"}}", value);
+    g_autofree char *text =
+        g_strdup_printf("{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": "
+                        "{\"name\": \"conf\"}, \"data\": {\"key\": \"%s\"}}",
+                        value);
     return fix_json(text);
 }
 
 static json_t *job(const char *phase, const char *command)
 {
-    g_autofree char *text = g_strdup_printf("{\"kind\": \"TrainingJob\", \"metadata\": {\"name\": \"train\", \"annotations\": {\"gitops.sluice/fake-run\": \"%s\"}},"
-                                            "\"spec\": {\"command\": [%s]}}",
-                                            phase, command);
+    g_autofree char *text =
+        g_strdup_printf("{\"kind\": \"TrainingJob\", \"metadata\": {\"name\": \"train\", "
+                        "\"annotations\": {\"gitops.sluice/fake-run\": \"%s\"}},"
+                        "\"spec\": {\"command\": [%s]}}",
+                        phase, command);
     return fix_json(text);
 }
 
@@ -23,7 +29,11 @@ static void test_says_nothing_inside(const void *data)
     Fix *f = fix_new(data);
     g_autoptr(json_t) object = config_map("one");
     g_autofree char *digest = sl_json_digest(object);
-    SlEngineApply what = {.ref = {"app", MAP, "-", "conf"}, .object = object, .digest = digest, .env = "dev", .cluster = "dev1"};
+    SlEngineApply what = {.ref = {"app", MAP, "-", "conf"},
+                          .object = object,
+                          .digest = digest,
+                          .env = "dev",
+                          .cluster = "dev1"};
     f->ops->apply(f->engine, &what);
     g_assert_cmpuint(g_hash_table_size(f->applied), ==, 0); /* facts come on a later turn */
     g_assert_cmpuint(g_hash_table_size(f->health), ==, 0);
@@ -53,8 +63,13 @@ static void test_adopt_missing(const void *data)
 {
     Fix *f = fix_new(data);
     g_autoptr(json_t) object = config_map("one");
-    g_autofree char *digest = sl_json_digest(object), *path = g_build_filename(f->state, "config", NULL);
-    SlEngineApply what = {.ref = {"app", MAP, "-", "conf"}, .object = object, .digest = digest, .env = "dev", .cluster = "dev1"};
+    g_autofree char *digest = sl_json_digest(object),
+                    *path = g_build_filename(f->state, "config", NULL);
+    SlEngineApply what = {.ref = {"app", MAP, "-", "conf"},
+                          .object = object,
+                          .digest = digest,
+                          .env = "dev",
+                          .cluster = "dev1"};
     f->ops->adopt(f->engine, &what);
     FIX_UNTIL(f, fix_health_is(f, "conf", "Missing"));
     g_assert_cmpint(access(path, F_OK), !=, 0); /* adopting makes nothing */
@@ -72,7 +87,8 @@ static void test_run_ends_once_per_ask(const void *data)
     const char *const keys[] = {"reason", "exit", "message"};
     for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
         g_assert_nonnull(sl_json_str(end, keys[i]));
-    g_assert_true(json_is_array(json_object_get(end, "outputs")) && json_is_array(json_object_get(end, "metrics")));
+    g_assert_true(json_is_array(json_object_get(end, "outputs")) &&
+                  json_is_array(json_object_get(end, "metrics")));
     g_assert_cmpint(sl_json_int(end, "finished", 0), >=, sl_json_int(end, "started", 0));
     g_hash_table_remove_all(f->ends);
     fix_start(f, id, job("Succeeded", "\"/bin/false\"")); /* known: only its end is said again */
@@ -117,7 +133,8 @@ static void test_log_errors(const void *data)
     g_autoptr(GError) error = NULL;
     uint64_t at, size;
     bool finished;
-    g_assert_null(f->ops->log(f->engine, NULL, "0000", false, false, 0, 100, &at, &size, &finished, &error));
+    g_assert_null(
+        f->ops->log(f->engine, NULL, "0000", false, false, 0, 100, &at, &size, &finished, &error));
     g_assert_error(error, SL_ERROR, SLU_RUN_UNKNOWN);
     fix_free(f);
 }
@@ -128,9 +145,11 @@ static void test_table(void)
     for (const SlEngineOps *const *engine = sl_engines(); *engine; engine++, count++) {
         const SlEngineOps *ops = *engine;
         g_assert_true(sl_engine_find(ops->name) == ops);
-        g_assert_true(ops->can_apply && ops->open && ops->close && ops->apply && ops->remove && ops->adopt && ops->run_start &&
-                      ops->run_stop && ops->run_adopt && ops->run_forget && ops->log);
-        g_assert_true(ops->can_apply(SL_API_GROUP "/TrainingJob") && ops->can_apply(SL_API_GROUP "/ModelServer"));
+        g_assert_true(ops->can_apply && ops->open && ops->close && ops->apply && ops->remove &&
+                      ops->adopt && ops->run_start && ops->run_stop && ops->run_adopt &&
+                      ops->run_forget && ops->log);
+        g_assert_true(ops->can_apply(SL_API_GROUP "/TrainingJob") &&
+                      ops->can_apply(SL_API_GROUP "/ModelServer"));
     }
     g_assert_cmpuint(count, >, 0);
     g_assert_null(sl_engine_find("no-such-engine"));
@@ -141,9 +160,12 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*test)(const void *data);
-    } rows[] = {{"says-nothing-inside", test_says_nothing_inside}, {"apply-twice-remove-twice", test_apply_twice_remove_twice},
-                {"adopt-missing", test_adopt_missing},             {"run-ends-once-per-ask", test_run_ends_once_per_ask},
-                {"run-stop", test_run_stop},                       {"run-adopt-lost", test_run_adopt_lost},
+    } rows[] = {{"says-nothing-inside", test_says_nothing_inside},
+                {"apply-twice-remove-twice", test_apply_twice_remove_twice},
+                {"adopt-missing", test_adopt_missing},
+                {"run-ends-once-per-ask", test_run_ends_once_per_ask},
+                {"run-stop", test_run_stop},
+                {"run-adopt-lost", test_run_adopt_lost},
                 {"log-errors", test_log_errors}};
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/engine/table", test_table);

@@ -1,4 +1,5 @@
-/* adopt.c - finds out whether a folder's sluice-exec still runs: (pid, start time, boot id), so that a recycled pid is nobody. */
+/* adopt.c - finds out whether a folder's sluice-exec still runs: (pid, start time, boot id), so
+ * that a recycled pid is nobody. */
 #include "agent/engines/process/process.h"
 #include "base/auto.h"
 #include "base/text.h"
@@ -54,7 +55,8 @@ static char *read_proc(const char *path)
 
 static bool same_boot(GBytes *record)
 {
-    g_autofree char *recorded = field(record, "boot"), *now = read_proc("/proc/sys/kernel/random/boot_id");
+    g_autofree char *recorded = field(record, "boot"),
+                    *now = read_proc("/proc/sys/kernel/random/boot_id");
     return recorded && now && strcmp(recorded, g_strstrip(now)) == 0;
 }
 
@@ -92,9 +94,12 @@ SlShimState sl_shim_look(const char *dir, int *ret_pidfd)
         return SL_SHIM_NEVER;
     int64_t pid = number(record, "pid", 0), start = 0;
     char state = 'Z';
-    sl_autofd pidfd = pid > 0 && same_boot(record) ? (int)syscall(SYS_pidfd_open, (pid_t)pid, 0) : -1;
-    /* Look only after the pidfd is open: whoever has that start time now is the one that the pidfd means. */
-    if (pidfd >= 0 && read_stat(pid, &state, &start) && state != 'Z' && start == number(record, "start", -1)) {
+    sl_autofd pidfd =
+        pid > 0 && same_boot(record) ? (int)syscall(SYS_pidfd_open, (pid_t)pid, 0) : -1;
+    /* Look only after the pidfd is open: whoever has that start time now is the one that the pidfd
+     * means. */
+    if (pidfd >= 0 && read_stat(pid, &state, &start) && state != 'Z' &&
+        start == number(record, "start", -1)) {
         *ret_pidfd = sl_steal_fd(&pidfd);
         return SL_SHIM_RUNNING;
     }

@@ -1,10 +1,13 @@
-/* dirwatch.c - one inotify descriptor for all folders that the engine watches. A queue overflow calls everybody: level, not edge. */
+/* dirwatch.c - one inotify descriptor for all folders that the engine watches. A queue overflow
+ * calls everybody: level, not edge. */
 #include "agent/engines/process/process.h"
 #include "base/auto.h"
 #include <errno.h>
 #include <sys/inotify.h>
 
-#define MASK (IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_ONLYDIR)
+#define MASK                                                                                       \
+    (IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE |            \
+     IN_ATTRIB | IN_ONLYDIR)
 
 typedef struct {
     unsigned id;
@@ -74,7 +77,8 @@ void sl_dirwatch_free(SlDirWatch *watch)
     g_free(watch);
 }
 
-unsigned sl_dirwatch_add(SlDirWatch *watch, const char *dir, void (*changed)(void *user), void *user)
+unsigned sl_dirwatch_add(SlDirWatch *watch, const char *dir, void (*changed)(void *user),
+                         void *user)
 {
     int wd = inotify_add_watch(watch->fd, dir, MASK);
     if (wd < 0)

@@ -1,5 +1,6 @@
-/* env.c - the environment that a program sees: PATH and what its object names, nothing of ours. Secrets come from files or
- * commands of the agent's own configuration, never from an object; their values are not logged and not kept. */
+/* env.c - the environment that a program sees: PATH and what its object names, nothing of ours.
+ * Secrets come from files or commands of the agent's own configuration, never from an object; their
+ * values are not logged and not kept. */
 #include "agent/engines/process/process.h"
 #include "base/auto.h"
 #include "base/text.h"
@@ -16,7 +17,7 @@
 
 struct SlEnvJob {
     SlEngine *engine;
-    GPtrArray *pairs; /* of char* */
+    GPtrArray *pairs;           /* of char* */
     GPtrArray *names, *secrets; /* of char*: still to resolve, in step */
     guint next;
     SlChild *child;
@@ -54,7 +55,8 @@ void sl_env_cancel(SlEnvJob *job)
 static bool take_value(SlEnvJob *job, GBytes *bytes, GError **error)
 {
     size_t len;
-    const char *text = g_bytes_get_data(bytes, &len), *name = g_ptr_array_index(job->names, job->next);
+    const char *text = g_bytes_get_data(bytes, &len),
+               *name = g_ptr_array_index(job->names, job->next);
     const char *secret = g_ptr_array_index(job->secrets, job->next);
     while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
         len--;
@@ -73,7 +75,9 @@ static void command_ended(const SlChildEnd *end, void *data)
     const char *secret = g_ptr_array_index(job->secrets, job->next);
     if (end->code != 0 || end->truncated)
         sl_throw(&error, SLU_SECRET_MISSING, "secret `%s`: its command %s", secret,
-                 end->timed_out ? "took longer than 10 s" : end->truncated ? "wrote more than 64 KiB" : "failed");
+                 end->timed_out   ? "took longer than 10 s"
+                 : end->truncated ? "wrote more than 64 KiB"
+                                  : "failed");
     else
         (void)!take_value(job, end->output, &error);
     if (error)
@@ -87,13 +91,15 @@ static bool start_command(SlEnvJob *job, const json_t *command, const char *secr
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     size_t i;
     json_t *item;
-    json_array_foreach((json_t *)command, i, item)
-        if (json_is_string(item))
-            g_ptr_array_add(argv, (void *)json_string_value(item));
+    json_array_foreach((json_t *)command, i, item) if (json_is_string(item))
+        g_ptr_array_add(argv, (void *)json_string_value(item));
     if (argv->len == 0 || argv->len != json_array_size(command))
-        return sl_throw(error, SLU_AGENT_CONFIG, "secrets.%s.command: must be a list of texts", secret);
+        return sl_throw(error, SLU_AGENT_CONFIG, "secrets.%s.command: must be a list of texts",
+                        secret);
     g_ptr_array_add(argv, NULL);
-    SlSpawn how = {.argv = (const char *const *)argv->pdata, .output_max = SECRET_BYTES_MAX, .timeout_us = SECRET_TIMEOUT_US};
+    SlSpawn how = {.argv = (const char *const *)argv->pdata,
+                   .output_max = SECRET_BYTES_MAX,
+                   .timeout_us = SECRET_TIMEOUT_US};
     job->child = sl_spawn(job->engine->loop, &how, command_ended, job, error);
     return job->child != NULL;
 }
@@ -106,9 +112,11 @@ static bool resolve_next(SlEnvJob *job, GError **error)
     const char *path = sl_json_str(how, "file");
     const json_t *command = sl_json_at(how, "command");
     if (!how || (!path && !json_is_array(command)))
-        return sl_throw(error, SLU_SECRET_MISSING, "secret `%s` is not in the agent's configuration", secret);
+        return sl_throw(error, SLU_SECRET_MISSING,
+                        "secret `%s` is not in the agent's configuration", secret);
     if (!path)
-        return start_command(job, command, secret, error) || sl_prefix(error, "secret `%s`", secret);
+        return start_command(job, command, secret, error) ||
+               sl_prefix(error, "secret `%s`", secret);
     g_autoptr(GError) why = NULL;
     g_autoptr(GBytes) bytes = sl_file_read_secret(path, SECRET_BYTES_MAX, &why);
     if (!bytes)
@@ -128,11 +136,15 @@ static void step(void *data)
 
 static bool add_entry(SlEnvJob *job, const json_t *entry, size_t i, GError **error)
 {
-    const char *name = sl_json_str(entry, "name"), *value = sl_json_str(entry, "value"), *secret = sl_json_str(entry, "secret");
+    const char *name = sl_json_str(entry, "name"), *value = sl_json_str(entry, "value"),
+               *secret = sl_json_str(entry, "secret");
     if (!name || !*name || strpbrk(name, "= \n") || i >= ENV_MAX)
-        return sl_throw(error, SLU_OBJECT_SPEC, "spec.env.%zu.name: must be a variable's name, at most %d variables", i, ENV_MAX);
+        return sl_throw(error, SLU_OBJECT_SPEC,
+                        "spec.env.%zu.name: must be a variable's name, at most %d variables", i,
+                        ENV_MAX);
     if ((value != NULL) == (secret != NULL))
-        return sl_throw(error, SLU_OBJECT_SPEC, "spec.env.%zu (%s): give either value or secret", i, name);
+        return sl_throw(error, SLU_OBJECT_SPEC, "spec.env.%zu (%s): give either value or secret", i,
+                        name);
     if (value) {
         g_ptr_array_add(job->pairs, g_strconcat(name, "=", value, NULL));
         return true;
@@ -155,9 +167,8 @@ SlEnvJob *sl_env_resolve(SlEngine *engine, const json_t *job_spec, SlEnvDone don
     g_ptr_array_add(job->pairs, g_strdup(PATH_DEFAULT));
     size_t i;
     json_t *entry;
-    json_array_foreach(sl_json_at(job_spec, "env"), i, entry)
-        if (!job->error)
-            (void)!add_entry(job, entry, i, &job->error);
+    json_array_foreach(sl_json_at(job_spec, "env"), i,
+                       entry) if (!job->error)(void) !add_entry(job, entry, i, &job->error);
     sl_timer_arm(job->timer, 0);
     return job;
 }
@@ -166,14 +177,16 @@ char *sl_env_name(const char *prefix, const char *name)
 {
     GString *text = g_string_new(prefix);
     for (const char *c = name; *c; c++)
-        g_string_append_c(text, isalnum((unsigned char)*c) ? (char)toupper((unsigned char)*c) : '_');
+        g_string_append_c(text,
+                          isalnum((unsigned char)*c) ? (char)toupper((unsigned char)*c) : '_');
     return g_string_free(text, FALSE);
 }
 
 bool sl_port_free(uint16_t port)
 {
     int one = 1;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     sl_autofd fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0)
         return false;
@@ -196,7 +209,8 @@ const char *sl_model_digest(const char *reference)
     const char *at = reference;
     if (at && g_str_has_prefix(at, "model://"))
         at += strlen("model://");
-    if (!at || !g_str_has_prefix(at, "sha256:") || strlen(at) != strlen("sha256:") + SL_HEX_DIGEST_LEN)
+    if (!at || !g_str_has_prefix(at, "sha256:") ||
+        strlen(at) != strlen("sha256:") + SL_HEX_DIGEST_LEN)
         return NULL;
     return at + strlen("sha256:");
 }

@@ -1,5 +1,6 @@
-/* files.c - blobs of a bundle as files in a folder. Every path is opened beneath the folder without following a link (openat2), so
- * that neither a name nor what a program left there can lead outside. */
+/* files.c - blobs of a bundle as files in a folder. Every path is opened beneath the folder without
+ * following a link (openat2), so that neither a name nor what a program left there can lead
+ * outside. */
 #include "agent/engines/process/process.h"
 #include "base/auto.h"
 #include "base/digest.h"
@@ -17,7 +18,10 @@
 
 static int open_beneath(int root, const char *path, uint64_t flags, uint64_t mode)
 {
-    struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+    struct open_how how = {.flags = flags | O_CLOEXEC,
+                           .mode = mode,
+                           .resolve =
+                               RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
     return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 }
 
@@ -25,7 +29,8 @@ static int open_beneath(int root, const char *path, uint64_t flags, uint64_t mod
 static int open_parent(int root, const char *path)
 {
     g_autofree char *folder = g_path_get_dirname(path);
-    g_auto(GStrv) parts = strcmp(folder, ".") == 0 ? g_new0(char *, 1) : g_strsplit(folder, "/", -1);
+    g_auto(GStrv) parts =
+        strcmp(folder, ".") == 0 ? g_new0(char *, 1) : g_strsplit(folder, "/", -1);
     sl_autofd at = open_beneath(root, ".", O_RDONLY | O_DIRECTORY, 0);
     for (char **part = parts; *part && at >= 0; part++) {
         if (mkdirat(at, *part, 0755) != 0 && errno != EEXIST)
@@ -42,7 +47,8 @@ static bool is_right(int parent, const char *name, GBytes *bytes, unsigned mode)
     struct stat st;
     sl_autofd fd = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     size_t len = g_bytes_get_size(bytes), done = 0;
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (size_t)st.st_size != len || (st.st_mode & 07777) != mode)
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (size_t)st.st_size != len ||
+        (st.st_mode & 07777) != mode)
         return false;
     g_autofree uint8_t *buffer = g_malloc(len + 1);
     for (ssize_t n; done < len; done += (size_t)n)
@@ -68,7 +74,8 @@ static bool replace(int parent, const char *name, GBytes *bytes, unsigned mode)
     return fd >= 0 && fchmod(fd, (mode_t)mode) == 0 && renameat(parent, temp, parent, name) == 0;
 }
 
-bool sl_files_write_one(const char *dir, const char *path, GBytes *bytes, unsigned mode, bool *ret_written, GError **error)
+bool sl_files_write_one(const char *dir, const char *path, GBytes *bytes, unsigned mode,
+                        bool *ret_written, GError **error)
 {
     if (!sl_check_relative_path(path, error))
         return sl_prefix(error, "files");
@@ -77,23 +84,28 @@ bool sl_files_write_one(const char *dir, const char *path, GBytes *bytes, unsign
         return sl_throw(error, SLU_IO, "%s: %s", dir, g_strerror(errno));
     sl_autofd parent = open_parent(root, path);
     if (parent < 0)
-        return sl_throw(error, SLU_FILES_INVALID, "files: %s leads outside of its folder or through a link: %s", path, g_strerror(errno));
+        return sl_throw(error, SLU_FILES_INVALID,
+                        "files: %s leads outside of its folder or through a link: %s", path,
+                        g_strerror(errno));
     g_autofree char *name = g_path_get_basename(path);
     bool right = is_right(parent, name, bytes, mode);
     if (ret_written)
         *ret_written = !right;
-    return right || replace(parent, name, bytes, mode) || sl_throw(error, SLU_IO, "%s/%s: %s", dir, path, g_strerror(errno));
+    return right || replace(parent, name, bytes, mode) ||
+           sl_throw(error, SLU_IO, "%s/%s: %s", dir, path, g_strerror(errno));
 }
 
 static unsigned mode_of(const json_t *file)
 {
     const json_t *mode = json_object_get(file, "mode");
     const char *text = json_string_value(mode);
-    bool executable = text ? g_str_has_suffix(text, "755") : json_integer_value(mode) == 755 || json_integer_value(mode) == 0755;
+    bool executable = text ? g_str_has_suffix(text, "755")
+                           : json_integer_value(mode) == 755 || json_integer_value(mode) == 0755;
     return executable ? 0755 : 0644;
 }
 
-bool sl_files_write(SlEngine *engine, const char *dir, const json_t *files, unsigned *ret_written, GError **error)
+bool sl_files_write(SlEngine *engine, const char *dir, const json_t *files, unsigned *ret_written,
+                    GError **error)
 {
     size_t i;
     json_t *file;
@@ -112,7 +124,8 @@ bool sl_files_write(SlEngine *engine, const char *dir, const json_t *files, unsi
             return sl_throw(error, SLU_FILES_INVALID, "files.%zu: needs path and sha256", i);
         GBytes *bytes = engine->blob(digest, engine->blob_user);
         if (!bytes)
-            return sl_throw(error, SLU_FILES_INVALID, "files: the content of %s (%.12s) is not here", path, digest);
+            return sl_throw(error, SLU_FILES_INVALID,
+                            "files: the content of %s (%.12s) is not here", path, digest);
         if (!sl_files_write_one(dir, path, bytes, mode_of(file), &wrote, error))
             return false;
         written += wrote;
@@ -122,7 +135,8 @@ bool sl_files_write(SlEngine *engine, const char *dir, const json_t *files, unsi
     return true;
 }
 
-GArray *sl_files_watch(SlEngine *engine, const char *dir, const json_t *files, void (*changed)(void *user), void *user)
+GArray *sl_files_watch(SlEngine *engine, const char *dir, const json_t *files,
+                       void (*changed)(void *user), void *user)
 {
     GArray *ids = g_array_new(FALSE, FALSE, sizeof(unsigned));
     g_autoptr(GHashTable) folders = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

@@ -1,4 +1,5 @@
-/* instance.c - one process of a server: started in its own folder, probed, restarted with back-off when it ends by itself. */
+/* instance.c - one process of a server: started in its own folder, probed, restarted with back-off
+ * when it ends by itself. */
 #include "agent/engines/process/server.h"
 #include "runtime/atomicfile.h"
 #include <signal.h>
@@ -8,7 +9,7 @@
 #define PROBE_WAIT_MAX_US SL_SECOND_US    /* while it is not ready */
 #define PROBE_EVERY_US (5 * SL_SECOND_US) /* while it serves */
 #define PROBE_FAILURES 3
-#define STABLE_US (60 * SL_SECOND_US)     /* ready that long: the next crash is a first one again */
+#define STABLE_US (60 * SL_SECOND_US) /* ready that long: the next crash is a first one again */
 #define BACKOFF_MAX_US (60 * SL_SECOND_US)
 #define LOOP_WINDOW_US (10 * SL_MINUTE_US)
 #define LOG_SEGMENT_BYTES (4 * 1024 * 1024)
@@ -34,7 +35,8 @@ bool instance_crash_loop(const Instance *instance)
 static void set_dir(Instance *instance)
 {
     g_free(instance->dir);
-    instance->dir = g_strdup_printf("%s/i%" G_GUINT64_FORMAT, instance->version->server->dir, instance->serial);
+    instance->dir =
+        g_strdup_printf("%s/i%" G_GUINT64_FORMAT, instance->version->server->dir, instance->serial);
 }
 
 static void probed(Instance *instance, const char *problem)
@@ -50,8 +52,10 @@ static void probed(Instance *instance, const char *problem)
         instance->ready = false;
         set_problem(instance, problem);
     }
-    instance->probe_wait_us = instance->ready ? PROBE_EVERY_US : MIN(instance->probe_wait_us * 3 / 2, PROBE_WAIT_MAX_US);
-    sl_timer_arm(instance->timer, instance->probe_failures ? PROBE_WAIT_MAX_US : instance->probe_wait_us);
+    instance->probe_wait_us =
+        instance->ready ? PROBE_EVERY_US : MIN(instance->probe_wait_us * 3 / 2, PROBE_WAIT_MAX_US);
+    sl_timer_arm(instance->timer,
+                 instance->probe_failures ? PROBE_WAIT_MAX_US : instance->probe_wait_us);
     if (was != instance->ready || problem)
         server_changed(instance->version->server);
 }
@@ -76,7 +80,8 @@ static void begin_probing(Instance *instance)
     sl_timer_arm(instance->timer, PROBE_FIRST_US);
 }
 
-/* It ended by itself (or could not be started): a new folder, soon for the first time, later and later after that. */
+/* It ended by itself (or could not be started): a new folder, soon for the first time, later and
+ * later after that. */
 static void plan_restart(Instance *instance)
 {
     Server *server = instance->version->server;
@@ -84,7 +89,8 @@ static void plan_restart(Instance *instance)
     if (instance->ready_since_us && now - instance->ready_since_us >= STABLE_US)
         instance->crashes = 0;
     instance->crashes++;
-    memmove(instance->restarts, instance->restarts + 1, sizeof instance->restarts - sizeof instance->restarts[0]);
+    memmove(instance->restarts, instance->restarts + 1,
+            sizeof instance->restarts - sizeof instance->restarts[0]);
     instance->restarts[SERVER_RESTARTS_KEPT - 1] = now;
     for (unsigned i = 1; i < instance->crashes; i++)
         wait = MIN(wait ? wait * 2 : SL_SECOND_US, BACKOFF_MAX_US);
@@ -142,7 +148,8 @@ static void shim_ended(void *data, const SlExit *end)
     remove_dir(crashed);
     if (rename(old, crashed) != 0)
         remove_dir(old);
-    sl_log(server->engine->log, SL_LOG_WARNING, "server-restart", "object", server->key, "message", text, NULL);
+    sl_log(server->engine->log, SL_LOG_WARNING, "server-restart", "object", server->key, "message",
+           text, NULL);
     server_changed(server);
 }
 
@@ -180,7 +187,8 @@ static GBytes *make_spec(Instance *instance, GError **error)
     sl_spec_add_uint(spec, "log-bytes", LOG_SEGMENT_BYTES);
     sl_spec_add_uint(spec, "log-count", LOG_SEGMENTS);
     if (engine->use_cgroup) {
-        g_autofree char *group = g_strdup_printf("%.64s-%" G_GUINT64_FORMAT, version->server->key, instance->serial);
+        g_autofree char *group =
+            g_strdup_printf("%.64s-%" G_GUINT64_FORMAT, version->server->key, instance->serial);
         sl_spec_add(spec, "cgroup", group);
     }
     for (guint i = 0; version->pairs && i < version->pairs->len; i++)
@@ -205,7 +213,8 @@ void instance_launch(Instance *instance)
         instance->port = sl_port_take(server->engine);
     g_autoptr(GBytes) spec = instance->port ? make_spec(instance, &error) : NULL;
     if (!instance->port)
-        sl_throw(&error, SLU_LIMIT, "no free port between %u and %u", server->engine->port_low, server->engine->port_high);
+        sl_throw(&error, SLU_LIMIT, "no free port between %u and %u", server->engine->port_low,
+                 server->engine->port_high);
     if (!spec || !sl_dir_make(instance->dir, 0700, &error)) {
         sl_shim_free(g_steal_pointer(&instance->shim));
         set_problem(instance, error->message);

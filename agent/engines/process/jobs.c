@@ -1,5 +1,5 @@
-/* jobs.c - the runs of this cluster: journal, start once per id, adoption, what is said to the agent. A run id stays known for ever:
- * its run.json is small and never collected. */
+/* jobs.c - the runs of this cluster: journal, start once per id, adoption, what is said to the
+ * agent. A run id stays known for ever: its run.json is small and never collected. */
 #include "agent/engines/process/queue.h"
 #include "agent/engines/process/run.h"
 #include "base/digest.h"
@@ -22,9 +22,13 @@ static json_t *journal(const Run *run)
     json_t *j = json_object();
     struct {
         const char *key, *value;
-    } rows[] = {{"id", run->id}, {"key", run->key}, {"app", run->app}, {"env", run->env}, {"cluster", run->cluster},
-                {"job", run->job}, {"digest", run->digest}, {"state", state_names[run->state]}, {"stop", run->stop},
-                {"phase", sl_run_phase_name(run->phase)}, {"reason", run->reason}, {"cause", run->cause}, {"message", run->message}};
+    } rows[] = {{"id", run->id},           {"key", run->key},
+                {"app", run->app},         {"env", run->env},
+                {"cluster", run->cluster}, {"job", run->job},
+                {"digest", run->digest},   {"state", state_names[run->state]},
+                {"stop", run->stop},       {"phase", sl_run_phase_name(run->phase)},
+                {"reason", run->reason},   {"cause", run->cause},
+                {"message", run->message}};
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         if (rows[i].value)
             sl_json_set_str(j, rows[i].key, rows[i].value);
@@ -52,7 +56,8 @@ bool run_save(Run *run)
     g_autoptr(json_t) j = journal(run);
     g_autofree char *text = sl_json_canonical(j, &error);
     g_autofree char *path = g_build_filename(run->dir, "run.json", NULL);
-    if (text && sl_dir_make(run->dir, 0700, &error) && sl_file_write_atomic(path, text, strlen(text), 0600, &error)) {
+    if (text && sl_dir_make(run->dir, 0700, &error) &&
+        sl_file_write_atomic(path, text, strlen(text), 0600, &error)) {
         run->saved_us = sl_process_now(run->engine);
         return true;
     }
@@ -91,7 +96,8 @@ static void polled(void *data)
         return;
     bool news = run_read_progress(run);
     int64_t now = sl_process_now(run->engine);
-    if (run->phase == SL_RUN_PENDING && (run->sign_of_life || now - run->phase_since_us >= PENDING_MAX_US))
+    if (run->phase == SL_RUN_PENDING &&
+        (run->sign_of_life || now - run->phase_since_us >= PENDING_MAX_US))
         run_set_phase(run, SL_RUN_RUNNING, "Running", "");
     else if (news && now - run->said_us >= SAY_EVERY_US)
         run_changed(run);
@@ -110,8 +116,9 @@ static void run_free(void *data)
     run_release(run);
     sl_timer_free(run->timer);
     sl_timer_free(run->poll);
-    char **texts[] = {&run->id, &run->key, &run->app, &run->env, &run->cluster, &run->job, &run->digest, &run->dir,
-                      &run->attempt_dir, &run->stop, &run->reason, &run->cause, &run->message};
+    char **texts[] = {&run->id,     &run->key,    &run->app,    &run->env,         &run->cluster,
+                      &run->job,    &run->digest, &run->dir,    &run->attempt_dir, &run->stop,
+                      &run->reason, &run->cause,  &run->message};
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(*texts[i]);
     json_decref(run->object);
@@ -181,7 +188,9 @@ void sl_jobs_start(SlEngine *engine, const SlEngineRun *what)
     g_hash_table_insert(engine->runs, run->id, run);
     g_autofree char *attempts = g_build_filename(run->dir, "attempts", NULL);
     if (access(attempts, F_OK) == 0)
-        run_finish(run, SL_RUN_FAILED, "JournalCorrupt", "the run was started before, but its record is damaged: it is not started twice");
+        run_finish(
+            run, SL_RUN_FAILED, "JournalCorrupt",
+            "the run was started before, but its record is damaged: it is not started twice");
     else
         run_prepare(run);
 }
@@ -234,7 +243,8 @@ void sl_jobs_forget(SlEngine *engine, const char *run_id)
     run->say_end = false;
     run_save(run);
     for (unsigned n = 1; n <= run->attempt; n++) {
-        g_autofree char *files = g_strdup_printf("attempts/%u/files", n), *outputs = g_strdup_printf("attempts/%u/outputs", n);
+        g_autofree char *files = g_strdup_printf("attempts/%u/files", n),
+                        *outputs = g_strdup_printf("attempts/%u/outputs", n);
         remove_below(run, files);
         remove_below(run, outputs);
     }
@@ -260,8 +270,10 @@ static void restore(Run *run, const json_t *j)
     struct {
         char **field;
         const char *key;
-    } rows[] = {{&run->key, "key"}, {&run->app, "app"}, {&run->env, "env"}, {&run->cluster, "cluster"}, {&run->job, "job"},
-                {&run->digest, "digest"}, {&run->stop, "stop"}, {&run->reason, "reason"}, {&run->cause, "cause"}, {&run->message, "message"}};
+    } rows[] = {{&run->key, "key"},         {&run->app, "app"},       {&run->env, "env"},
+                {&run->cluster, "cluster"}, {&run->job, "job"},       {&run->digest, "digest"},
+                {&run->stop, "stop"},       {&run->reason, "reason"}, {&run->cause, "cause"},
+                {&run->message, "message"}};
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         *rows[i].field = g_strdup(sl_json_str(j, rows[i].key));
     run->generation = (uint64_t)sl_json_int(j, "generation", 0);
@@ -295,7 +307,9 @@ static Run *load_one(SlEngine *engine, const char *id)
     SlJsonLimits limits = {.bytes_max = JOURNAL_MAX};
     g_autofree char *path = g_build_filename(engine->state_dir, "runs", id, "run.json", NULL);
     g_autoptr(GBytes) bytes = sl_file_read(path, JOURNAL_MAX, &error);
-    g_autoptr(json_t) j = bytes ? sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &limits, path, &error) : NULL;
+    g_autoptr(json_t) j = bytes ? sl_json_parse(g_bytes_get_data(bytes, NULL),
+                                                g_bytes_get_size(bytes), &limits, path, &error)
+                                : NULL;
     if (!j) {
         sl_log_error(engine->log, "run-load", error);
         return NULL;

@@ -1,4 +1,5 @@
-/* probe.c - is this instance ready? An http path, a command, or just its port. One answer per probe, within its time limit. */
+/* probe.c - is this instance ready? An http path, a command, or just its port. One answer per
+ * probe, within its time limit. */
 #include "agent/engines/process/server.h"
 #include "base/auto.h"
 #include <errno.h>
@@ -54,8 +55,10 @@ static void http_done(const SlHttpResponse *response, const GError *error, void 
 
 static void start_http(Probe *probe, const char *path)
 {
-    g_autofree char *url = g_strdup_printf("http://127.0.0.1:%u%s%s", probe->instance->port, *path == '/' ? "" : "/", path);
-    SlHttpRequest request = {.method = "GET", .url = url, .body_max = PROBE_BODY_MAX, .timeout_us = PROBE_TIMEOUT_US};
+    g_autofree char *url = g_strdup_printf("http://127.0.0.1:%u%s%s", probe->instance->port,
+                                           *path == '/' ? "" : "/", path);
+    SlHttpRequest request = {
+        .method = "GET", .url = url, .body_max = PROBE_BODY_MAX, .timeout_us = PROBE_TIMEOUT_US};
     probe->http = true;
     sl_http_send(probe->instance->version->server->engine->http, &request, http_done, probe);
 }
@@ -67,9 +70,11 @@ static void command_ended(const SlChildEnd *end, void *data)
     size_t len = 0;
     const char *text = end->error ? g_bytes_get_data(end->error, &len) : NULL;
     g_autofree char *said = g_strndup(text ? text : "", len);
-    g_autofree char *problem = end->timed_out   ? g_strdup("probe: the command took longer than 3 s")
-                               : end->code != 0 ? g_strdup_printf("probe: the command ended with %d: %s", end->code, g_strstrip(said))
-                                                : NULL;
+    g_autofree char *problem =
+        end->timed_out ? g_strdup("probe: the command took longer than 3 s")
+        : end->code != 0
+            ? g_strdup_printf("probe: the command ended with %d: %s", end->code, g_strstrip(said))
+            : NULL;
     finish(probe, problem);
 }
 
@@ -92,15 +97,19 @@ static void start_command(Probe *probe, const json_t *command)
     g_autoptr(GError) error = NULL;
     size_t i;
     json_t *item;
-    json_array_foreach((json_t *)command, i, item)
-        g_ptr_array_add(argv, i == 0 ? find_program(json_string_value(item) ? json_string_value(item) : "") : g_strdup(json_string_value(item)));
+    json_array_foreach((json_t *)command, i, item) g_ptr_array_add(
+        argv, i == 0 ? find_program(json_string_value(item) ? json_string_value(item) : "")
+                     : g_strdup(json_string_value(item)));
     g_ptr_array_add(argv, NULL);
     for (guint n = 0; version->pairs && n < version->pairs->len; n++)
         g_ptr_array_add(pairs, g_strdup(g_ptr_array_index(version->pairs, n)));
     g_ptr_array_add(pairs, g_strdup_printf("PORT=%u", probe->instance->port));
     g_ptr_array_add(pairs, NULL);
-    SlSpawn how = {.argv = (const char *const *)argv->pdata, .envp = (const char *const *)pairs->pdata, .cwd = version->files,
-                   .error_max = PROBE_OUTPUT_MAX, .timeout_us = PROBE_TIMEOUT_US};
+    SlSpawn how = {.argv = (const char *const *)argv->pdata,
+                   .envp = (const char *const *)pairs->pdata,
+                   .cwd = version->files,
+                   .error_max = PROBE_OUTPUT_MAX,
+                   .timeout_us = PROBE_TIMEOUT_US};
     if (argv->pdata[0])
         probe->child = sl_spawn(version->server->engine->loop, &how, command_ended, probe, &error);
     if (!probe->child) {
@@ -117,17 +126,23 @@ static void connected(int fd, unsigned events, void *data)
     socklen_t len = sizeof problem;
     (void)events;
     getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &len);
-    g_autofree char *text = problem ? g_strdup_printf("probe: port %u: %s", probe->instance->port, g_strerror(problem)) : NULL;
+    g_autofree char *text =
+        problem ? g_strdup_printf("probe: port %u: %s", probe->instance->port, g_strerror(problem))
+                : NULL;
     finish(probe, text);
 }
 
 static void start_connect(Probe *probe)
 {
     SlLoop *loop = probe->instance->version->server->engine->loop;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(probe->instance->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(probe->instance->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     probe->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     probe->timer = sl_timer_new(loop, give_up, probe);
-    bool going = probe->fd >= 0 && (connect(probe->fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EINPROGRESS);
+    bool going =
+        probe->fd >= 0 && (connect(probe->fd, (struct sockaddr *)&address, sizeof address) == 0 ||
+                           errno == EINPROGRESS);
     if (going)
         probe->watch = sl_watch_new(loop, probe->fd, SL_WRITABLE, connected, probe);
     sl_timer_arm(probe->timer, going ? PROBE_TIMEOUT_US : 0);

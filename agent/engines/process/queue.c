@@ -1,4 +1,5 @@
-/* queue.c - what the engine says goes out on the next turn of the loop, in order: never from inside an operation. */
+/* queue.c - what the engine says goes out on the next turn of the loop, in order: never from inside
+ * an operation. */
 #include "agent/engines/process/queue.h"
 
 typedef enum { SAY_APPLIED, SAY_REMOVED, SAY_OBSERVED, SAY_RUN, SAY_ENDED } SayType;
@@ -71,7 +72,8 @@ static Say *add(SlEventQueue *queue, SayType type, const SlEngineRef *ref)
     Say *say = g_new0(Say, 1);
     say->type = type;
     if (ref)
-        say->ref = (SlEngineRef){g_strdup(ref->app), g_strdup(ref->kind), g_strdup(ref->namespace_), g_strdup(ref->name)};
+        say->ref = (SlEngineRef){g_strdup(ref->app), g_strdup(ref->kind), g_strdup(ref->namespace_),
+                                 g_strdup(ref->name)};
     g_queue_push_tail(&queue->says, say);
     sl_timer_arm(queue->timer, 0);
     return say;
@@ -90,7 +92,8 @@ static void removed(void *user, const SlEngineRef *ref, const GError *error)
     say->error = error ? g_error_copy(error) : NULL;
 }
 
-static void observed(void *user, const SlEngineRef *ref, SlHealth health, const char *reason, const char *message)
+static void observed(void *user, const SlEngineRef *ref, SlHealth health, const char *reason,
+                     const char *message)
 {
     Say *say = add(user, SAY_OBSERVED, ref);
     say->health = health;

@@ -1,9 +1,11 @@
 /* run.h - one run of a training job; private to jobs.c, run_attempt.c, run_record.c.
  *
- *   PREPARE (secrets, inputs) -> ATTEMPT (sluice-exec in attempts/<n>) -> STORE (outputs into the store) -> ENDED
+ *   PREPARE (secrets, inputs) -> ATTEMPT (sluice-exec in attempts/<n>) -> STORE (outputs into the
+ * store) -> ENDED
  *                ^------- retry by cause, attempt + 1 -----'
  *
- * The state is in run.json before what it allows happens; an attempt folder is started at most once by sluice-exec itself. */
+ * The state is in run.json before what it allows happens; an attempt folder is started at most once
+ * by sluice-exec itself. */
 #pragma once
 #include "agent/engines/process/process.h"
 #include "core/run.h"
@@ -22,7 +24,7 @@ struct Run {
     json_t *failures; /* {"user": n, ...} */
     char *stop;       /* reason, or NULL */
     int64_t submitted_us, started_us, finished_us;
-    json_t *end;      /* as run_ended says it */
+    json_t *end; /* as run_ended says it */
     bool forgotten;
 
     SlRunPhase phase;
@@ -34,13 +36,13 @@ struct Run {
     unsigned processes;
 
     SlEnvJob *env_job;
-    GPtrArray *pairs;       /* of char*: environment of the attempt being prepared */
+    GPtrArray *pairs; /* of char*: environment of the attempt being prepared */
     size_t next_input, next_output;
-    GPtrArray *outputs;     /* of char* lines of the end record */
+    GPtrArray *outputs; /* of char* lines of the end record */
     bool waits_model;
     SlShim *shim;
-    SlTimer *timer;         /* retry of what can't be had now; next attempt */
-    SlTimer *poll;          /* reading progress */
+    SlTimer *timer; /* retry of what can't be had now; next attempt */
+    SlTimer *poll;  /* reading progress */
     unsigned watch;
     uint64_t out_at[RUN_PROCESSES_MAX], err_at[RUN_PROCESSES_MAX], file_at;
     int64_t said_us, saved_us;

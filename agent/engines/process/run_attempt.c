@@ -1,4 +1,5 @@
-/* run_attempt.c - from a run that may start to its running processes: secrets, inputs, files, environment, sluice-exec. */
+/* run_attempt.c - from a run that may start to its running processes: secrets, inputs, files,
+ * environment, sluice-exec. */
 #include "agent/engines/process/run.h"
 #include "base/text.h"
 #include "runtime/atomicfile.h"
@@ -6,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WAIT_RETRY_US SL_SECOND_US    /* a secret or model that is not there now */
-#define POLL_US (100 * 1000)                /* after a change was noticed: collects a burst of lines */
+#define WAIT_RETRY_US SL_SECOND_US /* a secret or model that is not there now */
+#define POLL_US (100 * 1000)       /* after a change was noticed: collects a burst of lines */
 #define LOG_SEGMENT_BYTES (4 * 1024 * 1024)
 #define LOG_SEGMENTS 8
 
@@ -48,7 +49,8 @@ void run_prepare(Run *run)
     run->processes = processes_of(run->spec);
     if (run->processes == 0 || sl_json_int(run->spec, "numNodes", 1) != 1) {
         run->processes = MAX(run->processes, 1);
-        run_finish(run, SL_RUN_FAILED, "InvalidSpec", "the engine `process` runs one node with at most 64 processes");
+        run_finish(run, SL_RUN_FAILED, "InvalidSpec",
+                   "the engine `process` runs one node with at most 64 processes");
         return;
     }
     run->state = RUN_PREPARE;
@@ -63,14 +65,14 @@ void run_prepare(Run *run)
     run->env_job = sl_env_resolve(run->engine, run->spec, env_done, run);
 }
 
-/* The model that an input names, under whatever key the document gives it ("model", "from", "item"). */
+/* The model that an input names, under whatever key the document gives it ("model", "from",
+ * "item"). */
 static const char *input_digest(const json_t *input)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)input, key, value)
-        if (sl_model_digest(json_string_value(value)))
-            return sl_model_digest(json_string_value(value));
+    json_object_foreach((json_t *)input, key, value) if (
+        sl_model_digest(json_string_value(value))) return sl_model_digest(json_string_value(value));
     return NULL;
 }
 
@@ -79,7 +81,8 @@ static void input_ready(const char *path, const GError *error, void *data)
     Run *run = data;
     run->waits_model = false;
     if (error) {
-        wait_and_retry(run, error->code == SLU_MODEL_CORRUPT ? "ModelCorrupt" : "ModelUnavailable", error);
+        wait_and_retry(run, error->code == SLU_MODEL_CORRUPT ? "ModelCorrupt" : "ModelUnavailable",
+                       error);
         return;
     }
     const json_t *input = json_array_get(sl_json_at(run->spec, "inputs"), run->next_input++);
@@ -92,7 +95,8 @@ static void input_ready(const char *path, const GError *error, void *data)
 
 static void add_rank(SlSpec *spec, const Run *run, unsigned rank)
 {
-    g_autofree char *text = g_strdup_printf("%u", rank), *world = g_strdup_printf("%u", run->processes);
+    g_autofree char *text = g_strdup_printf("%u", rank),
+                    *world = g_strdup_printf("%u", run->processes);
     sl_spec_add(spec, "process", text);
     sl_spec_add_env(spec, "RANK", text);
     sl_spec_add_env(spec, "LOCAL_RANK", text);
@@ -111,8 +115,10 @@ static bool add_outputs(SlSpec *spec, const Run *run, GError **error)
         const char *name = sl_json_str(output, "name"), *path = sl_json_str(output, "path");
         if (!name || !sl_is_name(name) || (path && !sl_check_relative_path(path, error)))
             return (error && *error) ? sl_prefix(error, "spec.outputs.%zu.path", i)
-                                     : sl_throw(error, SLU_OBJECT_SPEC, "spec.outputs.%zu.name: must be a name", i);
-        g_autofree char *dir = run_output_dir(run, output), *variable = sl_env_name("SLUICE_OUTPUT_", name);
+                                     : sl_throw(error, SLU_OBJECT_SPEC,
+                                                "spec.outputs.%zu.name: must be a name", i);
+        g_autofree char *dir = run_output_dir(run, output),
+                        *variable = sl_env_name("SLUICE_OUTPUT_", name);
         if (!sl_dir_make(dir, 0755, error))
             return false;
         sl_spec_add_env(spec, variable, dir);
@@ -139,7 +145,8 @@ static bool add_ours(SlSpec *spec, Run *run, GError **error)
     g_autofree char *master = g_strdup_printf("%u", port);
     sl_spec_add_env(spec, "MASTER_ADDR", "127.0.0.1");
     sl_spec_add_env(spec, "MASTER_PORT", master);
-    return port != 0 || sl_throw(error, SLU_LIMIT, "no free port between %u and %u", run->engine->port_low, run->engine->port_high);
+    return port != 0 || sl_throw(error, SLU_LIMIT, "no free port between %u and %u",
+                                 run->engine->port_low, run->engine->port_high);
 }
 
 static bool add_limits(SlSpec *spec, Run *run, GError **error)
@@ -167,8 +174,10 @@ static GBytes *make_spec(Run *run, GError **error)
     g_autofree char *files = g_build_filename(run->attempt_dir, "files", NULL);
     g_autoptr(SlSpec) spec = sl_spec_new(files);
     const json_t *list = sl_json_at(run->spec, "files");
-    if (!sl_dir_make(run->attempt_dir, 0700, error) || !sl_files_write(run->engine, files, json_is_array(list) ? list : NULL, NULL, error) ||
-        !sl_spec_add_program(spec, run->spec, error) || !add_limits(spec, run, error) || !add_ours(spec, run, error))
+    if (!sl_dir_make(run->attempt_dir, 0700, error) ||
+        !sl_files_write(run->engine, files, json_is_array(list) ? list : NULL, NULL, error) ||
+        !sl_spec_add_program(spec, run->spec, error) || !add_limits(spec, run, error) ||
+        !add_ours(spec, run, error))
         return NULL;
     for (unsigned rank = 0; rank < run->processes; rank++)
         add_rank(spec, run, rank);
@@ -270,7 +279,8 @@ static void attach(Run *run)
 {
     run->shim = sl_shim_new(run->engine, run->attempt_dir, "run", &shim_events, run);
     if (!sl_shim_attach(run->shim)) {
-        /* Nothing was started there; the same folder again, so that a launcher still under way can't become a second one. */
+        /* Nothing was started there; the same folder again, so that a launcher still under way
+         * can't become a second one. */
         sl_shim_free(g_steal_pointer(&run->shim));
         run_prepare(run);
         return;

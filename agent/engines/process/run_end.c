@@ -1,4 +1,5 @@
-/* run_end.c - an attempt is over: again, or for good? Outputs go into the store before the run says that it ended. */
+/* run_end.c - an attempt is over: again, or for good? Outputs go into the store before the run says
+ * that it ended. */
 #include "agent/engines/process/run.h"
 #include "base/text.h"
 #include "runtime/atomicfile.h"
@@ -16,7 +17,8 @@ char *run_output_dir(const Run *run, const json_t *output)
 {
     const char *path = sl_json_str(output, "path");
     return path ? g_build_filename(run->attempt_dir, "files", path, NULL)
-                : g_build_filename(run->attempt_dir, "outputs", sl_json_str_or(output, "name", "output"), NULL);
+                : g_build_filename(run->attempt_dir, "outputs",
+                                   sl_json_str_or(output, "name", "output"), NULL);
 }
 
 static void take_termination(Run *run)
@@ -28,14 +30,16 @@ static void take_termination(Run *run)
     g_autofree char *copy = text ? g_strndup(text, len) : NULL;
     g_auto(GStrv) lines = copy ? g_strsplit(copy, "\n", 64) : NULL;
     for (char **line = lines; line && *line; line++)
-        (void)sl_progress_line(run->progress, *line, strlen(*line), -1, sl_process_now(run->engine));
+        (void)sl_progress_line(run->progress, *line, strlen(*line), -1,
+                               sl_process_now(run->engine));
 }
 
 static char *exit_text(const SlExit *exit)
 {
     if (exit->lost)
         return g_strdup("lost");
-    return exit->signal ? g_strdup_printf("signal %d", exit->signal) : g_strdup_printf("%d", exit->code);
+    return exit->signal ? g_strdup_printf("signal %d", exit->signal)
+                        : g_strdup_printf("%d", exit->code);
 }
 
 static void add_list(json_t *end, const char *key, const GPtrArray *lines)
@@ -90,7 +94,9 @@ static void output_stored(const char *digest, uint64_t bytes, const GError *erro
         return;
     }
     const json_t *output = json_array_get(sl_json_at(run->spec, "outputs"), run->next_output++);
-    g_ptr_array_add(run->outputs, g_strdup_printf("%s sha256:%s %" G_GUINT64_FORMAT, sl_json_str_or(output, "name", "output"), digest, bytes));
+    g_ptr_array_add(run->outputs,
+                    g_strdup_printf("%s sha256:%s %" G_GUINT64_FORMAT,
+                                    sl_json_str_or(output, "name", "output"), digest, bytes));
     run_store_outputs(run);
 }
 
@@ -121,7 +127,8 @@ static void succeeded(Run *run)
 static char *log_tail(const Run *run, unsigned rank)
 {
     uint64_t at, size;
-    g_autoptr(GBytes) bytes = sl_segments_tail(run->attempt_dir, "stderr", rank, LOG_TAIL_BYTES, &at, &size);
+    g_autoptr(GBytes) bytes =
+        sl_segments_tail(run->attempt_dir, "stderr", rank, LOG_TAIL_BYTES, &at, &size);
     size_t len = 0;
     const char *text = bytes ? g_bytes_get_data(bytes, &len) : NULL; /* NULL also for no bytes */
     return g_utf8_make_valid(text ? text : "", (gssize)len);
@@ -180,11 +187,14 @@ void run_attempt_over(Run *run, const SlExit *exit)
         note_failure(run, SL_FAILURE_CONFIG);
         run_finish(run, SL_RUN_FAILED, "CommandNotFound", exit->error);
     } else if (exit->lost) {
-        failed(run, SL_FAILURE_INFRA, "Lost", exit->error ? exit->error : "the process is gone and left no record (machine restarted?)");
+        failed(run, SL_FAILURE_INFRA, "Lost",
+               exit->error ? exit->error
+                           : "the process is gone and left no record (machine restarted?)");
     } else if (exit->code == 0 && exit->signal == 0 && !exit->timed_out) {
         succeeded(run);
     } else {
-        SlFailure cause = sl_run_classify(exit->code, exit->signal, exit->oom, exit->timed_out, tail, &reason);
+        SlFailure cause =
+            sl_run_classify(exit->code, exit->signal, exit->oom, exit->timed_out, tail, &reason);
         failed(run, cause, reason, last_words(tail));
     }
 }

@@ -1,5 +1,6 @@
-/* run_record.c - what a run says of itself: phase, progress of every channel (file, stdout and stderr of each rank, termination
- * record), the common record. Everything a program writes is hostile: only sl_progress_line reads it, and it never sets the phase. */
+/* run_record.c - what a run says of itself: phase, progress of every channel (file, stdout and
+ * stderr of each rank, termination record), the common record. Everything a program writes is
+ * hostile: only sl_progress_line reads it, and it never sets the phase. */
 #include "agent/engines/process/run.h"
 #include "base/auto.h"
 #include "base/text.h"
@@ -22,7 +23,8 @@ void run_set_phase(Run *run, SlRunPhase phase, const char *reason, const char *m
     run_changed(run);
 }
 
-/* Whole lines of @bytes; returns how many bytes they are. A line that fills the buffer is skipped. */
+/* Whole lines of @bytes; returns how many bytes they are. A line that fills the buffer is skipped.
+ */
 static size_t take_lines(Run *run, const char *text, size_t len, int rank)
 {
     size_t done = 0;
@@ -40,7 +42,8 @@ static bool read_stream(Run *run, const char *stream, unsigned rank, uint64_t *a
     bool news = false;
     uint64_t from = 0, size = 0;
     do {
-        g_autoptr(GBytes) bytes = sl_segments_read(run->attempt_dir, stream, rank, *at, READ_MAX, &from, &size);
+        g_autoptr(GBytes) bytes =
+            sl_segments_read(run->attempt_dir, stream, rank, *at, READ_MAX, &from, &size);
         size_t len = 0;
         const char *text = bytes ? g_bytes_get_data(bytes, &len) : NULL;
         if (!text || len == 0)
@@ -92,7 +95,9 @@ static void add_times(const Run *run, json_t *record)
     struct {
         const char *key;
         int64_t value;
-    } rows[] = {{"submitted", run->submitted_us}, {"started", run->started_us}, {"finished", run->finished_us}};
+    } rows[] = {{"submitted", run->submitted_us},
+                {"started", run->started_us},
+                {"finished", run->finished_us}};
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autofree char *text = rows[i].value ? sl_format_time(rows[i].value) : NULL;
         if (text)
@@ -107,7 +112,8 @@ static void add_workers(const Run *run, json_t *record)
     bool up = run->phase == SL_RUN_RUNNING || run->phase == SL_RUN_PENDING;
     sl_json_set_int(workers, "desired", run->processes);
     sl_json_set_int(workers, "ready", up ? (int64_t)run->processes : 0);
-    sl_json_set_int(workers, "succeeded", run->phase == SL_RUN_SUCCEEDED ? (int64_t)run->processes : 0);
+    sl_json_set_int(workers, "succeeded",
+                    run->phase == SL_RUN_SUCCEEDED ? (int64_t)run->processes : 0);
     sl_json_set_int(workers, "failed", run->phase == SL_RUN_FAILED ? 1 : 0);
     json_object_set_new(record, "workers", workers);
 }

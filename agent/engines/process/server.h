@@ -1,15 +1,17 @@
 /* server.h - one ModelServer; private to servers.c, version.c, instance.c, switch.c.
  *
- *   Server: live (serves) | next (being made ready) | draining (old ones on their way out) | front (declared port)
- *   Version: one object digest: model, environment, files, instances (= replicas)
+ *   Server: live (serves) | next (being made ready) | draining (old ones on their way out) | front
+ * (declared port) Version: one object digest: model, environment, files, instances (= replicas)
  *   Instance: one sluice-exec in its own folder, a port, a probe; a crash makes a new folder
  *
- * next becomes live when every instance of it is ready; then the front is switched and the old one drained for `grace`. */
+ * next becomes live when every instance of it is ready; then the front is switched and the old one
+ * drained for `grace`. */
 #pragma once
 #include "agent/engines/process/process.h"
 
 #define SERVER_REPLICAS_MAX 64 /* as the front's limit of back ends */
-#define SERVER_RESTARTS_KEPT 3 /* three restarts in ten minutes are a crash loop (health rule "Process") */
+#define SERVER_RESTARTS_KEPT                                                                       \
+    3 /* three restarts in ten minutes are a crash loop (health rule "Process") */
 
 typedef struct Version Version;
 typedef struct Instance Instance;
@@ -21,7 +23,7 @@ struct Instance {
     uint16_t port;
     char *dir;
     SlShim *shim;
-    Probe *probe; /* under way, or NULL */
+    Probe *probe;   /* under way, or NULL */
     SlTimer *timer; /* next probe, or restart after back-off */
     bool up, ready, stopping, gone;
     unsigned probe_failures, crashes;
@@ -64,7 +66,8 @@ struct Server {
 Server *sl_servers_make(SlEngine *engine, const SlEngineRef *ref);
 GHashTable *sl_servers_table(void);
 void server_save(Server *server);
-void server_changed(Server *server); /* says health if it changed; looks whether next can take over */
+void server_changed(
+    Server *server); /* says health if it changed; looks whether next can take over */
 void server_settled(Server *server); /* something of it ended: is it all gone? */
 /* version.c */
 Version *version_new(Server *server, const char *digest, const json_t *object);

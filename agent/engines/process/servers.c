@@ -1,10 +1,13 @@
-/* servers.c - the ModelServers of this cluster: apply, remove, adopt, and one health verdict each. */
+/* servers.c - the ModelServers of this cluster: apply, remove, adopt, and one health verdict each.
+ */
 #include "agent/engines/process/server.h"
 #include "base/digest.h"
 #include "runtime/atomicfile.h"
 #include <string.h>
 
-#define DEADLINE_US (10 * SL_MINUTE_US) /* a version that is not ready by then is Degraded; it may still become ready */
+#define DEADLINE_US                                                                                \
+    (10 * SL_MINUTE_US) /* a version that is not ready by then is Degraded; it may still become    \
+                           ready */
 
 /* ---- health ---- */
 
@@ -25,19 +28,23 @@ static const Instance *worst_instance(const Version *version)
     return worst;
 }
 
-static Verdict judge_starting(const Server *server, const Version *version, unsigned ready, unsigned total)
+static Verdict judge_starting(const Server *server, const Version *version, unsigned ready,
+                              unsigned total)
 {
     const Instance *worst = worst_instance(version);
     const char *why = worst && worst->problem ? worst->problem : "";
-    const char *old = server->live && version != server->live ? "; the version before goes on serving" : "";
-    char *message = g_strdup_printf("%u of %u ready%s%s%s", ready, total, *why ? ": " : "", why, old);
+    const char *old =
+        server->live && version != server->live ? "; the version before goes on serving" : "";
+    char *message =
+        g_strdup_printf("%u of %u ready%s%s%s", ready, total, *why ? ": " : "", why, old);
     if (worst && instance_crash_loop(worst))
         return (Verdict){SL_HEALTH_DEGRADED, "CrashLoop", message};
     if (worst && version == server->live && worst->up && worst->probe_failures > 0)
         return (Verdict){SL_HEALTH_DEGRADED, "ProbeFailing", message};
     if (version != server->live && sl_process_now(server->engine) - version->since_us > DEADLINE_US)
         return (Verdict){SL_HEALTH_DEGRADED, "DeadlineExceeded", message};
-    return (Verdict){SL_HEALTH_PROGRESSING, version == server->live ? "Restarting" : "Starting", message};
+    return (Verdict){SL_HEALTH_PROGRESSING, version == server->live ? "Restarting" : "Starting",
+                     message};
 }
 
 static Verdict judge(const Server *server)
@@ -46,10 +53,12 @@ static Verdict judge(const Server *server)
     if (!version || server->removing)
         return (Verdict){SL_HEALTH_PROGRESSING, "Removing", g_strdup("")};
     if (version->problem_reason)
-        return (Verdict){version->problem_health, version->problem_reason, g_strdup(version->problem)};
+        return (Verdict){version->problem_health, version->problem_reason,
+                         g_strdup(version->problem)};
     unsigned ready = version_ready(version), total = version_replicas(version);
     if (!version->prepared && version_ready(version) < total)
-        return (Verdict){SL_HEALTH_PROGRESSING, "Preparing", g_strdup("model, files and secrets are made ready")};
+        return (Verdict){SL_HEALTH_PROGRESSING, "Preparing",
+                         g_strdup("model, files and secrets are made ready")};
     if (ready < total || version == server->next)
         return judge_starting(server, version, ready, total);
     if (server->front_problem)
@@ -57,7 +66,8 @@ static Verdict judge(const Server *server)
     if (total == 0)
         return (Verdict){SL_HEALTH_SUSPENDED, "NoReplicas", g_strdup("spec.replicas is 0")};
     if (version_port(version) != 0 && (!server->front || !sl_shim_running(server->front)))
-        return (Verdict){SL_HEALTH_PROGRESSING, "Starting", g_strdup("the front of the declared port is starting")};
+        return (Verdict){SL_HEALTH_PROGRESSING, "Starting",
+                         g_strdup("the front of the declared port is starting")};
     return (Verdict){SL_HEALTH_HEALTHY, "Serving", g_strdup_printf("%u of %u ready", ready, total)};
 }
 
@@ -65,7 +75,8 @@ static void say(Server *server, bool always)
 {
     Verdict verdict = judge(server);
     g_autofree char *message = verdict.message;
-    if (!always && server->said_reason && server->said == verdict.health && strcmp(server->said_reason, verdict.reason) == 0 &&
+    if (!always && server->said_reason && server->said == verdict.health &&
+        strcmp(server->said_reason, verdict.reason) == 0 &&
         strcmp(server->said_message, message) == 0)
         return;
     server->said = verdict.health;
@@ -73,7 +84,8 @@ static void say(Server *server, bool always)
     server->said_reason = g_strdup(verdict.reason);
     g_free(server->said_message);
     server->said_message = g_strdup(message);
-    server->engine->events.observed(server->engine->events.user, &server->ref, verdict.health, verdict.reason, message);
+    server->engine->events.observed(server->engine->events.user, &server->ref, verdict.health,
+                                    verdict.reason, message);
 }
 
 static void look(void *data)
@@ -136,10 +148,13 @@ void server_save(Server *server)
     if (server->next)
         json_array_append_new(versions, version_json(server->next, "next"));
     for (guint i = 0; i < server->draining->len; i++)
-        json_array_append_new(versions, version_json(g_ptr_array_index(server->draining, i), "draining"));
+        json_array_append_new(versions,
+                              version_json(g_ptr_array_index(server->draining, i), "draining"));
     json_object_set_new(j, "versions", versions);
-    g_autofree char *text = sl_json_canonical(j, &error), *path = g_build_filename(server->dir, "server.json", NULL);
-    if (!text || !sl_dir_make(server->dir, 0700, &error) || !sl_file_write_atomic(path, text, strlen(text), 0600, &error))
+    g_autofree char *text = sl_json_canonical(j, &error),
+                    *path = g_build_filename(server->dir, "server.json", NULL);
+    if (!text || !sl_dir_make(server->dir, 0700, &error) ||
+        !sl_file_write_atomic(path, text, strlen(text), 0600, &error))
         sl_log_error(server->engine->log, "server-journal", error);
 }
 
@@ -169,7 +184,8 @@ Server *sl_servers_make(SlEngine *engine, const SlEngineRef *ref)
 {
     Server *server = g_new0(Server, 1);
     server->engine = engine;
-    server->ref = (SlEngineRef){g_strdup(ref->app), g_strdup(ref->kind), g_strdup(ref->namespace_), g_strdup(ref->name)};
+    server->ref = (SlEngineRef){g_strdup(ref->app), g_strdup(ref->kind), g_strdup(ref->namespace_),
+                                g_strdup(ref->name)};
     server->key = sl_process_key(ref);
     server->dir = g_build_filename(engine->state_dir, "servers", server->key, NULL);
     server->draining = g_ptr_array_new_with_free_func((GDestroyNotify)version_free);
@@ -289,7 +305,8 @@ void sl_servers_adopt(SlEngine *engine, const SlEngineApply *what)
     if (server)
         say(server, true);
     else
-        engine->events.observed(engine->events.user, &what->ref, SL_HEALTH_MISSING, "Missing", "no server of that name is here");
+        engine->events.observed(engine->events.user, &what->ref, SL_HEALTH_MISSING, "Missing",
+                                "no server of that name is here");
 }
 
 void sl_servers_remove(SlEngine *engine, const SlEngineRef *ref)

@@ -1,4 +1,5 @@
-/* servers_load.c - after a restart of the agent: servers go on, fronts go on, and whatever was under way is finished. */
+/* servers_load.c - after a restart of the agent: servers go on, fronts go on, and whatever was
+ * under way is finished. */
 #include "agent/engines/process/server.h"
 #include "base/digest.h"
 #include "runtime/atomicfile.h"
@@ -55,7 +56,8 @@ static void restore_draining(Server *server, Version *version)
 
 static Server *restore(SlEngine *engine, const json_t *j)
 {
-    SlEngineRef ref = {sl_json_str(j, "app"), sl_json_str(j, "kind"), sl_json_str(j, "namespace"), sl_json_str(j, "name")};
+    SlEngineRef ref = {sl_json_str(j, "app"), sl_json_str(j, "kind"), sl_json_str(j, "namespace"),
+                       sl_json_str(j, "name")};
     size_t i;
     json_t *item;
     if (!ref.app || !ref.kind || !ref.namespace_ || !ref.name)
@@ -82,9 +84,12 @@ static void load_one(SlEngine *engine, const char *name)
 {
     g_autoptr(GError) error = NULL;
     SlJsonLimits limits = {.bytes_max = JOURNAL_MAX};
-    g_autofree char *path = g_build_filename(engine->state_dir, "servers", name, "server.json", NULL);
+    g_autofree char *path =
+        g_build_filename(engine->state_dir, "servers", name, "server.json", NULL);
     g_autoptr(GBytes) bytes = sl_file_read(path, JOURNAL_MAX, &error);
-    g_autoptr(json_t) j = bytes ? sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &limits, path, &error) : NULL;
+    g_autoptr(json_t) j = bytes ? sl_json_parse(g_bytes_get_data(bytes, NULL),
+                                                g_bytes_get_size(bytes), &limits, path, &error)
+                                : NULL;
     Server *server = j ? restore(engine, j) : NULL;
     if (!server) {
         if (error)

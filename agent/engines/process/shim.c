@@ -1,5 +1,6 @@
-/* shim.c - starts sluice-exec in a folder and watches it by pidfd. The launcher ends as soon as the shim is on its own; the shim's
- * records in the folder are the truth, so that the same code serves a fresh start and an adoption. */
+/* shim.c - starts sluice-exec in a folder and watches it by pidfd. The launcher ends as soon as the
+ * shim is on its own; the shim's records in the folder are the truth, so that the same code serves
+ * a fresh start and an adoption. */
 #include "agent/engines/process/process.h"
 #include "base/auto.h"
 #include "runtime/atomicfile.h"
@@ -59,7 +60,8 @@ static void gone(int fd, unsigned events, void *data)
     sl_timer_arm(shim->later, 0);
 }
 
-SlShim *sl_shim_new(SlEngine *engine, const char *dir, const char *mode, const SlShimEvents *events, void *user)
+SlShim *sl_shim_new(SlEngine *engine, const char *dir, const char *mode, const SlShimEvents *events,
+                    void *user)
 {
     SlShim *shim = g_new0(SlShim, 1);
     shim->engine = engine;
@@ -112,11 +114,15 @@ static void launch_failed(SlShim *shim, const SlChildEnd *end)
     const char *text = end->error ? g_bytes_get_data(end->error, &len) : NULL;
     g_autofree char *said = g_strndup(text ? text : "", len);
     g_strstrip(said);
-    const char *message = g_str_has_prefix(said, "sluice-exec: ") ? said + strlen("sluice-exec: ") : said;
+    const char *message =
+        g_str_has_prefix(said, "sluice-exec: ") ? said + strlen("sluice-exec: ") : said;
     if (end->code == LAUNCH_PORT_IN_USE)
         sl_throw(&shim->start_error, SLU_FRONT_PORT, "%s", message);
     else
-        sl_throw(&shim->start_error, SLU_EXEC_FAILED, "sluice-exec %s", *message ? message : end->timed_out ? "hung" : "failed");
+        sl_throw(&shim->start_error, SLU_EXEC_FAILED, "sluice-exec %s",
+                 *message         ? message
+                 : end->timed_out ? "hung"
+                                  : "failed");
 }
 
 static void launched(const SlChildEnd *end, void *data)
@@ -132,13 +138,15 @@ void sl_shim_start(SlShim *shim, GBytes *spec)
 {
     g_autofree char *path = g_build_filename(shim->dir, "spec", NULL);
     const char *argv[] = {shim->engine->exec_path, shim->mode, shim->dir, NULL};
-    SlSpawn how = {.argv = argv, .cwd = shim->dir, .error_max = MESSAGE_MAX, .timeout_us = LAUNCH_TIMEOUT_US};
+    SlSpawn how = {
+        .argv = argv, .cwd = shim->dir, .error_max = MESSAGE_MAX, .timeout_us = LAUNCH_TIMEOUT_US};
     shim->starting = true;
     if (sl_shim_attach(shim)) {
         say_started(shim); /* started by an earlier life of the agent */
         return;
     }
-    if (spec && !sl_file_write_atomic(path, g_bytes_get_data(spec, NULL), g_bytes_get_size(spec), 0600, &shim->start_error)) {
+    if (spec && !sl_file_write_atomic(path, g_bytes_get_data(spec, NULL), g_bytes_get_size(spec),
+                                      0600, &shim->start_error)) {
         say_started(shim);
         return;
     }

@@ -1,4 +1,5 @@
-/* spec.c - writes the spec file of sluice-exec: NUL-terminated `key=value` records, no shell and no quoting anywhere. */
+/* spec.c - writes the spec file of sluice-exec: NUL-terminated `key=value` records, no shell and no
+ * quoting anywhere. */
 #include "agent/engines/process/process.h"
 #include "base/text.h"
 #include <signal.h>
@@ -45,7 +46,8 @@ void sl_spec_add_env(SlSpec *spec, const char *name, const char *value)
     sl_spec_add(spec, "env", pair);
 }
 
-static bool add_list(SlSpec *spec, const json_t *list, const char *where, size_t *count, GError **error)
+static bool add_list(SlSpec *spec, const json_t *list, const char *where, size_t *count,
+                     GError **error)
 {
     size_t i;
     json_t *item;
@@ -53,7 +55,8 @@ static bool add_list(SlSpec *spec, const json_t *list, const char *where, size_t
     {
         const char *text = json_string_value(item);
         if (!text || ++*count > ARGS_MAX)
-            return sl_throw(error, SLU_OBJECT_SPEC, "spec.%s.%zu: must be text, at most %d in all", where, i, ARGS_MAX);
+            return sl_throw(error, SLU_OBJECT_SPEC, "spec.%s.%zu: must be text, at most %d in all",
+                            where, i, ARGS_MAX);
         sl_spec_add(spec, "arg", text);
     }
     return true;
@@ -64,7 +67,8 @@ static int signal_number(const char *name)
     static const struct {
         const char *name;
         int number;
-    } rows[] = {{"TERM", SIGTERM}, {"INT", SIGINT}, {"QUIT", SIGQUIT}, {"HUP", SIGHUP}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}};
+    } rows[] = {{"TERM", SIGTERM}, {"INT", SIGINT},   {"QUIT", SIGQUIT},
+                {"HUP", SIGHUP},   {"USR1", SIGUSR1}, {"USR2", SIGUSR2}};
     const char *bare = g_str_has_prefix(name, "SIG") ? name + 3 : name;
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         if (strcmp(rows[i].name, bare) == 0)
@@ -79,7 +83,8 @@ static bool add_stop(SlSpec *spec, const json_t *job_spec, GError **error)
     int64_t grace_us = 30 * SL_SECOND_US;
     int number = signal_number(name);
     if (number == 0)
-        return sl_throw(error, SLU_OBJECT_SPEC, "spec.stop.signal: `%s` is none of TERM, INT, QUIT, HUP, USR1, USR2", name);
+        return sl_throw(error, SLU_OBJECT_SPEC,
+                        "spec.stop.signal: `%s` is none of TERM, INT, QUIT, HUP, USR1, USR2", name);
     if (!grace)
         grace = sl_json_str(job_spec, "grace");
     if (grace && !sl_parse_duration(grace, &grace_us, error))
@@ -95,7 +100,11 @@ static uint64_t memory_bytes(const char *text)
     static const struct {
         const char *suffix;
         uint64_t factor;
-    } rows[] = {{"Ki", UINT64_C(1) << 10}, {"Mi", UINT64_C(1) << 20}, {"Gi", UINT64_C(1) << 30}, {"Ti", UINT64_C(1) << 40}, {"", 1}};
+    } rows[] = {{"Ki", UINT64_C(1) << 10},
+                {"Mi", UINT64_C(1) << 20},
+                {"Gi", UINT64_C(1) << 30},
+                {"Ti", UINT64_C(1) << 40},
+                {"", 1}};
     for (size_t i = 0; text && i < G_N_ELEMENTS(rows); i++) {
         uint64_t value;
         if (!g_str_has_suffix(text, rows[i].suffix))
@@ -112,8 +121,10 @@ bool sl_spec_add_program(SlSpec *spec, const json_t *job_spec, GError **error)
     size_t count = 0;
     const json_t *command = sl_json_at(job_spec, "command"), *args = sl_json_at(job_spec, "args");
     if (!json_is_array(command) || json_array_size(command) == 0)
-        return sl_throw(error, SLU_OBJECT_SPEC, "spec.command: the engine `process` runs a program: name it");
-    if (!add_list(spec, command, "command", &count, error) || !add_list(spec, args, "args", &count, error))
+        return sl_throw(error, SLU_OBJECT_SPEC,
+                        "spec.command: the engine `process` runs a program: name it");
+    if (!add_list(spec, command, "command", &count, error) ||
+        !add_list(spec, args, "args", &count, error))
         return false;
     const char *memory = sl_json_str(job_spec, "resourcesPerNode.memory");
     if (!memory)

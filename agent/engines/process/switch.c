@@ -1,7 +1,8 @@
 /* switch.c - the front of the declared port, and the change from one version to the next.
  *
- *   next ready -> back-end file names next's ports (generation + 1) -> front sends new connections there -> front says that no
- *   connection is left on an old back end, or grace is over -> old instances get their stop signal */
+ *   next ready -> back-end file names next's ports (generation + 1) -> front sends new connections
+ * there -> front says that no connection is left on an old back end, or grace is over -> old
+ * instances get their stop signal */
 #include "agent/engines/process/server.h"
 #include "base/text.h"
 #include "runtime/atomicfile.h"
@@ -20,8 +21,9 @@ void server_write_backends(Server *server)
         return;
     g_autofree char *path = g_build_filename(server->front_dir, "backends", NULL);
     g_autoptr(GString) text = g_string_new(NULL);
-    g_string_append_printf(text, "generation: %" G_GUINT64_FORMAT "\ngrace-us: %" G_GINT64_FORMAT "\n", server->generation,
-                           version_grace(server->live));
+    g_string_append_printf(text,
+                           "generation: %" G_GUINT64_FORMAT "\ngrace-us: %" G_GINT64_FORMAT "\n",
+                           server->generation, version_grace(server->live));
     for (guint i = 0; i < server->live->instances->len; i++) {
         const Instance *instance = g_ptr_array_index(server->live->instances, i);
         g_string_append_printf(text, "backend: 127.0.0.1:%u\n", instance->port);
@@ -50,7 +52,8 @@ static void front_ended(void *data, const SlExit *end)
     (void)end;
     sl_shim_free(g_steal_pointer(&server->front));
     g_autofree char *pid = g_build_filename(server->front_dir, "pid", NULL);
-    unlink(pid); /* a front may be started again in its folder: its lock tells whether one is there */
+    unlink(
+        pid); /* a front may be started again in its folder: its lock tells whether one is there */
     if (server->removing)
         server_settled(server);
     else
@@ -62,8 +65,10 @@ static const SlShimEvents front_events = {front_started, front_ended};
 static bool write_front(Server *server, GError **error)
 {
     g_autofree char *path = g_build_filename(server->front_dir, "front", NULL);
-    g_autofree char *text = g_strdup_printf("listen: %s:%u\n", server->engine->listen, server->front_port);
-    return sl_dir_make(server->front_dir, 0700, error) && sl_file_write_atomic(path, text, strlen(text), 0600, error);
+    g_autofree char *text =
+        g_strdup_printf("listen: %s:%u\n", server->engine->listen, server->front_port);
+    return sl_dir_make(server->front_dir, 0700, error) &&
+           sl_file_write_atomic(path, text, strlen(text), 0600, error);
 }
 
 void server_front_ensure(Server *server)
@@ -90,7 +95,8 @@ void server_front_ensure(Server *server)
         unlink(pid);
     if (pidfd >= 0)
         close(pidfd);
-    server->front = sl_shim_new(server->engine, server->front_dir, "--front", &front_events, server);
+    server->front =
+        sl_shim_new(server->engine, server->front_dir, "--front", &front_events, server);
     sl_shim_start(server->front, NULL);
 }
 
@@ -107,8 +113,10 @@ void server_front_stop(Server *server)
 /* Is no connection left on the old back ends, as far as the front said for this generation? */
 static bool is_drained(const Server *server)
 {
-    g_autofree char *path = server->front_dir ? g_build_filename(server->front_dir, "state", NULL) : NULL;
-    g_autofree char *want = g_strdup_printf("generation: %" G_GUINT64_FORMAT "\nold: 0\n", server->generation);
+    g_autofree char *path =
+        server->front_dir ? g_build_filename(server->front_dir, "state", NULL) : NULL;
+    g_autofree char *want =
+        g_strdup_printf("generation: %" G_GUINT64_FORMAT "\nold: 0\n", server->generation);
     g_autoptr(GBytes) state = path ? sl_file_read(path, STATE_MAX, NULL) : NULL;
     size_t len = 0;
     const char *text = state ? g_bytes_get_data(state, &len) : NULL;
@@ -118,7 +126,8 @@ static bool is_drained(const Server *server)
 void version_drain_check(Version *version)
 {
     Server *server = version->server;
-    if (server->front_port == 0 || is_drained(server) || sl_process_now(server->engine) >= version->drain_until_us)
+    if (server->front_port == 0 || is_drained(server) ||
+        sl_process_now(server->engine) >= version->drain_until_us)
         version_stop(version);
     else
         sl_timer_arm(version->timer, DRAIN_CHECK_US);

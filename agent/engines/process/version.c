@@ -1,4 +1,5 @@
-/* version.c - one version of a server: model verified, secrets resolved, files in place, then its instances. */
+/* version.c - one version of a server: model verified, secrets resolved, files in place, then its
+ * instances. */
 #include "agent/engines/process/server.h"
 #include "base/text.h"
 #include "runtime/atomicfile.h"
@@ -96,22 +97,26 @@ static void files_changed(void *data)
     unsigned written = 0;
     g_autoptr(GError) error = NULL;
     const json_t *files = sl_json_at(version->spec, "files");
-    bool ok = sl_files_write(version->server->engine, version->files, json_is_array(files) ? files : NULL, &written, &error);
+    bool ok = sl_files_write(version->server->engine, version->files,
+                             json_is_array(files) ? files : NULL, &written, &error);
     if (ok && written == 0)
         return;
-    sl_log(version->server->engine->log, SL_LOG_WARNING, "drift-repaired", "object", version->server->key, "message",
-           error ? error->message : "files put back", NULL);
+    sl_log(version->server->engine->log, SL_LOG_WARNING, "drift-repaired", "object",
+           version->server->key, "message", error ? error->message : "files put back", NULL);
     sl_files_unwatch(version->server->engine, version->watch_ids); /* a folder may be a new one */
-    version->watch_ids = sl_files_watch(version->server->engine, version->files, files, files_changed, version);
+    version->watch_ids =
+        sl_files_watch(version->server->engine, version->files, files, files_changed, version);
 }
 
 static bool place_files(Version *version, GError **error)
 {
     const json_t *files = sl_json_at(version->spec, "files");
-    if (!sl_files_write(version->server->engine, version->files, json_is_array(files) ? files : NULL, NULL, error))
+    if (!sl_files_write(version->server->engine, version->files,
+                        json_is_array(files) ? files : NULL, NULL, error))
         return false;
     sl_files_unwatch(version->server->engine, version->watch_ids);
-    version->watch_ids = sl_files_watch(version->server->engine, version->files, files, files_changed, version);
+    version->watch_ids =
+        sl_files_watch(version->server->engine, version->files, files, files_changed, version);
     return true;
 }
 
@@ -129,7 +134,8 @@ static void start_instances(Version *version)
     version->prepared = true;
     g_clear_pointer(&version->problem_reason, g_free);
     while (version->instances->len < version_replicas(version))
-        g_ptr_array_add(version->instances, instance_new(version, ++server->serial, sl_port_take(server->engine)));
+        g_ptr_array_add(version->instances,
+                        instance_new(version, ++server->serial, sl_port_take(server->engine)));
     server_save(server); /* the folders are known before anything starts in them */
     for (guint i = 0; i < version->instances->len; i++) {
         Instance *instance = g_ptr_array_index(version->instances, i);
@@ -144,8 +150,11 @@ static void model_ready(const char *path, const GError *error, void *data)
     Version *version = data;
     version->waits_model = false;
     if (error) {
-        /* A store that is empty or damaged says nothing about this release: Unknown, and what runs goes on. */
-        version_problem(version, SL_HEALTH_UNKNOWN, error->code == SLU_MODEL_CORRUPT ? "ModelCorrupt" : "ModelUnavailable", error->message);
+        /* A store that is empty or damaged says nothing about this release: Unknown, and what runs
+         * goes on. */
+        version_problem(version, SL_HEALTH_UNKNOWN,
+                        error->code == SLU_MODEL_CORRUPT ? "ModelCorrupt" : "ModelUnavailable",
+                        error->message);
         sl_timer_arm(version->timer, WAIT_RETRY_US);
         return;
     }
@@ -160,7 +169,8 @@ static void env_done(GPtrArray *pairs, const GError *error, void *data)
     version->env_job = NULL;
     if (error) {
         bool waits = error->code == SLU_SECRET_MISSING;
-        version_problem(version, SL_HEALTH_DEGRADED, waits ? "SecretMissing" : "InvalidSpec", error->message);
+        version_problem(version, SL_HEALTH_DEGRADED, waits ? "SecretMissing" : "InvalidSpec",
+                        error->message);
         if (waits)
             sl_timer_arm(version->timer, WAIT_RETRY_US);
         return;
@@ -169,7 +179,8 @@ static void env_done(GPtrArray *pairs, const GError *error, void *data)
     version->pairs = g_ptr_array_ref(pairs);
     const char *model = sl_json_str(version->spec, "model"), *digest = sl_model_digest(model);
     if (model && !digest) {
-        version_problem(version, SL_HEALTH_DEGRADED, "InvalidSpec", "spec.model is not model://sha256:<digest>");
+        version_problem(version, SL_HEALTH_DEGRADED, "InvalidSpec",
+                        "spec.model is not model://sha256:<digest>");
     } else if (digest) {
         version->waits_model = true;
         sl_models_get(version->server->engine->models, digest, model_ready, version);

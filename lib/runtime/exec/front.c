@@ -1,11 +1,12 @@
 /* front.c - holds the declared port of a server and forwards TCP to its back ends.
  *
  *   DIR/front     "listen: 127.0.0.1:8501"                         written once by the agent
- *   DIR/backends  "generation: 4", "grace-us: N", "backend: 127.0.0.1:20001"...   replaced atomically, re-read at once (inotify)
- *   DIR/state     "generation: 4", "old: 2"   connections that still use a back end which the file no longer names
+ *   DIR/backends  "generation: 4", "grace-us: N", "backend: 127.0.0.1:20001"...   replaced
+ * atomically, re-read at once (inotify) DIR/state     "generation: 4", "old: 2"   connections that
+ * still use a back end which the file no longer names
  *
- * New connections go to the named back ends in turn; old ones go on for the grace and are closed then. One front per folder (lock,
- * pid record). It parses nothing of what it forwards. */
+ * New connections go to the named back ends in turn; old ones go on for the grace and are closed
+ * then. One front per folder (lock, pid record). It parses nothing of what it forwards. */
 #include "exec.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,9 +24,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX 1024       /* x 2 buffers of 16 KiB = 32 MiB at most */
+#define CONNECTIONS_MAX 1024 /* x 2 buffers of 16 KiB = 32 MiB at most */
 #define BUFFER_BYTES (16 * 1024)
-#define BACKENDS_MAX 64            /* replicas of one server on one machine */
+#define BACKENDS_MAX 64 /* replicas of one server on one machine */
 #define BACKENDS_FILE_MAX (8 * 1024)
 #define CONNECT_TIMEOUT_US 5000000 /* a back end on this machine answers at once or is gone */
 
@@ -78,7 +79,8 @@ static bool parse_address(char *text, struct sockaddr_in *ret)
 static bool is_named(const Front *f, const struct sockaddr_in *backend)
 {
     for (size_t i = 0; i < f->backend_count; i++)
-        if (f->backend[i].sin_port == backend->sin_port && f->backend[i].sin_addr.s_addr == backend->sin_addr.s_addr)
+        if (f->backend[i].sin_port == backend->sin_port &&
+            f->backend[i].sin_addr.s_addr == backend->sin_addr.s_addr)
             return true;
     return false;
 }
@@ -90,7 +92,8 @@ static void write_state(Front *f)
     for (size_t i = 0; i < f->count; i++)
         if (!is_named(f, &f->connection[i]->backend))
             old++;
-    int len = snprintf(text, sizeof text, "format: 1\ngeneration: %llu\nold: %zu\n", (unsigned long long)f->generation, old);
+    int len = snprintf(text, sizeof text, "format: 1\ngeneration: %llu\nold: %zu\n",
+                       (unsigned long long)f->generation, old);
     if (old == f->old_said)
         return;
     f->old_said = old;
@@ -185,7 +188,8 @@ static bool try_backends(Front *f, Connection *c)
         setsockopt(c->server.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         c->connecting = true;
         c->connect_by = exec_monotonic_us() + CONNECT_TIMEOUT_US;
-        if (connect(c->server.fd, (struct sockaddr *)&c->backend, sizeof c->backend) == 0 || errno == EINPROGRESS) {
+        if (connect(c->server.fd, (struct sockaddr *)&c->backend, sizeof c->backend) == 0 ||
+            errno == EINPROGRESS) {
             watch_connection(f, c);
             return true;
         }
@@ -281,8 +285,10 @@ static void serve_side(Front *f, Side *side, uint32_t events)
         c->connecting = false;
         c->connect_by = INT64_MAX;
     }
-    bool ok = move_bytes(&c->client, &c->server, &c->up) && move_bytes(&c->server, &c->client, &c->down);
-    c->broken = !ok || (c->up.shut && c->down.shut) || ((events & (EPOLLERR | EPOLLHUP)) && c->up.eof && c->down.eof);
+    bool ok =
+        move_bytes(&c->client, &c->server, &c->up) && move_bytes(&c->server, &c->client, &c->down);
+    c->broken = !ok || (c->up.shut && c->down.shut) ||
+                ((events & (EPOLLERR | EPOLLHUP)) && c->up.eof && c->down.eof);
     if (!c->broken)
         watch_connection(f, c);
 }
@@ -327,7 +333,8 @@ static bool backends_changed(Front *f)
     for (ssize_t n; (n = read(f->notify, bytes, sizeof bytes)) > 0;) {
         for (char *at = bytes; at < bytes + n;) {
             const struct inotify_event *event = (const struct inotify_event *)(const void *)at;
-            changed = changed || (event->mask & IN_Q_OVERFLOW) || (event->len > 0 && strcmp(event->name, "backends") == 0);
+            changed = changed || (event->mask & IN_Q_OVERFLOW) ||
+                      (event->len > 0 && strcmp(event->name, "backends") == 0);
             at += sizeof *event + event->len;
         }
     }
@@ -387,8 +394,10 @@ static void listen_on(Front *f, const char *dir)
         exec_die(2, "%s/front: needs a line `listen: ADDRESS:PORT`", dir);
     f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     setsockopt(f->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (f->listener < 0 || bind(f->listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(f->listener, 1024) != 0)
-        exec_die(errno == EADDRINUSE ? 98 : 1, "cannot listen on %s: %s", line + 8, strerror(errno));
+    if (f->listener < 0 || bind(f->listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+        listen(f->listener, 1024) != 0)
+        exec_die(errno == EADDRINUSE ? 98 : 1, "cannot listen on %s: %s", line + 8,
+                 strerror(errno));
     free(text);
 }
 

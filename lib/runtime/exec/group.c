@@ -1,4 +1,5 @@
-/* group.c - the cgroup of a run where it is writable (memory limit, oom count), and signals to everything below us. */
+/* group.c - the cgroup of a run where it is writable (memory limit, oom count), and signals to
+ * everything below us. */
 #include "exec.h"
 #include <dirent.h>
 #include <errno.h>
@@ -49,8 +50,10 @@ static bool own_cgroup(const char *controller, char *ret_path, size_t size)
 
 static bool make_in(ExecGroup *group, const char *mount, const char *own, const char *leaf)
 {
-    int len = snprintf(group->memory, sizeof group->memory, "%s%s/sluice-%s", mount, strcmp(own, "/") == 0 ? "" : own, leaf);
-    if (len > 0 && (size_t)len < sizeof group->memory && (mkdir(group->memory, 0755) == 0 || errno == EEXIST))
+    int len = snprintf(group->memory, sizeof group->memory, "%s%s/sluice-%s", mount,
+                       strcmp(own, "/") == 0 ? "" : own, leaf);
+    if (len > 0 && (size_t)len < sizeof group->memory &&
+        (mkdir(group->memory, 0755) == 0 || errno == EEXIST))
         return true;
     group->memory[0] = '\0';
     return false;
@@ -66,11 +69,13 @@ void exec_group_make(ExecGroup *group, const char *leaf, uint64_t memory_bytes)
     snprintf(limit, sizeof limit, "%llu", (unsigned long long)memory_bytes);
     if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0) {
         group->v2 = true;
-        if (own_cgroup("", own, sizeof own) && make_in(group, "/sys/fs/cgroup", own, leaf) && memory_bytes)
+        if (own_cgroup("", own, sizeof own) && make_in(group, "/sys/fs/cgroup", own, leaf) &&
+            memory_bytes)
             write_text(group->memory, "memory.max", limit);
         return;
     }
-    if (own_cgroup("memory", own, sizeof own) && make_in(group, "/sys/fs/cgroup/memory", own, leaf) && memory_bytes)
+    if (own_cgroup("memory", own, sizeof own) &&
+        make_in(group, "/sys/fs/cgroup/memory", own, leaf) && memory_bytes)
         write_text(group->memory, "memory.limit_in_bytes", limit);
 }
 
@@ -87,7 +92,8 @@ bool exec_group_oom(const ExecGroup *group)
     char path[EXEC_PATH_MAX + 64], line[128];
     if (!group->memory[0])
         return false;
-    snprintf(path, sizeof path, "%s/%s", group->memory, group->v2 ? "memory.events" : "memory.oom_control");
+    snprintf(path, sizeof path, "%s/%s", group->memory,
+             group->v2 ? "memory.events" : "memory.oom_control");
     FILE *file = fopen(path, "re");
     bool oom = false;
     while (file && fgets(line, sizeof line, file))
@@ -127,7 +133,8 @@ static size_t read_processes(Row *rows, size_t max)
         char *end = strrchr(text, ')');
         if (!end || end[1] == '\0' || end[2] == 'Z' || end[3] == '\0')
             continue;
-        rows[count++] = (Row){(pid_t)strtol(entry->d_name, NULL, 10), (pid_t)strtol(end + 4, NULL, 10)};
+        rows[count++] =
+            (Row){(pid_t)strtol(entry->d_name, NULL, 10), (pid_t)strtol(end + 4, NULL, 10)};
     }
     if (proc)
         closedir(proc);

@@ -1,9 +1,12 @@
-/* run.c - runs the processes of one folder once: own session, output to segments, time limit, stop with grace, exit record.
+/* run.c - runs the processes of one folder once: own session, output to segments, time limit, stop
+ * with grace, exit record.
  *
- *   launcher ──fork──> shim: lock, spec, `pid` written ──> processes ──all ended──> leftovers killed ──> `exit` written
+ *   launcher ──fork──> shim: lock, spec, `pid` written ──> processes ──all ended──> leftovers
+ * killed ──> `exit` written
  *
- * `pid` is written before anything starts: a folder that has it never starts again. Children die with us (PDEATHSIG), so a shim
- * that is gone without an exit record means that nothing of it runs any more. */
+ * `pid` is written before anything starts: a folder that has it never starts again. Children die
+ * with us (PDEATHSIG), so a shim that is gone without an exit record means that nothing of it runs
+ * any more. */
 #include "exec.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LEFTOVER_WAIT_US 5000000 /* a process in uninterruptible sleep must not hold the record back for ever */
+#define LEFTOVER_WAIT_US                                                                           \
+    5000000 /* a process in uninterruptible sleep must not hold the record back for ever */
 
 typedef struct {
     pid_t pid; /* 0 once reaped */
@@ -121,12 +125,14 @@ static void start_process(Run *run, size_t rank)
     while (n < 0 && errno == EINTR);
     close(failure[0]);
     if (n == (ssize_t)sizeof problem && run->error[0] == '\0')
-        snprintf(run->error, sizeof run->error, "cannot run %.160s: %s", run->spec.argv[0], strerror(problem));
+        snprintf(run->error, sizeof run->error, "cannot run %.160s: %s", run->spec.argv[0],
+                 strerror(problem));
     p->out = out[0];
     p->err = err[0];
     fcntl(p->out, F_SETFL, O_NONBLOCK);
     fcntl(p->err, F_SETFL, O_NONBLOCK);
-    p->out_log = p->err_log = (ExecSegments){.cap = run->spec.log_bytes, .keep = run->spec.log_count};
+    p->out_log = p->err_log =
+        (ExecSegments){.cap = run->spec.log_bytes, .keep = run->spec.log_count};
     exec_segments_open(&p->out_log, run->dirfd, "stdout", (unsigned)rank);
     exec_segments_open(&p->err_log, run->dirfd, "stderr", (unsigned)rank);
     run->alive++;
@@ -150,12 +156,14 @@ static void begin_stop(Run *run)
 
 static void note_end(Run *run, size_t rank, int status)
 {
-    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1, sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+        sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     run->process[rank].pid = 0;
     run->alive--;
     if ((code == 0 && !sig) || run->failed)
         return;
-    /* The first failure is the cause; the others die of it. An end that we asked for is no failure of its own. */
+    /* The first failure is the cause; the others die of it. An end that we asked for is no failure
+     * of its own. */
     run->failed = true;
     run->code = code;
     run->signal = sig;
@@ -172,7 +180,8 @@ static void reap(Run *run)
                 note_end(run, i, status);
 }
 
-/* One read per turn and stream, so that a flood of output never delays a signal. False at its end. */
+/* One read per turn and stream, so that a flood of output never delays a signal. False at its end.
+ */
 static bool pump(int *fd, ExecSegments *log)
 {
     char bytes[65536];
@@ -264,13 +273,17 @@ static void finish(Run *run)
     }
     bool oom = exec_group_oom(&run->group);
     exec_group_remove(&run->group);
-    int len = snprintf(text, sizeof text,
-                       "format: 1\ncode: %d\nsignal: %d\nrank: %zu\noom: %s\ntimed-out: %s\nstopped: %s\nkilled: %s\n"
-                       "started: %lld\nfinished: %lld\n%s%s%s",
-                       run->code, run->signal, run->rank, oom ? "yes" : "no", run->timed_out ? "yes" : "no",
-                       run->stopped ? "yes" : "no", run->killed ? "yes" : "no", (long long)run->started_utc,
-                       (long long)exec_utc_us(), run->error[0] ? "error: " : "", run->error, run->error[0] ? "\n" : "");
-    /* A full disk may clear: the record is worth waiting for, since without it the attempt counts as lost. */
+    int len =
+        snprintf(text, sizeof text,
+                 "format: 1\ncode: %d\nsignal: %d\nrank: %zu\noom: %s\ntimed-out: %s\nstopped: "
+                 "%s\nkilled: %s\n"
+                 "started: %lld\nfinished: %lld\n%s%s%s",
+                 run->code, run->signal, run->rank, oom ? "yes" : "no",
+                 run->timed_out ? "yes" : "no", run->stopped ? "yes" : "no",
+                 run->killed ? "yes" : "no", (long long)run->started_utc, (long long)exec_utc_us(),
+                 run->error[0] ? "error: " : "", run->error, run->error[0] ? "\n" : "");
+    /* A full disk may clear: the record is worth waiting for, since without it the attempt counts
+     * as lost. */
     for (int i = 0; i < 600 && !exec_write_atomic(run->dirfd, "exit", text, (size_t)len); i++)
         poll(NULL, 0, 1000);
     _exit(0);

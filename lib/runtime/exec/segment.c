@@ -1,5 +1,5 @@
-/* segment.c - output of one stream in capped segments; the oldest is removed when there are more than `keep`. A full disk drops
- * output and never stops the program. */
+/* segment.c - output of one stream in capped segments; the oldest is removed when there are more
+ * than `keep`. A full disk drops output and never stops the program. */
 #include "exec.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* spec.c - reads what to run: NUL-terminated `key=value` records that the agent wrote. An unknown key is a mistake of ours: die. */
+/* spec.c - reads what to run: NUL-terminated `key=value` records that the agent wrote. An unknown
+ * key is a mistake of ours: die. */
 #include "exec.h"
 #include <signal.h>
 #include <stdio.h>
@@ -68,7 +69,8 @@ static void take(ExecSpec *spec, const char *key, char *value)
         if (spec->process_count == 0)
             add(&spec->env, &spec->env_count, value);
         else
-            add(&spec->process[spec->process_count - 1].env, &spec->process[spec->process_count - 1].env_count, value);
+            add(&spec->process[spec->process_count - 1].env,
+                &spec->process[spec->process_count - 1].env_count, value);
     } else {
         exec_die(2, "spec: unknown record `%s`", key);
     }
@@ -76,7 +78,8 @@ static void take(ExecSpec *spec, const char *key, char *value)
 
 void exec_spec_read(int dirfd, ExecSpec *ret_spec)
 {
-    ExecSpec spec = {.stop_signal = SIGTERM, .grace_us = 10000000, .log_bytes = 8 << 20, .log_count = 4};
+    ExecSpec spec = {
+        .stop_signal = SIGTERM, .grace_us = 10000000, .log_bytes = 8 << 20, .log_count = 4};
     size_t len = 0;
     spec.buffer = exec_read_file(dirfd, "spec", EXEC_SPEC_BYTES_MAX, &len);
     if (!spec.buffer)

@@ -1,4 +1,5 @@
-/* util.c - small things that both modes of sluice-exec share: dying, clocks, atomic files, identity, going to the background. */
+/* util.c - small things that both modes of sluice-exec share: dying, clocks, atomic files,
+ * identity, going to the background. */
 #include "exec.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static int ready_pipe = -1; /* the launcher waits on its other end: a byte = the exit code, nothing = we died */
+static int ready_pipe =
+    -1; /* the launcher waits on its other end: a byte = the exit code, nothing = we died */
 
 _Noreturn void exec_die(int code, const char *format, ...)
 {
@@ -113,7 +115,8 @@ char *exec_read_file(int dirfd, const char *name, size_t max, size_t *ret_len)
     return bytes;
 }
 
-/* Field 22 of /proc/self/stat; the name in field 2 may hold spaces and brackets, so count from the last ')'. */
+/* Field 22 of /proc/self/stat; the name in field 2 may hold spaces and brackets, so count from the
+ * last ')'. */
 static uint64_t own_start_time(void)
 {
     char text[2048];
@@ -139,9 +142,10 @@ bool exec_write_identity(int dirfd, const char *name, const char *more)
         close(fd);
     boot[n > 0 ? n : 0] = '\0';
     boot[strcspn(boot, "\n")] = '\0';
-    int len = snprintf(text, sizeof text, "format: 1\npid: %ld\nstart: %llu\nboot: %s\n%s", (long)getpid(),
-                       (unsigned long long)own_start_time(), boot, more);
-    return len > 0 && (size_t)len < sizeof text && exec_write_atomic(dirfd, name, text, (size_t)len);
+    int len = snprintf(text, sizeof text, "format: 1\npid: %ld\nstart: %llu\nboot: %s\n%s",
+                       (long)getpid(), (unsigned long long)own_start_time(), boot, more);
+    return len > 0 && (size_t)len < sizeof text &&
+           exec_write_atomic(dirfd, name, text, (size_t)len);
 }
 
 void exec_cloexec_all(void)

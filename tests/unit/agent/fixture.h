@@ -1,5 +1,5 @@
-/* fixture.h - an engine with real programs for tests: a scratch folder, a loop, what the engine said. Waits are for events, with a
- * deadline; nothing sleeps. */
+/* fixture.h - an engine with real programs for tests: a scratch folder, a loop, what the engine
+ * said. Waits are for events, with a deadline; nothing sleeps. */
 #pragma once
 #include "agent/store/models.h"
 #include "base/digest.h"
@@ -28,27 +28,32 @@ typedef struct {
     SlEngine *engine;
     SlEngineEvents events;
     json_t *options;
-    GHashTable *blobs;    /* digest -> GBytes* */
-    GHashTable *applied;  /* name -> error message or "" */
-    GHashTable *removed;  /* name -> message */
-    GHashTable *health;   /* name -> "Healthy Reason message" */
-    GHashTable *records;  /* run id -> json */
-    GHashTable *ends;     /* run id -> json */
+    GHashTable *blobs;   /* digest -> GBytes* */
+    GHashTable *applied; /* name -> error message or "" */
+    GHashTable *removed; /* name -> message */
+    GHashTable *health;  /* name -> "Healthy Reason message" */
+    GHashTable *records; /* run id -> json */
+    GHashTable *ends;    /* run id -> json */
     unsigned end_count;
 } Fix;
 
-static inline void fix_applied(void *user, const SlEngineRef *ref, const char *digest, const GError *error)
+static inline void fix_applied(void *user, const SlEngineRef *ref, const char *digest,
+                               const GError *error)
 {
     (void)digest;
-    g_hash_table_replace(((Fix *)user)->applied, g_strdup(ref->name), g_strdup(error ? error->message : ""));
+    g_hash_table_replace(((Fix *)user)->applied, g_strdup(ref->name),
+                         g_strdup(error ? error->message : ""));
 }
 static inline void fix_removed(void *user, const SlEngineRef *ref, const GError *error)
 {
-    g_hash_table_replace(((Fix *)user)->removed, g_strdup(ref->name), g_strdup(error ? error->message : ""));
+    g_hash_table_replace(((Fix *)user)->removed, g_strdup(ref->name),
+                         g_strdup(error ? error->message : ""));
 }
-static inline void fix_observed(void *user, const SlEngineRef *ref, SlHealth health, const char *reason, const char *message)
+static inline void fix_observed(void *user, const SlEngineRef *ref, SlHealth health,
+                                const char *reason, const char *message)
 {
-    static const char *const names[] = {"Healthy", "Suspended", "Progressing", "Missing", "Degraded", "Unknown"};
+    static const char *const names[] = {"Healthy", "Suspended", "Progressing",
+                                        "Missing", "Degraded",  "Unknown"};
     char *text = g_strdup_printf("%s %s %s", names[health], reason, message);
     if (g_getenv("FIX_VERBOSE"))
         g_printerr("# %s: %s\n", ref->name, text);
@@ -79,8 +84,15 @@ static inline void fix_open(Fix *f)
     f->models = sl_models_open(&models, &error);
     g_assert_no_error(error);
     f->events = (SlEngineEvents){f, fix_applied, fix_removed, fix_observed, fix_run, fix_ended};
-    SlEngineConfig config = {.state_dir = f->state, .options = f->options, .exec_path = SLUICE_BIN_DIR "/sluice-exec", .loop = f->loop,
-                             .clock = &sl_clock_real, .models = f->models, .blob = fix_blob, .blob_user = f, .events = &f->events};
+    SlEngineConfig config = {.state_dir = f->state,
+                             .options = f->options,
+                             .exec_path = SLUICE_BIN_DIR "/sluice-exec",
+                             .loop = f->loop,
+                             .clock = &sl_clock_real,
+                             .models = f->models,
+                             .blob = fix_blob,
+                             .blob_user = f,
+                             .events = &f->events};
     f->engine = f->ops->open(&config, &error);
     g_assert_no_error(error);
 }
@@ -119,11 +131,13 @@ static inline Fix *fix_new(const char *engine)
     }
     f->ops = sl_engine_find(engine);
     g_assert_nonnull(f->ops);
-    f->blobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    f->blobs =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
     f->applied = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     f->removed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     f->health = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    f->records = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_decref);
+    f->records =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_decref);
     f->ends = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_decref);
     fix_open(f);
     return f;
@@ -147,14 +161,14 @@ static inline void fix_free(Fix *f)
 }
 
 /* Turns the loop until @expression holds; fails the test after WAIT_US. */
-#define FIX_UNTIL(f, expression)                                                                                                 \
-    do {                                                                                                                         \
-        int64_t fix_until = sl_clock_real.monotonic_us(NULL) + WAIT_US;                                                           \
-        while (!(expression)) {                                                                                                  \
-            sl_loop_turn((f)->loop, 20000);                                                                                       \
-            if (sl_clock_real.monotonic_us(NULL) > fix_until)                                                                     \
-                g_error("%s:%d: not within 20 s: %s", __FILE__, __LINE__, #expression);                                           \
-        }                                                                                                                        \
+#define FIX_UNTIL(f, expression)                                                                   \
+    do {                                                                                           \
+        int64_t fix_until = sl_clock_real.monotonic_us(NULL) + WAIT_US;                            \
+        while (!(expression)) {                                                                    \
+            sl_loop_turn((f)->loop, 20000);                                                        \
+            if (sl_clock_real.monotonic_us(NULL) > fix_until)                                      \
+                g_error("%s:%d: not within 20 s: %s", __FILE__, __LINE__, #expression);            \
+        }                                                                                          \
     } while (0)
 
 static inline bool fix_health_is(Fix *f, const char *name, const char *prefix)
@@ -191,10 +205,15 @@ static inline char *fix_add_blob(Fix *f, const char *text)
     return digest;
 }
 
-static inline void fix_apply(Fix *f, const char *kind, const char *name, json_t *object /* consumed */)
+static inline void fix_apply(Fix *f, const char *kind, const char *name,
+                             json_t *object /* consumed */)
 {
     g_autofree char *digest = sl_json_digest(object);
-    SlEngineApply what = {.ref = {"app", kind, "-", name}, .object = object, .digest = digest, .env = "dev", .cluster = "dev1"};
+    SlEngineApply what = {.ref = {"app", kind, "-", name},
+                          .object = object,
+                          .digest = digest,
+                          .env = "dev",
+                          .cluster = "dev1"};
     g_hash_table_remove(f->applied, name);
     f->ops->apply(f->engine, &what);
     json_decref(object);
@@ -209,7 +228,14 @@ static inline char *fix_run_id(const char *word)
 static inline void fix_start(Fix *f, const char *id, json_t *object /* consumed */)
 {
     g_autofree char *digest = sl_json_digest(object), *key = sl_sha256_hex("key", 3);
-    SlEngineRun run = {.run_id = id, .run_key = key, .app = "app", .env = "dev", .cluster = "dev1", .job = "train", .object = object, .digest = digest};
+    SlEngineRun run = {.run_id = id,
+                       .run_key = key,
+                       .app = "app",
+                       .env = "dev",
+                       .cluster = "dev1",
+                       .job = "train",
+                       .object = object,
+                       .digest = digest};
     f->ops->run_start(f->engine, &run);
     json_decref(object);
 }
@@ -224,7 +250,8 @@ static inline void fix_write(const char *path, const char *text)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *folder = g_path_get_dirname(path);
-    bool ok = sl_dir_make(folder, 0755, &error) && sl_file_write_atomic(path, text, strlen(text), 0600, &error);
+    bool ok = sl_dir_make(folder, 0755, &error) &&
+              sl_file_write_atomic(path, text, strlen(text), 0600, &error);
     g_assert_no_error(error);
     g_assert_true(ok);
 }
@@ -239,14 +266,17 @@ static inline char *fix_read(const char *path)
 /* Answer of a server to one line, with the connection closed after it; NULL if nobody answers. */
 static inline char *fix_ask(uint16_t port, const char *line)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval limit = {.tv_sec = 3};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     char bytes[4096];
     size_t len = 0;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 && send(fd, line, strlen(line), MSG_NOSIGNAL) > 0)
-        for (ssize_t n; len < sizeof bytes - 1 && (n = recv(fd, bytes + len, sizeof bytes - 1 - len, 0)) > 0;)
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+        send(fd, line, strlen(line), MSG_NOSIGNAL) > 0)
+        for (ssize_t n;
+             len < sizeof bytes - 1 && (n = recv(fd, bytes + len, sizeof bytes - 1 - len, 0)) > 0;)
             len += (size_t)n;
     close(fd);
     bytes[len] = '\0';

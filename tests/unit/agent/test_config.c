@@ -1,4 +1,5 @@
-/* test_config.c - join token, agent.json, and what `sluice-agent` says about a folder that it can't use. */
+/* test_config.c - join token, agent.json, and what `sluice-agent` says about a folder that it can't
+ * use. */
 #include "agent/config.h"
 #include "runtime/spawn.h"
 #include "tests/unit/agent/fixture.h"
@@ -18,9 +19,11 @@ static char *token_of(const char *json)
 static void test_token(void)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *text = token_of("{\"coordinator\":\"tcp://127.0.0.1:7401\",\"curve\":\"" HEX64 "\",\"env\":\"dev\",\"fleet\":\"" HEX64
-                                     "\",\"id\":\"0123456789abcdef0123456789abcdef\",\"name\":\"dev1\",\"root\":\"" HEX64
-                                     "\",\"secret\":\"" HEX64 "\"}");
+    g_autofree char *text = token_of(
+        "{\"coordinator\":\"tcp://127.0.0.1:7401\",\"curve\":\"" HEX64
+        "\",\"env\":\"dev\",\"fleet\":\"" HEX64
+        "\",\"id\":\"0123456789abcdef0123456789abcdef\",\"name\":\"dev1\",\"root\":\"" HEX64
+        "\",\"secret\":\"" HEX64 "\"}");
     g_autoptr(SlJoinToken) token = sl_join_token_parse(text, &error);
     g_assert_no_error(error);
     g_assert_cmpstr(token->name, ==, "dev1");
@@ -28,7 +31,10 @@ static void test_token(void)
     g_autofree char *cut = g_strndup(text, strlen(text) - 20), *empty = token_of("{}");
     const struct {
         const char *text, *says;
-    } bad[] = {{"hello", "must start with slj1."}, {cut, "cut off"}, {"slj1.!!!!", "wrong character"}, {empty, "`coordinator` is missing"}};
+    } bad[] = {{"hello", "must start with slj1."},
+               {cut, "cut off"},
+               {"slj1.!!!!", "wrong character"},
+               {empty, "`coordinator` is missing"}};
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_assert_null(sl_join_token_parse(bad[i].text, &error));
         g_assert_error(error, SL_ERROR, SLU_TOKEN_FORMAT);
@@ -45,8 +51,9 @@ static char *conf_dir(const char *json)
     return dir;
 }
 
-#define CONF(more)                                                                                                              \
-    "{\"format\":1,\"cluster\":\"dev1\",\"environment\":\"dev\",\"fleet\":\"" HEX64 "\",\"root\":\"" HEX64 "\",\"coordinator\":"     \
+#define CONF(more)                                                                                 \
+    "{\"format\":1,\"cluster\":\"dev1\",\"environment\":\"dev\",\"fleet\":\"" HEX64                \
+    "\",\"root\":\"" HEX64 "\",\"coordinator\":"                                                   \
     "\"tcp://127.0.0.1:7400\",\"curve\":\"" HEX64 "\",\"engine\":\"process\"" more "}"
 
 static void test_conf(void)
@@ -118,7 +125,8 @@ static void test_program_says(void)
     close(lock);
     (void)!sl_dir_remove_tree(dir, NULL);
     /* A file where the state folder should be: as a folder that can't be written. */
-    g_autofree char *readonly = conf_dir(CONF("")), *blocked = g_build_filename(readonly, "state", NULL);
+    g_autofree char *readonly = conf_dir(CONF("")),
+                    *blocked = g_build_filename(readonly, "state", NULL);
     fix_write(blocked, "");
     g_autofree char *refused = run_agent(readonly, &code);
     g_assert_nonnull(strstr(refused, "SLU5063"));

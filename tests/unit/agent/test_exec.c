@@ -1,7 +1,8 @@
-/* test_exec.c - sluice-exec by itself: exactly once per folder, exact environment, segments, stop, time limit, leftovers. */
-#include "tests/unit/agent/fixture.h"
+/* test_exec.c - sluice-exec by itself: exactly once per folder, exact environment, segments, stop,
+ * time limit, leftovers. */
 #include "agent/engines/process/process.h"
 #include "runtime/spawn.h"
+#include "tests/unit/agent/fixture.h"
 
 typedef struct {
     char *dir;
@@ -39,7 +40,8 @@ static char *error_text(const SlChildEnd *end)
 static void start(Folder *folder)
 {
     SlChildEnd end = {0};
-    g_autofree char *path = g_build_filename(folder->dir, "spec", NULL), *cwd = g_strconcat("cwd=", folder->dir, NULL);
+    g_autofree char *path = g_build_filename(folder->dir, "spec", NULL),
+                    *cwd = g_strconcat("cwd=", folder->dir, NULL);
     g_autoptr(GError) error = NULL;
     add(folder, cwd);
     g_assert_true(sl_file_write_atomic(path, folder->spec->data, folder->spec->len, 0600, &error));
@@ -158,7 +160,8 @@ static void test_missing_program(void)
     folder_free(&folder);
 }
 
-/* 40 KB of output, 8 KB segments, 3 of them: the newest 16..24 KB are there under their true offsets. */
+/* 40 KB of output, 8 KB segments, 3 of them: the newest 16..24 KB are there under their true
+ * offsets. */
 static void test_segments(void)
 {
     Folder folder = folder_new();
@@ -176,7 +179,8 @@ static void test_segments(void)
     g_autoptr(GBytes) tail = sl_segments_tail(folder.dir, "stdout", 0, 10, &at, &size);
     g_assert_cmpuint(g_bytes_get_size(tail), ==, 10);
     g_assert_true(memcmp(g_bytes_get_data(tail, NULL), "000004095\n", 10) == 0);
-    g_autoptr(GBytes) middle = sl_segments_read(folder.dir, "stdout", 0, 40960 - 8192 - 10, 20, &at, &size);
+    g_autoptr(GBytes) middle =
+        sl_segments_read(folder.dir, "stdout", 0, 40960 - 8192 - 10, 20, &at, &size);
     g_assert_cmpuint(g_bytes_get_size(middle), ==, 20); /* over the seam of two segments */
     sl_exit_clear(&end);
     folder_free(&folder);
@@ -199,7 +203,8 @@ static void test_time_limit_kills_group(void)
     g_assert_cmpint(end.signal, ==, SIGKILL);
     g_autofree char *pid = read_of(&folder, "grandchild");
     g_assert_cmpstr(pid, !=, "");
-    g_assert_cmpint(kill((pid_t)g_ascii_strtoll(pid, NULL, 10), 0), !=, 0); /* nothing outlives the record */
+    g_assert_cmpint(kill((pid_t)g_ascii_strtoll(pid, NULL, 10), 0), !=,
+                    0); /* nothing outlives the record */
     sl_exit_clear(&end);
     folder_free(&folder);
 }
@@ -227,11 +232,13 @@ static void test_identity(void)
     int pidfd;
     g_autofree char *path = g_build_filename(folder.dir, "pid", NULL);
     g_assert_cmpint(sl_shim_look(folder.dir, &pidfd), ==, SL_SHIM_NEVER);
-    g_autofree char *text = g_strdup_printf("format: 1\npid: %d\nstart: 1\nboot: 00000000-0000-0000-0000-000000000000\n", getpid());
+    g_autofree char *text = g_strdup_printf(
+        "format: 1\npid: %d\nstart: 1\nboot: 00000000-0000-0000-0000-000000000000\n", getpid());
     fix_write(path, text);
     g_assert_cmpint(sl_shim_look(folder.dir, &pidfd), ==, SL_SHIM_LOST);
     g_autofree char *boot = g_strstrip(fix_read("/proc/sys/kernel/random/boot_id"));
-    g_autofree char *same = g_strdup_printf("format: 1\npid: %d\nstart: 1\nboot: %s\n", getpid(), boot);
+    g_autofree char *same =
+        g_strdup_printf("format: 1\npid: %d\nstart: 1\nboot: %s\n", getpid(), boot);
     fix_write(path, same);
     g_assert_cmpint(sl_shim_look(folder.dir, &pidfd), ==, SL_SHIM_LOST);
     folder_free(&folder);
@@ -247,7 +254,8 @@ int main(int argc, char **argv)
     g_test_add_func("/exec/missing-program", test_missing_program);
     g_test_add_func("/exec/segments", test_segments);
     g_test_add_func("/exec/time-limit-kills-group", test_time_limit_kills_group);
-    g_test_add_func("/exec/killed-shim-takes-children-along", test_killed_shim_takes_children_along);
+    g_test_add_func("/exec/killed-shim-takes-children-along",
+                    test_killed_shim_takes_children_along);
     g_test_add_func("/exec/identity", test_identity);
     return g_test_run();
 }

@@ -1,4 +1,5 @@
-/* test_jobs.c - training runs on the engine process, with real processes: environment, progress, outputs, retries, limits, restart. */
+/* test_jobs.c - training runs on the engine process, with real processes: environment, progress,
+ * outputs, retries, limits, restart. */
 #include "tests/unit/agent/fixture.h"
 
 #define JOB(name, spec) fix_object("TrainingJob", name, spec)
@@ -14,23 +15,31 @@ static void test_success(void)
 {
     Fix *f = fix_new("process");
     g_autofree char *id = fix_run_id("success");
-    g_autofree char *spec = python("import os,json\n"
-                                   "e=os.environ\n"
-                                   "assert e['RANK']=='0' and e['WORLD_SIZE']=='1' and e['SLUICE_RUN'] and e['GREETING']=='hi there', e\n"
-                                   "assert set(e)<={'PATH','GREETING','SLUICE_OUTPUT_MODEL','SLUICE_CHECKPOINT_DIR','SLUICE_PROGRESS_FILE',"
-                                   "'SLUICE_TERMINATION_FILE','SLUICE_RUN','SLUICE_ATTEMPT','MASTER_ADDR','MASTER_PORT','RANK','LOCAL_RANK',"
-                                   "'WORLD_SIZE','LOCAL_WORLD_SIZE','NODE_RANK','GROUP_RANK','LC_CTYPE'}, list(e)\n"
-                                   "open(e['SLUICE_OUTPUT_MODEL']+'/w.txt','w').write('weights')\n"
-                                   "print('::sluice step=5/10 loss=0.5', flush=True)\n"
-                                   "open(e['SLUICE_PROGRESS_FILE'],'a').write(json.dumps({'sluice':1,'ev':'final','ok':True,'metrics':{'accuracy':0.97}})+'\\n')\n",
-                                   "\"env\": [{\"name\": \"GREETING\", \"value\": \"hi there\"}], \"outputs\": [{\"name\": \"model\"}]");
+    g_autofree char *spec =
+        python("import os,json\n"
+               "e=os.environ\n"
+               "assert e['RANK']=='0' and e['WORLD_SIZE']=='1' and e['SLUICE_RUN'] and "
+               "e['GREETING']=='hi there', e\n"
+               "assert "
+               "set(e)<={'PATH','GREETING','SLUICE_OUTPUT_MODEL','SLUICE_CHECKPOINT_DIR','SLUICE_"
+               "PROGRESS_FILE',"
+               "'SLUICE_TERMINATION_FILE','SLUICE_RUN','SLUICE_ATTEMPT','MASTER_ADDR','MASTER_PORT'"
+               ",'RANK','LOCAL_RANK',"
+               "'WORLD_SIZE','LOCAL_WORLD_SIZE','NODE_RANK','GROUP_RANK','LC_CTYPE'}, list(e)\n"
+               "open(e['SLUICE_OUTPUT_MODEL']+'/w.txt','w').write('weights')\n"
+               "print('::sluice step=5/10 loss=0.5', flush=True)\n"
+               "open(e['SLUICE_PROGRESS_FILE'],'a').write(json.dumps({'sluice':1,'ev':'final','ok':"
+               "True,'metrics':{'accuracy':0.97}})+'\\n')\n",
+               "\"env\": [{\"name\": \"GREETING\", \"value\": \"hi there\"}], \"outputs\": "
+               "[{\"name\": \"model\"}]");
     fix_start(f, id, JOB("train", spec));
     const json_t *end = fix_wait_end(f, id);
     g_assert_cmpstr(sl_json_str(end, "message"), ==, "");
     g_assert_cmpstr(sl_json_str(end, "phase"), ==, "Succeeded");
     g_assert_cmpstr(sl_json_str(end, "reason"), ==, "Completed");
     g_assert_cmpstr(sl_json_str(end, "exit"), ==, "0");
-    g_assert_cmpstr(json_string_value(json_array_get(json_object_get(end, "metrics"), 0)), ==, "final.accuracy 0.97");
+    g_assert_cmpstr(json_string_value(json_array_get(json_object_get(end, "metrics"), 0)), ==,
+                    "final.accuracy 0.97");
     const char *output = json_string_value(json_array_get(json_object_get(end, "outputs"), 0));
     g_assert_true(g_str_has_prefix(output, "model sha256:") && g_str_has_suffix(output, " 7"));
     const json_t *record = g_hash_table_lookup(f->records, id);
@@ -43,7 +52,8 @@ static void test_fails_with_log(void)
 {
     Fix *f = fix_new("process");
     g_autofree char *id = fix_run_id("fails");
-    g_autofree char *spec = python("import sys; sys.stderr.write('bad data in row 7\\n'); sys.exit(3)", "");
+    g_autofree char *spec =
+        python("import sys; sys.stderr.write('bad data in row 7\\n'); sys.exit(3)", "");
     fix_start(f, id, JOB("train", spec));
     const json_t *end = fix_wait_end(f, id);
     g_assert_cmpstr(sl_json_str(end, "phase"), ==, "Failed");
@@ -53,7 +63,8 @@ static void test_fails_with_log(void)
     uint64_t at, size;
     bool finished = false;
     g_autoptr(GError) error = NULL;
-    g_autoptr(GBytes) log = f->ops->log(f->engine, NULL, id, true, true, 0, 1000, &at, &size, &finished, &error);
+    g_autoptr(GBytes) log =
+        f->ops->log(f->engine, NULL, id, true, true, 0, 1000, &at, &size, &finished, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(size, ==, strlen("bad data in row 7\n"));
     g_assert_true(finished);
@@ -92,7 +103,8 @@ static void test_time_limit(void)
 {
     Fix *f = fix_new("process");
     g_autofree char *id = fix_run_id("limit");
-    g_autofree char *spec = python("import time; time.sleep(60)", "\"timeLimit\": \"1s\", \"stop\": {\"grace\": \"1s\"}");
+    g_autofree char *spec = python("import time; time.sleep(60)",
+                                   "\"timeLimit\": \"1s\", \"stop\": {\"grace\": \"1s\"}");
     fix_start(f, id, JOB("train", spec));
     const json_t *end = fix_wait_end(f, id);
     g_assert_cmpstr(sl_json_str(end, "reason"), ==, "Timeout");
@@ -108,7 +120,8 @@ static void test_stop(void)
 {
     Fix *f = fix_new("process");
     g_autofree char *id = fix_run_id("stop");
-    g_autofree char *spec = python("import time; print('up', flush=True); time.sleep(60)", "\"stop\": {\"grace\": \"2s\"}");
+    g_autofree char *spec = python("import time; print('up', flush=True); time.sleep(60)",
+                                   "\"stop\": {\"grace\": \"2s\"}");
     fix_start(f, id, JOB("train", spec));
     FIX_UNTIL(f, is_phase(f, id, "Running") || is_phase(f, id, "Pending"));
     f->ops->run_stop(f->engine, id, "alice: wrong data");
@@ -123,11 +136,12 @@ static void test_ranks(void)
 {
     Fix *f = fix_new("process");
     g_autofree char *id = fix_run_id("ranks");
-    g_autofree char *spec = python("import os,sys,time\n"
-                                   "assert os.environ['WORLD_SIZE']=='2' and os.environ['MASTER_ADDR']=='127.0.0.1'\n"
-                                   "if os.environ['RANK']=='1': sys.exit(7)\n"
-                                   "time.sleep(60)\n",
-                                   "\"numProcPerNode\": 2");
+    g_autofree char *spec =
+        python("import os,sys,time\n"
+               "assert os.environ['WORLD_SIZE']=='2' and os.environ['MASTER_ADDR']=='127.0.0.1'\n"
+               "if os.environ['RANK']=='1': sys.exit(7)\n"
+               "time.sleep(60)\n",
+               "\"numProcPerNode\": 2");
     fix_start(f, id, JOB("train", spec));
     const json_t *end = fix_wait_end(f, id);
     g_assert_cmpstr(sl_json_str(end, "exit"), ==, "7");
@@ -139,7 +153,8 @@ static void test_restart_adopts(void)
 {
     Fix *f = fix_new("process");
     g_autofree char *id = fix_run_id("restart");
-    g_autofree char *go = g_build_filename(f->dir, "go", NULL), *starts = g_build_filename(f->dir, "starts", NULL);
+    g_autofree char *go = g_build_filename(f->dir, "go", NULL),
+                    *starts = g_build_filename(f->dir, "starts", NULL);
     g_autofree char *code = g_strdup_printf("import os,time\n"
                                             "open('%s','a').write('x')\n"
                                             "print('::sluice step=1/2', flush=True)\n"
@@ -157,7 +172,8 @@ static void test_restart_adopts(void)
     g_assert_cmpint(sl_json_int(end, "attempts", 0), ==, 1);
     g_autofree char *count = fix_read(starts);
     g_assert_cmpstr(count, ==, "x");
-    /* Not acknowledged: said again after a restart; acknowledged: never again, and never run again. */
+    /* Not acknowledged: said again after a restart; acknowledged: never again, and never run again.
+     */
     fix_restart(f);
     fix_wait_end(f, id);
     f->ops->run_forget(f->engine, id);
@@ -183,11 +199,15 @@ static void test_secret(void)
 {
     Fix *f = fix_new("process");
     g_autofree char *id = fix_run_id("secret"), *path = g_build_filename(f->dir, "token", NULL);
-    g_autofree char *options = g_strdup_printf("{\"hf\": {\"file\": \"%s\"}, \"cmd\": {\"command\": [\"/usr/bin/printf\", \"s3\"]}}", path);
+    g_autofree char *options = g_strdup_printf(
+        "{\"hf\": {\"file\": \"%s\"}, \"cmd\": {\"command\": [\"/usr/bin/printf\", \"s3\"]}}",
+        path);
     json_object_set_new(f->options, "secrets", fix_json(options));
     fix_restart(f);
-    g_autofree char *spec = python("import os; assert os.environ['HF']=='s3cret' and os.environ['CMD']=='s3'",
-                                   "\"env\": [{\"name\": \"HF\", \"secret\": \"hf\"}, {\"name\": \"CMD\", \"secret\": \"cmd\"}]");
+    g_autofree char *spec =
+        python("import os; assert os.environ['HF']=='s3cret' and os.environ['CMD']=='s3'",
+               "\"env\": [{\"name\": \"HF\", \"secret\": \"hf\"}, {\"name\": \"CMD\", \"secret\": "
+               "\"cmd\"}]");
     fix_start(f, id, JOB("train", spec));
     FIX_UNTIL(f, is_phase(f, id, "Queued"));
     const json_t *record = g_hash_table_lookup(f->records, id);
@@ -203,28 +223,37 @@ static void test_output_missing(void)
 {
     Fix *f = fix_new("process");
     g_autofree char *id = fix_run_id("nothing");
-    fix_start(f, id, JOB("train", "{\"command\": [\"/bin/true\"], \"outputs\": [{\"name\": \"model\"}]}"));
+    fix_start(f, id,
+              JOB("train", "{\"command\": [\"/bin/true\"], \"outputs\": [{\"name\": \"model\"}]}"));
     const json_t *end = fix_wait_end(f, id);
     g_assert_cmpstr(sl_json_str(end, "reason"), ==, "OutputMissing");
     g_assert_nonnull(strstr(sl_json_str(end, "message"), "has no file"));
     fix_free(f);
 }
 
-/* An output of one run is the input of the next, by digest; files of the bundle are there with their modes. */
+/* An output of one run is the input of the next, by digest; files of the bundle are there with
+ * their modes. */
 static void test_input_and_files(void)
 {
     Fix *f = fix_new("process");
     g_autofree char *first = fix_run_id("first"), *second = fix_run_id("second");
-    g_autofree char *make = python("import os; open(os.environ['SLUICE_OUTPUT_MODEL']+'/w','w').write('w')", "\"outputs\": [{\"name\": \"model\"}]");
+    g_autofree char *make =
+        python("import os; open(os.environ['SLUICE_OUTPUT_MODEL']+'/w','w').write('w')",
+               "\"outputs\": [{\"name\": \"model\"}]");
     fix_start(f, first, JOB("train", make));
     const json_t *end = fix_wait_end(f, first);
-    g_auto(GStrv) words = g_strsplit(json_string_value(json_array_get(json_object_get(end, "outputs"), 0)), " ", 3);
-    g_autofree char *blob = fix_add_blob(f, "print(open('data/x.txt').read())\nimport os\nassert open(os.environ['SLUICE_INPUT_MODEL']+'/w').read()=='w'\n");
+    g_auto(GStrv) words =
+        g_strsplit(json_string_value(json_array_get(json_object_get(end, "outputs"), 0)), " ", 3);
+    g_autofree char *blob =
+        fix_add_blob(f, "print(open('data/x.txt').read())\nimport os\nassert "
+                        "open(os.environ['SLUICE_INPUT_MODEL']+'/w').read()=='w'\n");
     g_autofree char *data = fix_add_blob(f, "data");
-    g_autofree char *spec = g_strdup_printf("{\"command\": [\"python3\", \"run.py\"], \"inputs\": [{\"name\": \"model\", \"model\": \"model://%s\"}],"
-                                            "\"files\": [{\"path\": \"run.py\", \"mode\": \"644\", \"sha256\": \"%s\"},"
-                                            "{\"path\": \"data/x.txt\", \"mode\": \"644\", \"sha256\": \"%s\"}]}",
-                                            words[1], blob, data);
+    g_autofree char *spec =
+        g_strdup_printf("{\"command\": [\"python3\", \"run.py\"], \"inputs\": [{\"name\": "
+                        "\"model\", \"model\": \"model://%s\"}],"
+                        "\"files\": [{\"path\": \"run.py\", \"mode\": \"644\", \"sha256\": \"%s\"},"
+                        "{\"path\": \"data/x.txt\", \"mode\": \"644\", \"sha256\": \"%s\"}]}",
+                        words[1], blob, data);
     fix_start(f, second, JOB("evaluate", spec));
     end = fix_wait_end(f, second);
     g_assert_cmpstr(sl_json_str(end, "message"), ==, "");

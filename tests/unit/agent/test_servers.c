@@ -1,21 +1,24 @@
-/* test_servers.c - model servers on the engine process: ready before switched, drained, repaired, adopted, and clear about what is wrong. */
+/* test_servers.c - model servers on the engine process: ready before switched, drained, repaired,
+ * adopted, and clear about what is wrong. */
 #include "tests/unit/agent/fixture.h"
 
 #define KIND SL_API_GROUP "/ModelServer"
 
-/* A server in a few lines: answers each connection with its word, its model's content and its pid; "slow" waits for a file first. */
-static const char program[] = "import os,socket,sys,time\n"
-                              "word=open('word.txt').read().strip()\n"
-                              "if word=='crash': sys.exit(9)\n"
-                              "s=socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
-                              "s.bind(('127.0.0.1', int(os.environ['PORT']))); s.listen(64)\n"
-                              "model=open(os.environ['SLUICE_MODEL']+'/w').read() if 'SLUICE_MODEL' in os.environ else '-'\n"
-                              "while True:\n"
-                              "  c,_=s.accept()\n"
-                              "  line=c.recv(100)\n"
-                              "  if line.startswith(b'hold'):\n"
-                              "    c.sendall(b'held '); c.recv(100)\n"
-                              "  c.sendall(('%s %s %d' % (word, model, os.getpid())).encode()); c.close()\n";
+/* A server in a few lines: answers each connection with its word, its model's content and its pid;
+ * "slow" waits for a file first. */
+static const char program[] =
+    "import os,socket,sys,time\n"
+    "word=open('word.txt').read().strip()\n"
+    "if word=='crash': sys.exit(9)\n"
+    "s=socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+    "s.bind(('127.0.0.1', int(os.environ['PORT']))); s.listen(64)\n"
+    "model=open(os.environ['SLUICE_MODEL']+'/w').read() if 'SLUICE_MODEL' in os.environ else '-'\n"
+    "while True:\n"
+    "  c,_=s.accept()\n"
+    "  line=c.recv(100)\n"
+    "  if line.startswith(b'hold'):\n"
+    "    c.sendall(b'held '); c.recv(100)\n"
+    "  c.sendall(('%s %s %d' % (word, model, os.getpid())).encode()); c.close()\n";
 
 static uint16_t test_port(unsigned n)
 {
@@ -25,10 +28,11 @@ static uint16_t test_port(unsigned n)
 static json_t *server(Fix *f, const char *word, uint16_t port, const char *more)
 {
     g_autofree char *code = fix_add_blob(f, program), *content = fix_add_blob(f, word);
-    g_autofree char *spec = g_strdup_printf("{\"command\": [\"python3\", \"serve.py\"], \"port\": %u, \"grace\": \"2s\", \"files\": ["
-                                            "{\"path\": \"serve.py\", \"mode\": \"644\", \"sha256\": \"%s\"},"
-                                            "{\"path\": \"word.txt\", \"mode\": \"644\", \"sha256\": \"%s\"}]%s%s}",
-                                            port, code, content, *more ? ", " : "", more);
+    g_autofree char *spec = g_strdup_printf(
+        "{\"command\": [\"python3\", \"serve.py\"], \"port\": %u, \"grace\": \"2s\", \"files\": ["
+        "{\"path\": \"serve.py\", \"mode\": \"644\", \"sha256\": \"%s\"},"
+        "{\"path\": \"word.txt\", \"mode\": \"644\", \"sha256\": \"%s\"}]%s%s}",
+        port, code, content, *more ? ", " : "", more);
     return fix_object("ModelServer", "serve", spec);
 }
 
@@ -59,7 +63,8 @@ static char *make_model(Fix *f, const char *content)
 {
     uint64_t bytes;
     g_autoptr(GError) error = NULL;
-    g_autofree char *folder = g_build_filename(f->dir, "made", NULL), *path = g_build_filename(folder, "w", NULL);
+    g_autofree char *folder = g_build_filename(f->dir, "made", NULL),
+                    *path = g_build_filename(folder, "w", NULL);
     fix_write(path, content);
     char *digest = sl_models_store_folder(f->store, folder, &bytes, &error);
     g_assert_no_error(error);
@@ -70,13 +75,16 @@ static void test_serve_and_switch(void)
 {
     Fix *f = fix_new("process");
     uint16_t port = test_port(0);
-    g_autofree char *model = make_model(f, "m1"), *more = g_strdup_printf("\"model\": \"model://sha256:%s\"", model);
+    g_autofree char *model = make_model(f, "m1"),
+                    *more = g_strdup_printf("\"model\": \"model://sha256:%s\"", model);
     fix_apply(f, KIND, "serve", server(f, "one", port, more));
     g_assert_cmpstr(g_hash_table_lookup(f->applied, "serve"), ==, "");
     FIX_UNTIL(f, fix_health_is(f, "serve", "Healthy Serving 1 of 1"));
     g_assert_true(says(f, port, "one m1 "));
-    /* A connection of the old version goes on while the new one takes over; nobody is refused meanwhile. */
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    /* A connection of the old version goes on while the new one takes over; nobody is refused
+     * meanwhile. */
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     char bytes[64] = "";
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     g_assert_cmpint(connect(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
@@ -106,7 +114,8 @@ static void test_killed_is_restarted(void)
     kill(pid, SIGKILL);
     FIX_UNTIL(f, fix_health_is(f, "serve", "Progressing Restarting") || pid_of(port) > 1);
     FIX_UNTIL(f, says(f, port, "one"));
-    g_assert_cmpint(sl_clock_real.monotonic_us(NULL) - before, <, 3 * SL_SECOND_US); /* a second, on a busy machine */
+    g_assert_cmpint(sl_clock_real.monotonic_us(NULL) - before, <,
+                    3 * SL_SECOND_US); /* a second, on a busy machine */
     g_assert_cmpint(pid_of(port), !=, pid);
     FIX_UNTIL(f, fix_health_is(f, "serve", "Healthy"));
     remove_server(f);
@@ -137,7 +146,8 @@ static void test_file_put_back(void)
     uint16_t port = test_port(3);
     fix_apply(f, KIND, "serve", server(f, "one", port, ""));
     FIX_UNTIL(f, fix_health_is(f, "serve", "Healthy"));
-    g_autofree char *link = g_strdup_printf("/proc/%d/cwd", pid_of(port)), *cwd = g_file_read_link(link, NULL);
+    g_autofree char *link = g_strdup_printf("/proc/%d/cwd", pid_of(port)),
+                    *cwd = g_file_read_link(link, NULL);
     g_autofree char *path = g_build_filename(cwd, "word.txt", NULL);
     fix_write(path, "hacked");
     g_autofree char *text = NULL;
@@ -165,15 +175,18 @@ static void test_bad_version_keeps_old(void)
     fix_free(f);
 }
 
-/* A wrong byte in the store: not started, said with file and chunk, what runs goes on; repaired: taken. */
+/* A wrong byte in the store: not started, said with file and chunk, what runs goes on; repaired:
+ * taken. */
 static void test_corrupt_model(void)
 {
     Fix *f = fix_new("process");
     uint16_t port = test_port(5);
     fix_apply(f, KIND, "serve", server(f, "one", port, ""));
     FIX_UNTIL(f, fix_health_is(f, "serve", "Healthy"));
-    g_autofree char *model = make_model(f, "good"), *more = g_strdup_printf("\"model\": \"model://sha256:%s\"", model);
-    g_autofree char *chunk = sl_sha256_hex("good", 4), *path = g_strdup_printf("%s/chunks/%.2s/%s", f->store, chunk, chunk);
+    g_autofree char *model = make_model(f, "good"),
+                    *more = g_strdup_printf("\"model\": \"model://sha256:%s\"", model);
+    g_autofree char *chunk = sl_sha256_hex("good", 4),
+                    *path = g_strdup_printf("%s/chunks/%.2s/%s", f->store, chunk, chunk);
     fix_write(path, "gOod");
     fix_apply(f, KIND, "serve", server(f, "two", port, more));
     FIX_UNTIL(f, fix_health_is(f, "serve", "Unknown ModelCorrupt"));
@@ -190,7 +203,8 @@ static void test_port_in_use(void)
 {
     Fix *f = fix_new("process");
     uint16_t port = test_port(6);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
     g_assert_cmpint(listen(fd, 1), ==, 0);
@@ -210,7 +224,8 @@ static void test_front_killed(void)
     uint16_t port = test_port(7);
     fix_apply(f, KIND, "serve", server(f, "one", port, ""));
     FIX_UNTIL(f, fix_health_is(f, "serve", "Healthy"));
-    g_autofree char *path = g_strdup_printf("%s/servers/app.default.modelserver.serve/front-%u/pid", f->state, port);
+    g_autofree char *path =
+        g_strdup_printf("%s/servers/app.default.modelserver.serve/front-%u/pid", f->state, port);
     g_autofree char *record = fix_read(path);
     int pid = (int)g_ascii_strtoll(strstr(record, "pid: ") + 5, NULL, 10);
     g_assert_cmpint(pid, >, 1);
@@ -223,7 +238,8 @@ static void test_front_killed(void)
 static void test_config_map(void)
 {
     Fix *f = fix_new("process");
-    json_t *map = fix_json("{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"conf\"}, \"data\": {\"a.txt\": \"one\"}}");
+    json_t *map = fix_json("{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": "
+                           "{\"name\": \"conf\"}, \"data\": {\"a.txt\": \"one\"}}");
     fix_apply(f, "core/ConfigMap", "conf", map);
     FIX_UNTIL(f, fix_health_is(f, "conf", "Healthy Written"));
     g_autofree char *path = g_build_filename(f->state, "config/app/-/conf/a.txt", NULL);
@@ -231,7 +247,8 @@ static void test_config_map(void)
     g_assert_cmpstr(text, ==, "one");
     fix_write(path, "edited");
     FIX_UNTIL(f, (g_free(text), text = fix_read(path), strcmp(text, "one") == 0));
-    map = fix_json("{\"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"conf\"}, \"data\": {\"../x\": \"bad\"}}");
+    map = fix_json("{\"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"conf\"}, \"data\": "
+                   "{\"../x\": \"bad\"}}");
     fix_apply(f, "core/ConfigMap", "conf", map);
     g_assert_nonnull(strstr(g_hash_table_lookup(f->applied, "conf"), "must not contain a slash"));
     SlEngineRef ref = {"app", "core/ConfigMap", "-", "conf"};

@@ -1,4 +1,5 @@
-/* test_store.c - blobs and models: nothing with a wrong byte is handed out, and a broken-off try goes on. */
+/* test_store.c - blobs and models: nothing with a wrong byte is handed out, and a broken-off try
+ * goes on. */
 #include "agent/store/blobs.h"
 #include "tests/unit/agent/fixture.h"
 
@@ -28,7 +29,8 @@ static void test_blob_damaged_on_disk(void)
 {
     g_autofree char *dir = scratch();
     g_autoptr(GBytes) bytes = g_bytes_new("hello", 5);
-    g_autofree char *digest = sl_sha256_hex("hello", 5), *path = g_strdup_printf("%s/%.2s/%s", dir, digest, digest);
+    g_autofree char *digest = sl_sha256_hex("hello", 5),
+                    *path = g_strdup_printf("%s/%.2s/%s", dir, digest, digest);
     SlBlobs *blobs = sl_blobs_open(dir, NULL);
     g_assert_true(sl_blobs_put(blobs, digest, bytes, NULL));
     sl_blobs_close(blobs);
@@ -60,8 +62,10 @@ static void test_blob_partial(void)
     g_assert_true(sl_blobs_partial_finish(blobs, digest, NULL));
     g_assert_true(sl_blobs_has(blobs, digest));
     g_autoptr(GHashTable) none = g_hash_table_new(g_str_hash, g_str_equal);
-    g_assert_cmpuint(sl_blobs_collect(blobs, none, sl_clock_real.utc_us(NULL)), ==, 0); /* too young */
-    g_assert_cmpuint(sl_blobs_collect(blobs, none, sl_clock_real.utc_us(NULL) + 2 * SL_HOUR_US), ==, 1);
+    g_assert_cmpuint(sl_blobs_collect(blobs, none, sl_clock_real.utc_us(NULL)), ==,
+                     0); /* too young */
+    g_assert_cmpuint(sl_blobs_collect(blobs, none, sl_clock_real.utc_us(NULL) + 2 * SL_HOUR_US), ==,
+                     1);
     g_assert_false(sl_blobs_has(blobs, digest));
     sl_blobs_close(blobs);
     (void)!sl_dir_remove_tree(dir, NULL);
@@ -79,7 +83,8 @@ static Model model_new(void)
     m.store = g_build_filename(m.dir, "store", NULL);
     m.cache = g_build_filename(m.dir, "cache", NULL);
     m.folder = g_build_filename(m.dir, "out", NULL);
-    g_autofree char *weights = g_build_filename(m.folder, "weights.bin", NULL), *deep = g_build_filename(m.folder, "a/b.txt", NULL);
+    g_autofree char *weights = g_build_filename(m.folder, "weights.bin", NULL),
+                    *deep = g_build_filename(m.folder, "a/b.txt", NULL);
     g_assert_cmpint(mkdir(m.store, 0755) | mkdir(m.cache, 0755), ==, 0);
     fix_write(weights, "weights");
     fix_write(deep, "");
@@ -107,7 +112,8 @@ static void test_model_round(void)
     struct stat st;
     g_assert_true(sl_models_materialise(m.store, m.cache, m.digest, &error));
     g_assert_no_error(error);
-    g_autofree char *path = g_strdup_printf("%s/%s/weights.bin", m.cache, m.digest), *text = fix_read(path);
+    g_autofree char *path = g_strdup_printf("%s/%s/weights.bin", m.cache, m.digest),
+                    *text = fix_read(path);
     g_assert_cmpstr(text, ==, "weights");
     g_assert_cmpint(stat(path, &st), ==, 0);
     g_assert_cmpint(st.st_mode & 07777, ==, 0555);
@@ -118,22 +124,26 @@ static void test_model_round(void)
     model_free(&m);
 }
 
-/* A wrong byte in the copy or an extra file: made again from the store. In the store: refused, by name. */
+/* A wrong byte in the copy or an extra file: made again from the store. In the store: refused, by
+ * name. */
 static void test_model_wrong_byte(void)
 {
     Model m = model_new();
     g_autoptr(GError) error = NULL;
     g_assert_true(sl_models_materialise(m.store, m.cache, m.digest, &error));
-    g_autofree char *path = g_strdup_printf("%s/%s/weights.bin", m.cache, m.digest), *extra = g_strdup_printf("%s/%s/x", m.cache, m.digest);
+    g_autofree char *path = g_strdup_printf("%s/%s/weights.bin", m.cache, m.digest),
+                    *extra = g_strdup_printf("%s/%s/x", m.cache, m.digest);
     fix_write(path, "wEights");
     fix_write(extra, "x");
     g_assert_true(sl_models_materialise(m.store, m.cache, m.digest, &error));
     g_autofree char *text = fix_read(path);
     g_assert_cmpstr(text, ==, "weights");
     g_assert_cmpint(access(extra, F_OK), !=, 0);
-    g_autofree char *chunk = sl_sha256_hex("weights", 7), *stored = g_strdup_printf("%s/chunks/%.2s/%s", m.store, chunk, chunk);
+    g_autofree char *chunk = sl_sha256_hex("weights", 7),
+                    *stored = g_strdup_printf("%s/chunks/%.2s/%s", m.store, chunk, chunk);
     fix_write(stored, "wEights");
-    g_assert_true(sl_models_materialise(m.store, m.cache, m.digest, &error)); /* the copy is right: the store is not needed */
+    g_assert_true(sl_models_materialise(m.store, m.cache, m.digest,
+                                        &error)); /* the copy is right: the store is not needed */
     fix_write(path, "broken!");
     g_assert_false(sl_models_materialise(m.store, m.cache, m.digest, &error));
     g_assert_error(error, SL_ERROR, SLU_MODEL_CORRUPT);
@@ -155,7 +165,8 @@ static void test_model_refused_folders(void)
     Model m = model_new();
     uint64_t bytes;
     g_autoptr(GError) error = NULL;
-    g_autofree char *link = g_build_filename(m.folder, "link", NULL), *empty = g_build_filename(m.dir, "empty", NULL);
+    g_autofree char *link = g_build_filename(m.folder, "link", NULL),
+                    *empty = g_build_filename(m.dir, "empty", NULL);
     g_assert_cmpint(symlink("/etc/passwd", link), ==, 0);
     g_assert_null(sl_models_store_folder(m.store, m.folder, &bytes, &error));
     g_assert_error(error, SL_ERROR, SLU_OUTPUT_INVALID);
