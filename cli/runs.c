@@ -70,7 +70,7 @@ char *sl_run_progress_text(const json_t *run)
     if (step >= 0) {
         g_string_append_printf(out, total > 0 ? "step %" G_GINT64_FORMAT "/%" G_GINT64_FORMAT "  " : "step %" G_GINT64_FORMAT "  ", step, total);
     }
-    const json_t *metrics = json_object_get(run, "final");
+    const json_t *metrics = json_object_get(json_object_get(run, "final"), "metrics");
     metrics = json_object_size(metrics) > 0 ? metrics : json_object_get(run, "metrics");
     const char *name = NULL;
     json_t *value = NULL;

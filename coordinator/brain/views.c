@@ -1,6 +1,7 @@
 /* views.c - the rows of docs/api.md: attempt, release, run, cluster; and the dispatch of sl_coord_view(). Reads only. */
 #include "coordinator/brain/brain.h"
 #include "coordinator/brain/verbs.h"
+#include <math.h>
 #include <string.h>
 
 static json_t *error_json(const SlAttempt *a)
@@ -18,10 +19,10 @@ static json_t *error_json(const SlAttempt *a)
 static json_t *gates_json(const SlAttempt *a)
 {
     static const char *const verdicts[] = {"wait", "open", "shut"};
-    json_t *list = json_array();
-    if (a->gates == NULL) {
-        return a->evidence != NULL ? json_deep_copy(a->evidence) : list; /* a replayed state: what was recorded */
+    if (a->gates == NULL) { /* a replayed state: what was recorded */
+        return a->evidence != NULL ? json_deep_copy(a->evidence) : json_array();
     }
+    json_t *list = json_array();
     for (guint i = 0; i < a->gates->len; i++) {
         const SlGateLine *line = g_ptr_array_index(a->gates, i);
         json_t *json = json_object();
@@ -155,6 +156,36 @@ json_t *sl_view_release(const SlCoord *c, const SlRelease *r)
     return json;
 }
 
+/* Metrics of a seal ("final.accuracy 0.97") as an object; non-finite ones as words. */
+static json_t *final_metrics(const SlSeal *seal)
+{
+    json_t *metrics = json_object();
+    for (guint i = 0; i < seal->metrics->len; i++) {
+        g_auto(GStrv) words = g_strsplit(g_ptr_array_index(seal->metrics, i), " ", 2);
+        const char *name = g_str_has_prefix(words[0], "final.") ? words[0] + strlen("final.") : words[0];
+        double value = 0;
+        if (!sl_seal_metric(seal, words[0], &value) || !isfinite(value)) {
+            sl_json_set_str(metrics, name, words[1]);
+        } else {
+            json_object_set_new(metrics, name, json_real(value));
+        }
+    }
+    return metrics;
+}
+
+static void add_seal(json_t *json, const SlSeal *seal)
+{
+    sl_json_set_str(json, "phase", sl_run_phase_name(seal->phase));
+    sl_json_set_str(json, "reason", seal->reason);
+    sl_json_set_str(json, "message", seal->message != NULL ? seal->message : "");
+    sl_json_set_int(json, "attempt", (int64_t)seal->attempts);
+    json_object_set_new(json, "outputs", sl_json_from_ptr_array(seal->outputs));
+    json_t *final = json_object();
+    json_object_set_new(final, "metrics", final_metrics(seal));
+    json_object_set_new(json, "final", final);
+    json_object_set_new(json, "phaseSince", sl_json_time(seal->finished_us));
+}
+
 /* The record that the cluster reports; else what placement and seal say. */
 json_t *sl_view_run(const SlCoord *c, const SlRun *run)
 {
@@ -179,11 +210,7 @@ json_t *sl_view_run(const SlCoord *c, const SlRun *run)
     sl_json_set_str(json, "seal", run->seal_digest);
     json_object_set_new(json, "placed", sl_json_time(run->placed_us));
     if (run->seal != NULL) {
-        sl_json_set_str(json, "phase", sl_run_phase_name(run->seal->phase));
-        sl_json_set_str(json, "reason", run->seal->reason);
-        json_object_set_new(json, "outputs", sl_json_from_ptr_array(run->seal->outputs));
-        json_object_set_new(json, "finalMetrics", sl_json_from_ptr_array(run->seal->metrics));
-        json_object_set_new(json, "finishedAt", sl_json_time(run->seal->finished_us));
+        add_seal(json, run->seal);
     }
     return json;
 }

@@ -316,12 +316,12 @@ static void why_release(const SlCoord *c, json_t *chain, const char *id)
             link_(chain, "item", "%s is pending: job %s in %s has not succeeded yet", item->name, item->job != NULL ? item->job : "?",
                   item->origin != NULL ? item->origin : "?");
         } else if (win != NULL) {
-            g_autofree char *metrics = NULL;
-            g_autoptr(GPtrArray) copy = g_ptr_array_copy(win->seal->metrics, NULL, NULL);
-            g_ptr_array_add(copy, NULL);
-            metrics = g_strjoinv(", ", (char **)copy->pdata);
+            g_autoptr(GString) metrics = g_string_new(NULL);
+            for (guint k = 0; k < win->seal->metrics->len; k++) {
+                g_string_append_printf(metrics, "%s%s", k > 0 ? ", " : "", (const char *)g_ptr_array_index(win->seal->metrics, k));
+            }
             link_(chain, "run", "%s sha256:%.12s was made by run %.12s of job %s on %s (%s)", item->name, item->digest, win->id, win->job,
-                  win->cluster, metrics);
+                  win->cluster, metrics->str);
         } else {
             link_(chain, "item", "%s is sha256:%.12s", item->name, item->digest);
         }

@@ -170,8 +170,8 @@ class Fleet:
         return json.loads(self.sluice(*args, "-o", "json", **how).stdout)
 
     def start(self, name, *args):
-        log = open(os.path.join(self.dir, name + ".log"), "ab")
-        self.processes[name] = subprocess.Popen(args, env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        with open(os.path.join(self.dir, name + ".log"), "ab") as log:
+            self.processes[name] = subprocess.Popen(args, env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def start_coordinator(self, wait=True):
         self.start("coordinator", BIN + "/sluice-coordinator", "run", "--dir", self.state)
@@ -218,7 +218,8 @@ class Fleet:
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 cwd = os.readlink(f"/proc/{pid}/cwd")
-                line = open(f"/proc/{pid}/cmdline", "rb").read().decode(errors="replace")
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    line = file.read().decode(errors="replace")
             except OSError:
                 continue
             if int(pid) != mine and (self.dir in cwd or self.dir in line):

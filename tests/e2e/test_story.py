@@ -22,7 +22,7 @@ class Story(unittest.TestCase):
         self.f.wait_healthy("dev", "first")
         runs = self.f.runs()
         self.assertEqual([run["phase"] for run in runs], ["Succeeded"])
-        self.assertEqual(runs[0]["final"]["accuracy"], 0.95)
+        self.assertEqual(runs[0]["final"]["metrics"]["accuracy"], 0.95)
         self.assertEqual(self.f.serves("dev"), "one weights 0.95\n")
 
     def test_2_gate_lets_it_into_test(self):
