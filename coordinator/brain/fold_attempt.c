@@ -273,7 +273,11 @@ bool sl_fold_succeeded(SlCoord *c, const json_t *event, int64_t at_us, GError **
     a->withheld = (uint64_t)sl_json_int(event, "withheld", 0);
     a->held = (uint64_t)sl_json_int(event, "held", 0);
     if (a->unchanged) {
-        make_current(sl_brain_unit(c, a->app, a->env), a);
+        SlUnit *u = sl_brain_unit(c, a->app, a->env);
+        /* Its bytes stand in the commit of what is live: without it, an attempt that errored after its commit and was asked for
+         * again could never be rolled back to. */
+        a->commit = u->live != NULL && a->commit == NULL ? g_strdup(u->live->commit) : a->commit;
+        make_current(u, a);
     }
     return true;
 }

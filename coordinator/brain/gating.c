@@ -6,6 +6,7 @@
 typedef struct {
     SlCoord *c;
     SlAttempt *a;
+    json_t *lent; /* facts that the gate borrows: kept until it has answered */
 } GateUser;
 
 static void gate_line_free(SlGateLine *line)
@@ -49,6 +50,12 @@ static const SlRun *sealed_run(const SlCoord *c, const char *app, const char *en
     return win != NULL ? win : last != NULL && last->sealed != NULL ? last : NULL;
 }
 
+static json_t *lend(const GateUser *user, json_t *fact)
+{
+    json_array_append_new(user->lent, fact);
+    return fact;
+}
+
 static json_t *seal_fact(const SlGateFacts *facts, const char *job, const char *in, bool baseline)
 {
     const GateUser *user = facts->user;
@@ -60,7 +67,7 @@ static json_t *seal_fact(const SlGateFacts *facts, const char *job, const char *
     const SlRelease *r = sl_brain_release(user->c, id);
     g_autofree char *key = r != NULL ? run_key_of(user->c, r, job, in != NULL ? in : user->a->env) : NULL;
     const SlRun *run = key != NULL ? sealed_run(user->c, r->app, in != NULL ? in : user->a->env, job, key) : NULL;
-    return run != NULL ? sl_seal_to_json(run->seal, run->seal_digest) : NULL;
+    return run != NULL ? lend(user, sl_seal_to_json(run->seal, run->seal_digest)) : NULL;
 }
 
 static json_t *approvals_json(SlCoord *c, const SlAttempt *a)
@@ -93,7 +100,7 @@ static json_t *approvals_json(SlCoord *c, const SlAttempt *a)
 static json_t *approvals_fact(const SlGateFacts *facts)
 {
     const GateUser *user = facts->user;
-    return approvals_json(user->c, user->a);
+    return lend(user, approvals_json(user->c, user->a));
 }
 
 static SlGateLine *add_line(SlAttempt *a, const char *type, const char *where, SlGateVerdict verdict, const char *reason)
@@ -115,7 +122,8 @@ static void judge(SlCoord *c, SlAttempt *a, const SlGateDoc *gate)
         (void)add_line(a, gate->type, gate->where, SL_GATE_WAIT, why);
         return;
     }
-    GateUser user = {c, a};
+    g_autoptr(json_t) lent = json_array();
+    GateUser user = {c, a, lent};
     SlGateFacts facts = {
         .user = &user,
         .app = a->app,

@@ -583,6 +583,7 @@ static inline Rig *rig_new_with(SlProfile profile, bool second_person)
     rig_seed(1, rig->alice);
     rig_seed(2, rig->bob);
     rig_seed(3, rig->online);
+    memset(rig->random, 0x5a, sizeof rig->random);
     rig->coord = rig_new_coord(rig);
     g_autoptr(GError) error = NULL;
     g_autoptr(SlSigned) root = rig_root(rig, profile, second_person);

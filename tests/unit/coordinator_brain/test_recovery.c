@@ -1,0 +1,191 @@
+/* test_recovery.c - the coordinator dies between any two steps of a commit, somebody else moves the branch, technical failures. */
+#include "rig.h"
+
+/* Dies with the write asked for: nothing is committed; the next start writes again. */
+static void test_before_committed(void)
+{
+    Rig *rig = rig_new();
+    rig->hold_write = true;
+    rig_push(rig, "c1", "1", "1");
+    rig_assert_state(rig, 1, "COMMITTING");
+    rig->hold_write = false;
+    rig_restart(rig);
+    agent_hello(rig, "dev1");
+    rig_assert_state(rig, 1, "SUCCEEDED");
+    rig_free(rig);
+}
+
+/* Dies after COMMITTED, before the ref moved: it is moved at the next start, and no second commit is made. */
+static void test_before_move(void)
+{
+    Rig *rig = rig_new();
+    rig->hold_move = true;
+    rig_push(rig, "c1", "1", "1");
+    g_assert_null(g_hash_table_lookup(rig->tips, "dev"));
+    guint writes = rig->writes;
+    rig->hold_move = false;
+    rig_restart(rig);
+    g_assert_nonnull(g_hash_table_lookup(rig->tips, "dev"));
+    g_assert_cmpuint(rig->writes, ==, writes);
+    agent_hello(rig, "dev1");
+    rig_assert_state(rig, 1, "SUCCEEDED");
+    rig_free(rig);
+}
+
+/* Restart at every event of the ledger: each prefix goes on to the same end. */
+static void test_every_prefix(void)
+{
+    Rig *rig = rig_new();
+    rig->check = false;
+    guint enrolled = rig->ledger->len;
+    rig_push(rig, "c1", "1", "1");
+    rig_assert_state(rig, 1, "SUCCEEDED");
+    guint all = rig->ledger->len;
+    for (guint count = enrolled + 3; count < all; count++) {
+        Rig *other = rig_new();
+        other->check = false;
+        rig_push(other, "c1", "1", "1");
+        sl_coord_free(other->coord);
+        g_ptr_array_set_size(other->ledger, (gint)count);
+        g_hash_table_remove_all(other->tips);
+        Agent *agent = rig_agent(other, "dev1");
+        g_hash_table_remove_all(agent->applied);
+        for (guint i = 0; i < count; i++) { /* the branch is where the ledger put it, at most */
+            const json_t *event = g_ptr_array_index(other->ledger, i);
+            if (strcmp(sl_json_str(event, "type"), "Committed") == 0 && i + 1 < count) {
+                g_hash_table_replace(other->tips, g_strdup(sl_json_str(event, "env")), g_strdup(sl_json_str(event, "new")));
+            }
+        }
+        other->coord = rig_fold(other, count);
+        rig_start(other);
+        agent_hello(other, "dev1");
+        rig_assert_state(other, 1, "SUCCEEDED");
+        rig_assert_same(other);
+        rig_free(other);
+    }
+    rig_free(rig);
+}
+
+static void foreign(Rig *rig, const char *env, const char *tip)
+{
+    g_hash_table_replace(rig->tips, g_strdup(env), g_strdup(tip));
+    SlCoordInput in = {.type = SL_COORD_ENV_TIP, .env_tip = {.env = env, .tip = tip, .descends_from_new = true}};
+    rig_step(rig, &in);
+}
+
+/* dev: revert puts everything back on top; the environment goes on by itself. */
+static void test_external_revert(void)
+{
+    Rig *rig = rig_new();
+    rig_push(rig, "c1", "1", "1");
+    guint from = rig->ledger->len;
+    foreign(rig, "dev", "ffffffffffffffffffffffffffffffffffffffff");
+    g_autofree char *types = rig_types(rig, from);
+    g_assert_true(g_str_has_prefix(types, "ExternalChange Committed ExternalResolved"));
+    g_assert_cmpstr(g_hash_table_lookup(rig->tips, "dev"), !=, "ffffffffffffffffffffffffffffffffffffffff");
+    rig_seal(rig, "dev", "train", "m1", "0.97");
+    rig_assert_state(rig, 2, "SUCCEEDED");
+    rig_free(rig);
+}
+
+/* prod: halted until a person adopts; the attempt says so. */
+static void test_external_halt(void)
+{
+    Rig *rig = rig_new();
+    rig_push(rig, "c1", "1", "1");
+    rig_seal(rig, "dev", "train", "m1", "0.97");
+    foreign(rig, "prod", "ffffffffffffffffffffffffffffffffffffffff");
+    rig_ask(rig, "promote", rig_unit_args("digits", "prod"));
+    uint64_t n = (uint64_t)sl_json_int(rig->reply, "attempt", 0);
+    g_autofree char *no = rig_approve(rig, n, rig->alice);
+    g_assert_null(no);
+    g_autoptr(json_t) view = rig_view(rig, "attempt", json_pack("{s:I}", "n", (json_int_t)n));
+    g_assert_cmpstr(sl_json_str(view, "state"), ==, "GATING");
+    g_assert_nonnull(strstr(sl_json_str(view, "waitingFor"), "changed by hand"));
+    rig_ask(rig, "adopt", json_pack("{s:s,s:s,s:s}", "env", "prod", "commit", "aaaaaaaa", "reason", "x"));
+    rig_assert_refused(rig, SLU_CONFLICT);
+    rig_ask(rig, "adopt", json_pack("{s:s,s:s,s:s}", "env", "prod", "commit", "ffffffff", "reason", "looked at it"));
+    rig_assert_state(rig, n, "SUCCEEDED");
+    rig_free(rig);
+}
+
+/* A render that fails technically is tried again with back-off and ends ERRORED, which an automatic unit tries again later. */
+static void test_render_errors(void)
+{
+    Rig *rig = rig_new();
+    rig->render_error = "the disk is full";
+    rig_push(rig, "c1", "1", "1");
+    rig_assert_state(rig, 1, "QUEUED");
+    g_autoptr(json_t) view = rig_view(rig, "attempt", json_pack("{s:i}", "n", 1));
+    g_assert_nonnull(strstr(sl_json_str(view, "waitingFor"), "the disk is full"));
+    for (int i = 0; i < 12; i++) {
+        rig_tick(rig, 11 * SL_MINUTE_US);
+    }
+    rig_assert_state(rig, 1, "ERRORED");
+    rig->render_error = NULL;
+    rig_tick(rig, 11 * SL_MINUTE_US);
+    rig_tick(rig, 11 * SL_MINUTE_US);
+    g_autoptr(json_t) dev = rig_unit(rig, "dev");
+    g_assert_cmpint(sl_json_int(dev, "attempt", 0), ==, 2);
+    rig_free(rig);
+}
+
+/* Unhealthy until the time is over: FAILED, not tried again; a later release may start. Away: ERRORED. */
+static void test_health_timeout(void)
+{
+    Rig *rig = rig_new();
+    rig_agent(rig, "dev1")->sick = true;
+    rig_push(rig, "c1", "1", "1");
+    rig_assert_state(rig, 1, "VERIFYING");
+    rig_tick(rig, 11 * SL_MINUTE_US);
+    rig_assert_state(rig, 1, "FAILED");
+    g_autoptr(json_t) view = rig_view(rig, "attempt", json_pack("{s:i}", "n", 1));
+    g_assert_nonnull(strstr(sl_json_str(view, "error.message"), "it crashes"));
+    guint len = rig->ledger->len;
+    rig_tick(rig, SL_HOUR_US);
+    g_assert_cmpuint(rig->ledger->len, ==, len);
+    rig_agent(rig, "dev1")->sick = false;
+    rig_push(rig, "c2", "2", "1"); /* its run is held: the old one goes on */
+    rig_assert_state(rig, 2, "SUCCEEDED");
+    rig_free(rig);
+}
+
+/* Deleted branch, force-push, broken documents: the last good state stays and the problem shows. */
+static void test_source_trouble(void)
+{
+    Rig *rig = rig_new();
+    rig_push(rig, "c1", "1", "1");
+    g_autoptr(GError) gone = g_error_new(SL_ERROR, SLU_NOT_FOUND, "branch main is not there");
+    SlCoordInput in = {.type = SL_COORD_SOURCE, .source = {.repository = "", .branch = "main", .error = gone}};
+    rig_step(rig, &in);
+    g_autoptr(json_t) status = rig_view(rig, "status", NULL);
+    g_assert_nonnull(strstr(sl_json_str(json_array_get(json_object_get(status, "sources"), 0), "error"), "branch main"));
+    guint len = rig->ledger->len;
+    rig_push_tree(rig, "forced", rig_tree(RIG_FLEET, "9", "9"), true);
+    g_assert_cmpuint(rig->ledger->len, ==, len);
+    g_autofree char *hash = sl_sha256_hex("forced", 6);
+    hash[40] = '\0';
+    rig_ask(rig, "refresh", json_pack("{s:s}", "accept", hash));
+    g_assert_cmpint(rig->status, ==, 200);
+    rig_push_tree(rig, "forced", rig_tree(RIG_FLEET, "9", "9"), true);
+    g_assert_cmpstr(sl_coord_followed(rig->coord, ""), ==, hash);
+    rig_push_tree(rig, "broken", rig_tree("kind: Nonsense\n", "1", "1"), false);
+    g_assert_nonnull(sl_fleet_app(sl_coord_docs(rig->coord), "digits"));
+    g_autoptr(json_t) problems = rig_view(rig, "problems", NULL);
+    g_assert_cmpuint(json_array_size(json_object_get(problems, "problems")), >, 0);
+    rig_free(rig);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/recovery/before-committed", test_before_committed);
+    g_test_add_func("/recovery/before-move", test_before_move);
+    g_test_add_func("/recovery/every-prefix", test_every_prefix);
+    g_test_add_func("/recovery/external-revert", test_external_revert);
+    g_test_add_func("/recovery/external-halt", test_external_halt);
+    g_test_add_func("/recovery/render-errors", test_render_errors);
+    g_test_add_func("/recovery/health-timeout", test_health_timeout);
+    g_test_add_func("/recovery/source-trouble", test_source_trouble);
+    return g_test_run();
+}
