@@ -239,6 +239,8 @@ static void read_done(void *user, bool cancelled)
 static void poke(SlSourcePoll *poll, bool force)
 {
     SlCoordinator *c = poll->c;
+    if (c->failed)
+        return; /* stopping: the queue may be gone */
     if (poll->busy) {
         poll->again = true;
         poll->force = poll->force || force;

@@ -105,7 +105,9 @@ static void append_done(void *job, bool cancelled)
     AppendJob *append = job;
     SlCoordinator *c = append->c;
     c->appending = false;
-    if (append->error != NULL || cancelled) {
+    if (c->failed) {
+        /* Stopping: what was decided is in the ledger; the next start takes it from there. */
+    } else if (append->error != NULL || cancelled) {
         c->failed = true;
         if (append->error != NULL)
             sl_log_error(c->log, "ledger-append-failed", append->error);
