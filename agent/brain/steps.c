@@ -39,6 +39,7 @@ static void enter_root(SlAgent *a, SlRoot *next, const SlSigned *s)
     a->root = next;
     a->root_text = sl_signed_copy(s);
     sl_agent_log(a, false, "root", "root version %" G_GUINT64_FORMAT " is in force", next->version);
+    a->report_now = true; /* who signed it waits to see it in force */
     sl_agent_dirty(a);
     sl_agent_units_recheck(a);
 }
@@ -193,6 +194,7 @@ static void take_registry(SlAgent *a, const SlSigned *s)
     a->self_known = false;
     sl_agent_log(a, false, "registry", "registry version %" G_GUINT64_FORMAT " is in force",
                  r->version);
+    a->report_now = true;
     sl_agent_dirty(a);
 }
 
