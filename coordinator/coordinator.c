@@ -2,6 +2,7 @@
 #include "coordinator/coordinator.h"
 #include "base/auto.h"
 #include "base/text.h"
+#include "coordinator/store/upkeep.h"
 #include "runtime/atomicfile.h"
 #include <errno.h>
 #include <sodium.h>
@@ -35,10 +36,30 @@ static bool take_lock(SlCoordinator *c, GError **error)
     return false;
 }
 
+static void keep_up(SlCoordinator *c, const char *repo)
+{
+    g_autoptr(GError) error = NULL;
+    if (sl_upkeep_wanted(repo) && !sl_upkeep_repack(c->config->git_path, repo, &error))
+        sl_log_error(c->log, "repack-failed", error); /* slower, nothing worse */
+}
+
+/* Repositories of ours in which small files have piled up; nobody has them open yet. */
+static void keep_up_all(SlCoordinator *c)
+{
+    const char *name = NULL;
+    g_autoptr(GDir) dir = g_dir_open(c->config->sources_dir, 0, NULL);
+    keep_up(c, c->config->state_git);
+    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
+        g_autofree char *repo = g_build_filename(c->config->sources_dir, name, NULL);
+        keep_up(c, repo);
+    }
+}
+
 static bool open_store(SlCoordinator *c, GError **error)
 {
     const SlConfig *config = c->config;
     g_autoptr(GError) cache_error = NULL;
+    keep_up_all(c);
     c->ledger = sl_ledger_open(config->state_git, error);
     if (c->ledger == NULL)
         return false;

@@ -53,7 +53,7 @@ typedef struct SlCoordinator {
     SlLedger *ledger;     /* store queue only */
     SlLedger *reader;     /* loop thread */
     SlBlobs *blobs;       /* any thread */
-    SlCache *cache;       /* store queue only; NULL = could not be opened */
+    SlCache *cache;       /* any thread; NULL = could not be opened */
     SlRecent recent;
     GBytes *lent;         /* what the brain's blob reader got last */
     /* turn */

@@ -120,7 +120,8 @@ static void append_done(void *job, bool cancelled)
         perform(c, &append->batch);
         if (c->api != NULL)
             sl_api_events_grew(c->api);
-        sl_push_soon(c);
+        if (!c->config->state_remote_required)
+            sl_push_soon(c); /* else it is there already */
         flush(c);
     }
     g_clear_error(&append->error);

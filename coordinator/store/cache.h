@@ -1,5 +1,5 @@
 /* cache.h - SQLite: a history of what agents reported about their runs, for people to look at. Only a cache: deleting the file loses no
- * decision and no proof. Exactly one connection, used by one thread at a time. */
+ * decision and no proof. Exactly one connection; SQLite serialises its users. */
 #pragma once
 #include "base/json.h"
 

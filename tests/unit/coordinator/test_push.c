@@ -1,6 +1,7 @@
 /* The program sluice-git beside fetch: push fast-forward only, repack loses nothing. */
 #include "coordinator/store/ledger.h"
 #include "coordinator/store/push.h"
+#include "coordinator/store/upkeep.h"
 #include "git_fixture.h"
 #include "sluice/clock.h"
 
@@ -106,10 +107,36 @@ static void test_repack(GitFixture *f, gconstpointer data)
     append(ledger, 21);
 }
 
+static void test_upkeep(GitFixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(GError) error = NULL, missing = NULL;
+    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL), *folder = g_build_filename(state, "objects", "17", NULL);
+    sl_ledger_free(make(state));
+    g_assert_false(sl_upkeep_wanted(state));
+    g_assert_cmpint(g_mkdir_with_parents(folder, 0755), ==, 0);
+    for (int i = 0; i < 100; i++) {
+        g_autofree char *name = g_strdup_printf("%s/%038d", folder, i);
+        g_assert_true(g_file_set_contents(name, "", 0, NULL));
+    }
+    g_assert_true(sl_upkeep_wanted(state));
+    g_assert_false(sl_upkeep_repack("/nonexistent/sluice-git", state, &missing));
+    for (int i = 0; i < 100; i++) {
+        g_autofree char *name = g_strdup_printf("%s/%038d", folder, i);
+        g_assert_cmpint(unlink(name), ==, 0);
+    }
+    g_assert_true(sl_upkeep_repack(SLUICE_BIN_DIR "/sluice-git", state, &error));
+    g_autoptr(SlLedger) ledger = sl_ledger_open(state, &error);
+    int64_t count = 0;
+    g_assert_true(sl_ledger_replay(ledger, count_event, &count, &error));
+    g_assert_cmpint(count, ==, 1);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/push/fast-forward-only", GitFixture, NULL, set_up, test_push, tear_down);
     g_test_add("/push/repack", GitFixture, NULL, set_up, test_repack, tear_down);
+    g_test_add("/push/upkeep", GitFixture, NULL, set_up, test_upkeep, tear_down);
     return g_test_run();
 }
