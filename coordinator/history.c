@@ -2,7 +2,7 @@
 #include "coordinator/coordinator.h"
 #include "coordinator/store/push.h"
 
-#define HISTORY_EVERY_US (2 * SL_SECOND_US)
+#define HISTORY_EVERY_US (SL_SECOND_US / 2) /* runs of seconds leave a line too */
 #define PUSH_AFTER_US (200 * 1000) /* several commits, one push */
 #define PUSH_RETRY_FIRST_US (2 * SL_SECOND_US)
 #define PUSH_RETRY_MAX_US (5 * SL_MINUTE_US)
