@@ -226,6 +226,7 @@ void faults_end(World *w)
 {
     say(w, "faults end");
     w->faults = false;
+    w->healed_at = w->now;
     w->coord_offset_us = 0;
     for (int i = 0; i < SIM_AGENTS; i++) {
         Agent *a = &w->agents[i];

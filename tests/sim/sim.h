@@ -135,7 +135,7 @@ struct World {
     uint64_t seed;
     bool verbose, faults, thief;
     Rng rng;
-    int64_t now;
+    int64_t now, healed_at;
     uint64_t order;
     GSequence *events;
     /* configuration of this seed */

@@ -2,6 +2,8 @@
  * repeated. */
 #include "sim.h"
 
+#define SETTLE_US (2 * SL_MINUTE_US) /* after the last fault: everybody is back and has said what runs */
+
 static const char FLEET[] =
     "apiVersion: gitops.sluice/v1alpha1\nkind: Fleet\nmetadata: {name: sim}\n---\n"
     "apiVersion: gitops.sluice/v1alpha1\nkind: Environment\nmetadata: {name: dev}\nspec: "
@@ -470,7 +472,7 @@ static bool follow_rollback(World *w)
 static bool all_healthy(World *w)
 {
     static const char *const envs[] = {"dev", "test", "prod"};
-    if (w->faults) {
+    if (w->faults || w->now < w->healed_at + SETTLE_US) {
         return false;
     }
     for (size_t i = 0; i < G_N_ELEMENTS(envs); i++) {
