@@ -52,7 +52,12 @@ static json_t *read_config(GError **error)
     }
     size_t len = 0;
     const char *text = g_bytes_get_data(bytes, &len);
-    return sl_json_parse(text, len, NULL, path, error);
+    json_t *config = sl_json_parse(text, len, NULL, path, error);
+    if (config != NULL && !json_is_object(config)) {
+        json_decref(config);
+        return sl_throw_null(error, SLU_JSON_TYPE, "%s: must be an object", path);
+    }
+    return config;
 }
 
 static SlContext *from_json(const char *name, const json_t *fleet)

@@ -13,14 +13,19 @@ typedef struct {
     int root;
 } Folder;
 
-/* Opens @path below the folder part by part, so that no link leads out. -1 and errno. */
+/* Opens @path below the folder part by part, so that neither a link nor `..` leads out. -1 and errno; EINVAL for a path that
+ * no tree has. O_NONBLOCK: a pipe in the folder must not hang us. */
 static int open_below(const Folder *folder, const char *path, int flags)
 {
+    if (*path != '\0' && !sl_check_relative_path(path, NULL)) {
+        errno = EINVAL;
+        return -1;
+    }
     int fd = fcntl(folder->root, F_DUPFD_CLOEXEC, 3);
     g_auto(GStrv) parts = g_strsplit(path, "/", -1);
     for (size_t i = 0; fd >= 0 && parts[i] != NULL && *parts[i] != '\0'; i++) {
         bool last = parts[i + 1] == NULL;
-        int next = openat(fd, parts[i], (last ? flags : O_RDONLY | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC);
+        int next = openat(fd, parts[i], (last ? flags : O_RDONLY | O_DIRECTORY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         int saved = errno;
         close(fd);
         errno = saved;
@@ -64,6 +69,11 @@ static void take_entry(DIR *dir, const char *name, GPtrArray *entries)
     g_ptr_array_add(entries, entry);
 }
 
+static SlErrorCode code_of(int number)
+{
+    return number == ENOENT || number == ENOTDIR ? SLU_NOT_FOUND : number == EINVAL ? SLU_INVALID : SLU_IO;
+}
+
 static GPtrArray *list_folder(void *user, const char *path, GError **error)
 {
     int fd = open_below(user, path, O_RDONLY | O_DIRECTORY);
@@ -71,7 +81,7 @@ static GPtrArray *list_folder(void *user, const char *path, GError **error)
     if (dir == NULL) {
         int saved = errno;
         sl_close_fd(&fd);
-        return sl_throw_null(error, saved == ENOENT || saved == ENOTDIR ? SLU_NOT_FOUND : SLU_IO, "%s: %s", *path != '\0' ? path : ".", g_strerror(saved));
+        return sl_throw_null(error, code_of(saved), "%s: %s", *path != '\0' ? path : ".", g_strerror(saved));
     }
     GPtrArray *entries = g_ptr_array_new_with_free_func((GDestroyNotify)sl_tree_entry_free);
     for (struct dirent *each = readdir(dir); each != NULL; each = readdir(dir)) {
@@ -84,24 +94,30 @@ static GPtrArray *list_folder(void *user, const char *path, GError **error)
 
 static GBytes *read_file(void *user, const char *path, size_t max, GError **error)
 {
-    sl_autofd fd = open_below(user, path, O_RDONLY);
+    sl_autofd fd = *path != '\0' ? open_below(user, path, O_RDONLY) : (errno = EINVAL, -1);
     struct stat info;
-    if (fd < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-        return sl_throw_null(error, errno == ENOENT || errno == ENOTDIR ? SLU_NOT_FOUND : SLU_IO, "%s: %s", path, errno == ELOOP ? "is a symlink" : g_strerror(errno));
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        int saved = errno;
+        return sl_throw_null(error, code_of(saved), "%s: %s", path, saved == ELOOP ? "is a symlink" : g_strerror(saved));
+    }
+    if (!S_ISREG(info.st_mode)) {
+        return sl_throw_null(error, SLU_IO, "%s: is not a regular file", path);
     }
     if ((uint64_t)info.st_size > max) {
         return sl_throw_null(error, SLU_LIMIT, "%s: %" G_GINT64_FORMAT " bytes, at most %zu are read", path, (int64_t)info.st_size, max);
     }
     size_t len = (size_t)info.st_size, got = 0;
     uint8_t *bytes = g_malloc(len + 1);
-    while (got < len) {
-        ssize_t n = read(fd, bytes + got, len - got);
-        if (n <= 0) {
-            break;
-        }
-        got += (size_t)n;
+    ssize_t n = 1;
+    while (got < len && n > 0) {
+        n = read(fd, bytes + got, len - got);
+        got += n > 0 ? (size_t)n : 0;
     }
-    return g_bytes_new_take(bytes, got);
+    if (got < len) { /* cut while we read it, or the disk failed: half a file is none */
+        g_free(bytes);
+        return sl_throw_null(error, SLU_IO, "%s: %s", path, n < 0 ? g_strerror(errno) : "changed while it was read");
+    }
+    return g_bytes_new_take(bytes, len);
 }
 
 SlTree *sl_folder_tree_new(const char *folder, GError **error)

@@ -105,10 +105,11 @@ char *sl_help_man(const SlCommand *command)
     if (command == NULL) {
         return man_overview();
     }
-    g_autofree char *dashed = g_strdelimit(g_strdup(command->name), " ", '-');
-    g_autofree char *upper = g_ascii_strup(dashed, -1);
+    g_auto(GStrv) words = g_strsplit_set(command->name, " -", -1);
+    g_autofree char *page = g_strjoinv("\\-", words);
+    g_autofree char *upper = g_ascii_strup(page, -1);
     GString *out = g_string_new(NULL);
-    g_string_printf(out, ".TH SLUICE\\-%s 1 \"\" \"Sluice " SLUICE_VERSION "\"\n.SH NAME\nsluice\\-%s \\- ", upper, dashed);
+    g_string_printf(out, ".TH SLUICE\\-%s 1 \"\" \"Sluice " SLUICE_VERSION "\"\n.SH NAME\nsluice\\-%s \\- ", upper, page);
     roff_text(out, command->summary);
     g_string_append_printf(out, ".SH SYNOPSIS\n.B sluice %s\n", command->name);
     roff_text(out, command->synopsis);

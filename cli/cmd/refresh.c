@@ -7,6 +7,9 @@ static int run(SlCli *cli)
     if (sl_cli_arg(cli, 0) != NULL) {
         sl_json_set_str(args, "repository", sl_cli_arg(cli, 0));
     }
+    if (sl_cli_option(cli, "accept") != NULL) {
+        sl_json_set_str(args, "accept", sl_cli_option(cli, "accept"));
+    }
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) answer = sl_api_act(cli, "refresh", args, &error);
     if (answer == NULL) {
@@ -20,7 +23,14 @@ static int run(SlCli *cli)
     return SL_EXIT_OK;
 }
 
+static const SlCliOption options[] = {
+    {"accept", 0, "COMMIT", "accept a branch that was rewound to this commit (`sluice status` names it)", NULL},
+    {0},
+};
+
 const SlCommand sl_cmd_refresh = {
-    .name = "refresh", .group = "Promote", .synopsis = "[REPOSITORY]", .summary = "read the Git sources now",
-    .args_max = 1, .run = run,
+    .name = "refresh", .group = "Promote", .synopsis = "[REPOSITORY] [--accept COMMIT]", .summary = "read the Git sources now",
+    .description = "A branch that was rewound (force-push) is not followed: its last good commit stays in force until somebody with scope "
+                   "operate accepts the new tip by its first digits, at least 6.",
+    .options = options, .args_max = 1, .run = run,
 };

@@ -127,6 +127,16 @@ static void print_clusters(SlCli *cli, const json_t *status, const char *now)
     sl_table_print(table, cli, stdout);
 }
 
+/* As `sluice validate` shows it; a line 0 is a whole file or folder. */
+static void print_problem(SlCli *cli, const json_t *each, const char *message)
+{
+    g_autofree char *file = sl_escape_for_people(sl_json_str(each, "file"), 300);
+    g_autofree char *hint = sl_escape_for_people(sl_json_str_or(each, "hint", ""), 300);
+    g_autofree char *line = g_strdup_printf(":%" G_GINT64_FORMAT, sl_json_int(each, "line", 0));
+    sl_say(cli, "  %s%s: %s: %s%s%s%s", file, strcmp(line, ":0") != 0 ? line : "", sl_json_str_or(each, "code", ""), message,
+           *hint != '\0' ? " (" : "", hint, *hint != '\0' ? ")" : "");
+}
+
 static void print_lines(SlCli *cli, const char *heading, const json_t *list, const char *now)
 {
     size_t i = 0;
@@ -137,7 +147,7 @@ static void print_lines(SlCli *cli, const char *heading, const json_t *list, con
     json_array_foreach(list, i, each) {
         g_autofree char *message = sl_escape_for_people(sl_json_str_or(each, "message", ""), 600);
         if (sl_json_str(each, "file") != NULL) {
-            sl_say(cli, "  %s:%" G_GINT64_FORMAT ": %s: %s", sl_json_str(each, "file"), sl_json_int(each, "line", 0), sl_json_str_or(each, "code", ""), message);
+            print_problem(cli, each, message);
         } else if (sl_json_str(each, "error") != NULL) {
             g_autofree char *error = sl_escape_for_people(sl_json_str(each, "error"), 600);
             sl_say(cli, "  %s %s: %s", sl_json_str_or(each, "repository", "fleet repository"), sl_json_str_or(each, "branch", ""), error);
