@@ -3,7 +3,7 @@
  * Healthy | Degraded ...   gitops.sluice/fake-error: text (apply fails) gitops.sluice/fake-run:
  * Succeeded | Failed | Running   gitops.sluice/fake-outputs, fake-metrics: lines of the end record
  */
-#include "agent/engines/process/queue.h"
+#include "agent/engines/queue.h"
 #include "base/text.h"
 #include "core/bundle.h"
 #include <string.h>

@@ -1,7 +1,7 @@
 /* process.c - the engine `process`: TrainingJob, ModelServer and ConfigMap on this machine, without
  * any container or cluster. */
 #include "agent/engines/process/process.h"
-#include "agent/engines/process/queue.h"
+#include "agent/engines/queue.h"
 #include "base/auto.h"
 #include "base/text.h"
 #include "runtime/atomicfile.h"

@@ -214,8 +214,9 @@ void sl_models_collect(SlModelCache *cache, GHashTable *keep, unsigned spare)
     for (guint i = 0; i < copies->len; i++) {
         Copy *copy = &g_array_index(copies, Copy, i);
         g_autofree char *path = g_build_filename(cache->cache, copy->name, NULL);
-        if (i >= spare)
-            (void)!sl_dir_remove_tree(path, NULL);
+        g_autofree char *listed = g_strconcat(path, ".manifest", NULL);
+        if (i >= spare && sl_dir_remove_tree(path, NULL))
+            unlink(listed);
         g_free(copy->name);
     }
 }

@@ -1,13 +1,15 @@
 /* instance.c - one process of a server: started in its own folder, probed, restarted with back-off
  * when it ends by itself. */
 #include "agent/engines/process/server.h"
+#include "base/text.h"
 #include "runtime/atomicfile.h"
 #include <signal.h>
 #include <string.h>
 
 #define PROBE_FIRST_US (50 * 1000)
 #define PROBE_WAIT_MAX_US SL_SECOND_US    /* while it is not ready */
-#define PROBE_EVERY_US (5 * SL_SECOND_US) /* while it serves */
+#define PROBE_EVERY_US (5 * SL_SECOND_US) /* while it serves, unless probe.period says otherwise   \
+                                           */
 #define PROBE_FAILURES 3
 #define STABLE_US (60 * SL_SECOND_US) /* ready that long: the next crash is a first one again */
 #define BACKOFF_MAX_US (60 * SL_SECOND_US)
@@ -39,21 +41,31 @@ static void set_dir(Instance *instance)
         g_strdup_printf("%s/i%" G_GUINT64_FORMAT, instance->version->server->dir, instance->serial);
 }
 
+static int64_t probe_period(const Instance *instance)
+{
+    int64_t period;
+    const char *text = sl_json_str(instance->version->spec, "probe.period");
+    return text && sl_parse_duration(text, &period, NULL) ? period : PROBE_EVERY_US;
+}
+
 static void probed(Instance *instance, const char *problem)
 {
     bool was = instance->ready;
+    int64_t failures =
+        sl_json_int(instance->version->spec, "probe.failureThreshold", PROBE_FAILURES);
     if (!problem) {
         instance->probe_failures = 0;
         instance->ready = true;
         if (!was)
             instance->ready_since_us = now_us(instance);
         set_problem(instance, NULL);
-    } else if (!was || ++instance->probe_failures >= PROBE_FAILURES) {
+    } else if (!was || ++instance->probe_failures >= failures) {
         instance->ready = false;
         set_problem(instance, problem);
     }
-    instance->probe_wait_us =
-        instance->ready ? PROBE_EVERY_US : MIN(instance->probe_wait_us * 3 / 2, PROBE_WAIT_MAX_US);
+    instance->probe_wait_us = instance->ready
+                                  ? probe_period(instance)
+                                  : MIN(instance->probe_wait_us * 3 / 2, PROBE_WAIT_MAX_US);
     sl_timer_arm(instance->timer,
                  instance->probe_failures ? PROBE_WAIT_MAX_US : instance->probe_wait_us);
     if (was != instance->ready || problem)

@@ -1,7 +1,7 @@
 /* jobs.c - the runs of this cluster: journal, start once per id, adoption, what is said to the
  * agent. A run id stays known for ever: its run.json is small and never collected. */
-#include "agent/engines/process/queue.h"
 #include "agent/engines/process/run.h"
+#include "agent/engines/queue.h"
 #include "base/digest.h"
 #include "base/text.h"
 #include "runtime/atomicfile.h"

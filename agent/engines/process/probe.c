@@ -2,12 +2,13 @@
  * probe, within its time limit. */
 #include "agent/engines/process/server.h"
 #include "base/auto.h"
+#include "base/text.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#define PROBE_TIMEOUT_US (3 * SL_SECOND_US)
+#define PROBE_TIMEOUT_US (2 * SL_SECOND_US) /* unless probe.timeout says otherwise */
 #define PROBE_BODY_MAX (64 * 1024)
 #define PROBE_OUTPUT_MAX 1024
 
@@ -19,6 +20,7 @@ struct Probe {
     SlWatch *watch;
     SlTimer *timer;
     bool http;
+    int64_t timeout_us;
 };
 
 static void probe_free(Probe *probe)
@@ -58,7 +60,7 @@ static void start_http(Probe *probe, const char *path)
     g_autofree char *url = g_strdup_printf("http://127.0.0.1:%u%s%s", probe->instance->port,
                                            *path == '/' ? "" : "/", path);
     SlHttpRequest request = {
-        .method = "GET", .url = url, .body_max = PROBE_BODY_MAX, .timeout_us = PROBE_TIMEOUT_US};
+        .method = "GET", .url = url, .body_max = PROBE_BODY_MAX, .timeout_us = probe->timeout_us};
     probe->http = true;
     sl_http_send(probe->instance->version->server->engine->http, &request, http_done, probe);
 }
@@ -71,7 +73,7 @@ static void command_ended(const SlChildEnd *end, void *data)
     const char *text = end->error ? g_bytes_get_data(end->error, &len) : NULL;
     g_autofree char *said = g_strndup(text ? text : "", len);
     g_autofree char *problem =
-        end->timed_out ? g_strdup("probe: the command took longer than 3 s")
+        end->timed_out ? g_strdup("probe: the command took longer than its time limit")
         : end->code != 0
             ? g_strdup_printf("probe: the command ended with %d: %s", end->code, g_strstrip(said))
             : NULL;
@@ -80,7 +82,7 @@ static void command_ended(const SlChildEnd *end, void *data)
 
 static void give_up(void *data)
 {
-    finish(data, "probe: no answer within 3 s");
+    finish(data, "probe: no answer within its time limit");
 }
 
 /* argv[0] as an absolute path: spawn takes no other. The instance's PATH is the default one. */
@@ -109,7 +111,7 @@ static void start_command(Probe *probe, const json_t *command)
                    .envp = (const char *const *)pairs->pdata,
                    .cwd = version->files,
                    .error_max = PROBE_OUTPUT_MAX,
-                   .timeout_us = PROBE_TIMEOUT_US};
+                   .timeout_us = probe->timeout_us};
     if (argv->pdata[0])
         probe->child = sl_spawn(version->server->engine->loop, &how, command_ended, probe, &error);
     if (!probe->child) {
@@ -145,7 +147,7 @@ static void start_connect(Probe *probe)
                            errno == EINPROGRESS);
     if (going)
         probe->watch = sl_watch_new(loop, probe->fd, SL_WRITABLE, connected, probe);
-    sl_timer_arm(probe->timer, going ? PROBE_TIMEOUT_US : 0);
+    sl_timer_arm(probe->timer, going ? probe->timeout_us : 0);
 }
 
 Probe *probe_start(Instance *instance, void (*done)(Instance *instance, const char *problem))
@@ -155,6 +157,10 @@ Probe *probe_start(Instance *instance, void (*done)(Instance *instance, const ch
     probe->instance = instance;
     probe->done = done;
     probe->fd = -1;
+    const char *limit = sl_json_str(spec, "probe.timeout");
+    if (!limit || !sl_parse_duration(limit, &probe->timeout_us, NULL)) {
+        probe->timeout_us = PROBE_TIMEOUT_US;
+    }
     instance->probe = probe;
     const char *path = sl_json_str(spec, "probe.httpGet.path");
     const json_t *command = sl_json_at(spec, "probe.exec.command");

@@ -134,6 +134,8 @@ static bool add_ours(SlSpec *spec, Run *run, GError **error)
     g_autofree char *attempt = g_strdup_printf("%u", run->attempt);
     for (guint i = 0; i < run->pairs->len; i++)
         sl_spec_add(spec, "env", g_ptr_array_index(run->pairs, i));
+    if (run->attempt > 1 && !sl_json_bool(run->spec, "checkpoint.resume", true))
+        (void)!sl_dir_remove_tree(checkpoint, NULL); /* each attempt starts from nothing */
     if (!sl_dir_make(checkpoint, 0755, error) || !add_outputs(spec, run, error))
         return false;
     sl_spec_add_env(spec, "SLUICE_CHECKPOINT_DIR", checkpoint);

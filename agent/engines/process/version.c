@@ -11,7 +11,9 @@
 unsigned version_replicas(const Version *version)
 {
     int64_t count = sl_json_int(version->spec, "replicas", 1);
-    return count < 0 ? 0 : (unsigned)MIN(count, SERVER_REPLICAS_MAX);
+    return count < 0 ? 0
+                     : (unsigned)MIN(count,
+                                     SERVER_REPLICAS_MAX); /* more are refused by version_prepare */
 }
 
 int64_t version_grace(const Version *version)
@@ -191,6 +193,11 @@ static void env_done(GPtrArray *pairs, const GError *error, void *data)
 
 void version_prepare(Version *version)
 {
+    if (sl_json_int(version->spec, "replicas", 1) > SERVER_REPLICAS_MAX) {
+        version_problem(version, SL_HEALTH_DEGRADED, "InvalidSpec",
+                        "spec.replicas: the engine `process` runs at most 64 of a server");
+        return;
+    }
     version->env_job = sl_env_resolve(version->server->engine, version->spec, env_done, version);
 }
 

@@ -175,6 +175,7 @@ static void test_segments(void)
     uint64_t at = 0, size = 0;
     g_autoptr(GBytes) all = sl_segments_read(folder.dir, "stdout", 0, 0, 1 << 20, &at, &size);
     g_assert_cmpuint(size, ==, 40960);
+    g_assert_cmpuint(g_bytes_get_size(all), ==, 3 * 8192);
     g_assert_cmpuint(at, ==, 40960 - 3 * 8192);
     g_autoptr(GBytes) tail = sl_segments_tail(folder.dir, "stdout", 0, 10, &at, &size);
     g_assert_cmpuint(g_bytes_get_size(tail), ==, 10);

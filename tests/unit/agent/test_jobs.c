@@ -66,6 +66,7 @@ static void test_fails_with_log(void)
     g_autoptr(GBytes) log =
         f->ops->log(f->engine, NULL, id, true, true, 0, 1000, &at, &size, &finished, &error);
     g_assert_no_error(error);
+    g_assert_cmpuint(g_bytes_get_size(log), ==, size);
     g_assert_cmpuint(size, ==, strlen("bad data in row 7\n"));
     g_assert_true(finished);
     fix_free(f);

@@ -155,6 +155,7 @@ static void test_model_wrong_byte(void)
     /* Storing the output again repairs the store, and what was copied already is kept. */
     uint64_t bytes;
     g_autofree char *again = sl_models_store_folder(m.store, m.folder, &bytes, NULL);
+    g_assert_cmpstr(again, ==, m.digest);
     g_clear_error(&error);
     g_assert_true(sl_models_materialise(m.store, m.cache, m.digest, &error));
     model_free(&m);

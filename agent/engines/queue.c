@@ -1,6 +1,6 @@
 /* queue.c - what the engine says goes out on the next turn of the loop, in order: never from inside
  * an operation. */
-#include "agent/engines/process/queue.h"
+#include "agent/engines/queue.h"
 
 typedef enum { SAY_APPLIED, SAY_REMOVED, SAY_OBSERVED, SAY_RUN, SAY_ENDED } SayType;
 
