@@ -137,22 +137,21 @@ static SlCheck order_expiry(SlAgent *a, SlAgentOrder *o, GError **error)
     return sl_check_verdict(sl_throw(error, SLU_AGENT_EXPIRED, "it expired at %s", when));
 }
 
-/* Bound to a cluster and a nonce: only for this agent, and only for the loss of state that it
- * reported. */
-static SlCheck order_bound(SlAgent *a, SlAgentOrder *o, GError **error)
+static SlCheck order_cluster(SlAgent *a, SlAgentOrder *o, GError **error)
 {
-    const SlOrder *order = o->order;
-    if (order->cluster == NULL && order->nonce == NULL) {
-        return SL_CHECK_OK;
-    }
-    if (g_strcmp0(order->cluster, a->cluster) != 0) {
-        return sl_check_verdict(
-            sl_throw(error, SLU_AGENT_OTHER_CLUSTER, "it is for cluster `%s`, this is `%s`",
-                     order->cluster != NULL ? order->cluster : "-", a->cluster));
-    }
+    const char *cluster = o->order->cluster;
+    return sl_check_verdict(cluster == NULL || strcmp(cluster, a->cluster) == 0 ||
+                            sl_throw(error, SLU_AGENT_OTHER_CLUSTER,
+                                     "it is for cluster `%s`, this is `%s`", cluster, a->cluster));
+}
+
+/* Bound to a nonce: only for the loss of state that this agent reported. */
+static SlCheck order_nonce(SlAgent *a, SlAgentOrder *o, GError **error)
+{
+    const char *nonce = o->order->nonce;
+    bool answers = nonce != NULL && a->lost_nonce != NULL && strcmp(nonce, a->lost_nonce) == 0;
     return sl_check_verdict(
-        (order->nonce != NULL && a->lost_nonce != NULL &&
-         strcmp(order->nonce, a->lost_nonce) == 0) ||
+        (nonce == NULL && o->order->cluster == NULL) || answers ||
         sl_throw(error, SLU_AGENT_NONCE,
                  "it answers another loss of state than the one reported here"));
 }
@@ -169,10 +168,10 @@ static const struct {
     const char *kind;
     SlCheck (*check)(SlAgent *, SlAgentOrder *, GError **);
 } ORDER_CHECKS[] = {
-    {"unsigned", order_signer},       {"malformed", order_parse}, {"other-fleet", order_fleet},
-    {"other-environment", order_env}, {"epoch", order_epoch},     {"unapproved", order_role},
-    {"replay", order_number},         {"jump", order_jump},       {"expired", order_expiry},
-    {"old-session", order_bound},     {"full", order_room},
+    {"unsigned", order_signer},       {"malformed", order_parse},   {"other-fleet", order_fleet},
+    {"other-environment", order_env}, {"epoch", order_epoch},       {"unapproved", order_role},
+    {"replay", order_number},         {"jump", order_jump},         {"expired", order_expiry},
+    {"other-cluster", order_cluster}, {"old-session", order_nonce}, {"full", order_room},
 };
 
 SlCheck sl_check_order(SlAgent *a, SlAgentOrder *o)

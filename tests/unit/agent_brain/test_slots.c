@@ -80,7 +80,8 @@ static void torn_slot(void)
         rig_run_promotion(r, &(RigPromotion){.seq = 2, .bundle = b2}, RIG_KEYS(&r->alice));
     rig_wait(r, 5 * SL_SECOND_US);
     for (int n = 0; n < 2; n++) {
-        GBytes *good = r->slots[n], *torn = g_bytes_new_from_bytes(good, 0, g_bytes_get_size(good) / 2);
+        GBytes *good = r->slots[n],
+               *torn = g_bytes_new_from_bytes(good, 0, g_bytes_get_size(good) / 2);
         r->slots[n] = torn;
         rig_crash(r);
         g_autoptr(json_t) v = rig_view(r);

@@ -1,0 +1,168 @@
+/* Orders: floors, pauses that hold, scopes, expiry, renewal. */
+#include "rig.h"
+
+static char *order_line(Rig *r, const RigOrder *how, const RigKey *const *keys)
+{
+    g_autofree char *d = rig_publish(r, rig_order(r, how, keys));
+    return g_strdup_printf("order/%s %s", d, sl_act_name(how->act));
+}
+
+static char *unit_line(Rig *r, uint64_t seq, int version)
+{
+    g_autofree char *b = rig_servers(r, "a", version);
+    g_autofree char *d = rig_publish(
+        r, rig_promotion(r, &(RigPromotion){.seq = seq, .bundle = b}, RIG_KEYS(&r->alice)));
+    return g_strdup_printf("unit/digits/prod %s", d);
+}
+
+static void assert_seq(Rig *r, const char *seq)
+{
+    rig_wait(r, 2 * SL_SECOND_US);
+    rig_assert_reported(r, "unit/digits/prod", "seq", seq);
+}
+
+static void pause_until_its_expiry(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_autofree char *u1 = unit_line(r, 1, 1), *u2 = unit_line(r, 2, 2);
+    rig_list(r, RIG_LINES(u1));
+    g_autofree char *pause = order_line(
+        r,
+        &(RigOrder){
+            .act = SL_ACT_PAUSE, .scope = "env prod", .number = 1, .expires = RIG_T0 + SL_HOUR_US},
+        RIG_KEYS(&r->alice));
+    rig_list(r, RIG_LINES(pause, u2));
+    assert_seq(r, "1");
+    g_autofree char *since = rig_reported(r, "flag/paused", "since");
+    g_assert_cmpstr(since, !=, "");
+    r->now = RIG_T0 + 2 * SL_HOUR_US;
+    rig_send_head(r, &(RigHead){0});
+    assert_seq(r, "2");
+    rig_assert_reported(r, "flag/paused", "since", "");
+    /* Still listed, long expired: it counts no second time. */
+    rig_list(r, RIG_LINES(pause, u2));
+    rig_wait(r, 2 * SL_SECOND_US);
+    rig_assert_reported(r, "flag/paused", "since", "");
+}
+
+static void paused_agents_change_nothing(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_autofree char *u1 = unit_line(r, 1, 1);
+    rig_list(r, RIG_LINES(u1));
+    assert_seq(r, "1");
+    g_autofree char *pause =
+        order_line(r, &(RigOrder){.act = SL_ACT_PAUSE, .scope = "unit digits/prod", .number = 1},
+                   RIG_KEYS(&r->alice));
+    rig_list(r, RIG_LINES(pause, u1));
+    rig_clear(r);
+    SlAgentInput gone = {.type = SL_AGENT_OBSERVED,
+                         .object = {"digits", "gitops.sluice/ModelServer", "-", "a"},
+                         .health = SL_HEALTH_MISSING,
+                         .reason = "Gone"};
+    rig_send(r, &gone);
+    rig_wait(r, SL_MINUTE_US);
+    g_assert_cmpuint(rig_count(r, "APPLY"), ==, 0);
+    g_autofree char *resume =
+        order_line(r, &(RigOrder){.act = SL_ACT_RESUME, .scope = "unit digits/prod", .number = 2},
+                   RIG_KEYS(&r->alice));
+    rig_list(r, RIG_LINES(resume, u1));
+    rig_wait(r, 2 * SL_SECOND_US);
+    g_assert_cmpuint(rig_count(r, "APPLY"), ==, 1);
+}
+
+static void resume_of_another_scope(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_autofree char *u1 = unit_line(r, 1, 1), *u2 = unit_line(r, 2, 2);
+    rig_list(r, RIG_LINES(u1));
+    assert_seq(r, "1");
+    g_autofree char *pause = order_line(
+        r, &(RigOrder){.act = SL_ACT_PAUSE, .scope = "env prod", .number = 1}, RIG_KEYS(&r->alice));
+    g_autofree char *resume =
+        order_line(r, &(RigOrder){.act = SL_ACT_RESUME, .scope = "unit digits/prod", .number = 9},
+                   RIG_KEYS(&r->alice));
+    rig_list(r, RIG_LINES(pause, resume, u2));
+    assert_seq(r, "1");
+}
+
+static void refusals(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    const struct {
+        RigOrder order;
+        const RigKey *key;
+        const char *kind;
+    } rows[] = {
+        {{.act = SL_ACT_PAUSE, .scope = "env prod", .number = 1}, &r->eve, "unsigned"},
+        {{.act = SL_ACT_PAUSE, .scope = "env prod", .number = 2, .fleet = RIG_HASH},
+         &r->alice,
+         "other-fleet"},
+        {{.act = SL_ACT_PAUSE, .scope = "env dev", .number = 3, .env = "dev"},
+         &r->alice,
+         "other-environment"},
+        {{.act = SL_ACT_PAUSE, .scope = "env prod", .number = 4, .epoch = 9}, &r->alice, "epoch"},
+        {{.act = SL_ACT_PAUSE, .scope = "env prod", .number = UINT64_C(1) << 60},
+         &r->alice,
+         "jump"},
+        {{.act = SL_ACT_PAUSE, .scope = "env prod", .number = 5, .expires = RIG_T0 - SL_HOUR_US},
+         &r->alice,
+         "expired"},
+        {{.act = SL_ACT_RESUME,
+          .scope = "env prod",
+          .number = 6,
+          .cluster = "prod2",
+          .nonce = "00000000000000000000000000000001"},
+         &r->alice,
+         "other-cluster"},
+        {{.act = SL_ACT_RESUME,
+          .scope = "env prod",
+          .number = 7,
+          .cluster = "prod1",
+          .nonce = "00000000000000000000000000000001"},
+         &r->alice,
+         "old-session"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *line = order_line(r, &rows[i].order, RIG_KEYS(rows[i].key));
+        g_autofree char *what = g_strdup_printf("order/%.16s", line + strlen("order/"));
+        rig_list(r, RIG_LINES(line));
+        rig_wait(r, 2 * SL_SECOND_US);
+        rig_assert_refused(r, what, rows[i].kind);
+        rig_assert_reported(r, "flag/paused", "since", "");
+    }
+    /* A refused number left no floor. */
+    g_autofree char *pause = order_line(
+        r, &(RigOrder){.act = SL_ACT_PAUSE, .scope = "env prod", .number = 1}, RIG_KEYS(&r->alice));
+    rig_list(r, RIG_LINES(pause));
+    rig_wait(r, 2 * SL_SECOND_US);
+    g_autofree char *since = rig_reported(r, "flag/paused", "since");
+    g_assert_cmpstr(since, !=, "");
+}
+
+static void renewed_window(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_autofree char *b = rig_servers(r, "a", 1);
+    g_autofree char *d =
+        rig_run_promotion(r, &(RigPromotion){.seq = 1, .bundle = b, .until = RIG_T0 - SL_MINUTE_US},
+                          RIG_KEYS(&r->alice));
+    rig_assert_refused(r, "unit/digits/prod", "window");
+    g_autofree char *scope = g_strdup_printf("promotion %s", d),
+                    *unit = g_strdup_printf("unit/digits/prod %s", d);
+    g_autofree char *renew = order_line(
+        r, &(RigOrder){.act = SL_ACT_RENEW, .scope = scope, .number = 1}, RIG_KEYS(&r->alice));
+    rig_list(r, RIG_LINES(renew, unit));
+    assert_seq(r, "1");
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/orders/pause-until-its-expiry", pause_until_its_expiry);
+    g_test_add_func("/orders/paused-agents-change-nothing", paused_agents_change_nothing);
+    g_test_add_func("/orders/resume-of-another-scope", resume_of_another_scope);
+    g_test_add_func("/orders/refusals", refusals);
+    g_test_add_func("/orders/renewed-window", renewed_window);
+    return g_test_run();
+}
