@@ -1,7 +1,8 @@
-/* agents.c - what agents say becomes inputs of the brain; what the brain wants said goes out; bytes by digest are answered here, for
- * whoever is registered (digests are not guessable and nothing in a bundle is secret from the fleet's own agents). */
-#include "coordinator/coordinator.h"
+/* agents.c - what agents say becomes inputs of the brain; what the brain wants said goes out; bytes
+ * by digest are answered here, for whoever is registered (digests are not guessable and nothing in
+ * a bundle is secret from the fleet's own agents). */
 #include "base/digest.h"
+#include "coordinator/coordinator.h"
 #include "link/convert.h"
 #include <string.h>
 
@@ -31,14 +32,20 @@ static void on_hello(SlCoordinator *c, const char *curve, const Sluice__Wire__He
         return;
     g_autofree char *nonce = sl_hex(hello->nonce.data, hello->nonce.len);
     SlCoordInput input = {.type = SL_COORD_HELLO};
-    input.hello = (SlCoordHello){.curve = curve, .nonce = nonce, .root_version = hello->root_version,
-                                 .registry_version = hello->registry_version, .term = hello->term,
-                                 .head_version = hello->head_version, .format_max = hello->format_max,
-                                 .version = hello->version, .state_lost = hello->state_lost};
+    input.hello = (SlCoordHello){.curve = curve,
+                                 .nonce = nonce,
+                                 .root_version = hello->root_version,
+                                 .registry_version = hello->registry_version,
+                                 .term = hello->term,
+                                 .head_version = hello->head_version,
+                                 .format_max = hello->format_max,
+                                 .version = hello->version,
+                                 .state_lost = hello->state_lost};
     sl_turn_input(c, &input);
 }
 
-static void on_statement(SlCoordinator *c, const char *curve, SlCoordInputType type, const Sluice__Wire__Signed *message)
+static void on_statement(SlCoordinator *c, const char *curve, SlCoordInputType type,
+                         const Sluice__Wire__Signed *message)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(SlSigned) statement = sl_wire_to_signed(message, &error);
@@ -73,7 +80,8 @@ static GBytes *packed_statement(SlCoordinator *c, const char *digest)
     return g_bytes_new_take(bytes, len);
 }
 
-static void answer_fetch(SlCoordinator *c, const char *curve, const Sluice__Wire__Fetch *fetch, GBytes *bytes)
+static void answer_fetch(SlCoordinator *c, const char *curve, const Sluice__Wire__Fetch *fetch,
+                         GBytes *bytes)
 {
     Sluice__Wire__Chunk chunk = SLUICE__WIRE__CHUNK__INIT;
     Sluice__Wire__Envelope envelope = SLUICE__WIRE__ENVELOPE__INIT;
@@ -125,7 +133,8 @@ static void find_done(void *user, bool cancelled)
 }
 
 /* The cache lost it: the branches still have it. */
-static void find_in_branches(SlCoordinator *c, const char *curve, const char *digest, const Sluice__Wire__Fetch *fetch)
+static void find_in_branches(SlCoordinator *c, const char *curve, const char *digest,
+                             const Sluice__Wire__Fetch *fetch)
 {
     FindJob *job = g_new0(FindJob, 1);
     g_autoptr(GError) error = NULL;
@@ -191,7 +200,8 @@ static void on_log(SlCoordinator *c, const char *curve, const Sluice__Wire__LogD
     if (data->error != NULL && data->error[0] != '\0') {
         sl_throw(&error, SLU_NOT_FOUND, "%s", data->error);
     } else {
-        g_autofree char *text = g_utf8_make_valid((const char *)data->data.data, (gssize)data->data.len);
+        g_autofree char *text =
+            g_utf8_make_valid((const char *)data->data.data, (gssize)data->data.len);
         answer = json_object();
         sl_json_set_int(answer, "offset", (int64_t)data->offset);
         sl_json_set_int(answer, "size", (int64_t)data->size);
@@ -211,14 +221,16 @@ static char *agent_of(SlCoordinator *c, const char *cluster, const char *env)
         const SlCluster *at = sl_coord_cluster_of_key(c->brain, keys->pdata[i], &key_env);
         if (at == NULL || !g_hash_table_contains(c->heard, keys->pdata[i]))
             continue;
-        bool named = cluster == NULL || strcmp(at->name, cluster) == 0 || strcmp(at->id, cluster) == 0;
+        bool named =
+            cluster == NULL || strcmp(at->name, cluster) == 0 || strcmp(at->id, cluster) == 0;
         if (named && (env == NULL || g_strcmp0(key_env, env) == 0))
             return g_strdup(keys->pdata[i]);
     }
     return NULL;
 }
 
-static void send_log_request(SlCoordinator *c, const SlLogWait *wait, const json_t *args, const char *run)
+static void send_log_request(SlCoordinator *c, const SlLogWait *wait, const json_t *args,
+                             const char *run)
 {
     Sluice__Wire__LogRequest request = SLUICE__WIRE__LOG_REQUEST__INIT;
     Sluice__Wire__Envelope envelope = SLUICE__WIRE__ENVELOPE__INIT;
@@ -246,12 +258,14 @@ void sl_agents_log(SlCoordinator *c, const json_t *args, SlLogDone done, void *u
         run = sl_coord_view(c->brain, "run", ask, sl_now_us(), &error);
         cluster = run != NULL ? sl_json_str(run, "cluster") : NULL;
         env = run != NULL ? sl_json_str(run, "env") : NULL;
-    } else if (env == NULL || sl_json_str(args, "app") == NULL || sl_json_str(args, "object") == NULL) {
+    } else if (env == NULL || sl_json_str(args, "app") == NULL ||
+               sl_json_str(args, "object") == NULL) {
         sl_throw(&error, SLU_API_QUERY, "give run=, or app=, env= and object=");
     }
     g_autofree char *curve = error == NULL ? agent_of(c, cluster, env) : NULL;
     if (error == NULL && curve == NULL)
-        sl_throw(&error, SLU_API_AGENT_AWAY, "no agent of %s is connected", cluster != NULL ? cluster : env);
+        sl_throw(&error, SLU_API_AGENT_AWAY, "no agent of %s is connected",
+                 cluster != NULL ? cluster : env);
     if (error == NULL && g_hash_table_size(c->logs) >= SL_LOG_REQUESTS_MAX)
         sl_throw(&error, SLU_LIMIT, "%d requests for logs wait already", SL_LOG_REQUESTS_MAX);
     if (error != NULL) {
@@ -302,7 +316,8 @@ static void dropped(void *user, const char *curve, const GError *error)
 {
     SlCoordinator *c = user;
     c->count_dropped++;
-    sl_log(c->log, SL_LOG_WARNING, "message-dropped", "curve", curve != NULL ? curve : "-", "why", error->message, NULL);
+    sl_log(c->log, SL_LOG_WARNING, "message-dropped", "curve", curve != NULL ? curve : "-", "why",
+           error->message, NULL);
 }
 
 static void enrol(void *user, const char *peer, const Sluice__Wire__Envelope *envelope)
@@ -323,7 +338,8 @@ static void enrol(void *user, const char *peer, const Sluice__Wire__Envelope *en
     g_autofree char *id = g_strdup_printf("enrol%" G_GUINT64_FORMAT, ++c->next_id);
     g_hash_table_insert(c->enrolling, g_strdup(id), g_strdup(peer));
     SlCoordInput input = {.type = SL_COORD_ENROL};
-    input.enrol = (SlCoordEnrol){.request_id = id, .statement = statement, .token_id = token, .proof = message->proof.data};
+    input.enrol = (SlCoordEnrol){
+        .request_id = id, .statement = statement, .token_id = token, .proof = message->proof.data};
     sl_turn_input(c, &input);
 }
 
@@ -470,12 +486,16 @@ static void gone(void *user, const char *curve)
 
 bool sl_agents_start(SlCoordinator *c, GError **error)
 {
-    c->server_events = (SlServerEvents){.user = c, .received = received, .dropped = dropped, .enrol = enrol, .gone = gone};
+    c->server_events = (SlServerEvents){
+        .user = c, .received = received, .dropped = dropped, .enrol = enrol, .gone = gone};
     c->heard = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     c->enrolling = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     c->logs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, log_wait_free);
-    SlServerConfig config = {.endpoint = c->config->agents_listen, .enrol_endpoint = c->config->enrol_listen, .keys = &c->curve,
-                             .events = &c->server_events, .loop = c->loop};
+    SlServerConfig config = {.endpoint = c->config->agents_listen,
+                             .enrol_endpoint = c->config->enrol_listen,
+                             .keys = &c->curve,
+                             .events = &c->server_events,
+                             .loop = c->loop};
     c->server = sl_server_new(&config, error);
     if (c->server == NULL)
         return false;

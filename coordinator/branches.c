@@ -1,5 +1,5 @@
-/* branches.c - environment branches on the store queue: the objects of the next commit before COMMITTED, the move after it, and
- * where the tips are at start. */
+/* branches.c - environment branches on the store queue: the objects of the next commit before
+ * COMMITTED, the move after it, and where the tips are at start. */
 #include "coordinator/coordinator.h"
 #include <string.h>
 
@@ -34,8 +34,13 @@ static void write_work(void *user)
 {
     BranchJob *job = user;
     const SlCoordEffect *e = job->effect;
-    SlEnvWrite ask = {.env = e->env, .old = e->old, .units = e->units, .message = e->message != NULL ? e->message : "",
-                      .time_us = e->time_us, .get = find_bytes, .user = job->c};
+    SlEnvWrite ask = {.env = e->env,
+                      .old = e->old,
+                      .units = e->units,
+                      .message = e->message != NULL ? e->message : "",
+                      .time_us = e->time_us,
+                      .get = find_bytes,
+                      .user = job->c};
     job->commit = sl_envs_write(sl_ledger_store(job->c->ledger), &ask, &job->error);
 }
 
@@ -46,7 +51,9 @@ static void write_done(void *user, bool cancelled)
         sl_log_error(job->c->log, "env-write-failed", job->error);
     if (!cancelled) {
         SlCoordInput input = {.type = SL_COORD_ENV_WRITTEN};
-        input.env_written = (SlCoordEnvWritten){.env = job->effect->env, .old = job->effect->old, .commit = job->commit,
+        input.env_written = (SlCoordEnvWritten){.env = job->effect->env,
+                                                .old = job->effect->old,
+                                                .commit = job->commit,
                                                 .error = job->error};
         sl_turn_input(job->c, &input);
     }
@@ -57,7 +64,8 @@ static void look(BranchJob *job)
 {
     SlGitStore *store = sl_ledger_store(job->c->ledger);
     job->tip = sl_envs_tip(store, job->effect->env);
-    job->descends = job->tip != NULL && job->effect->new_ != NULL && sl_envs_descends(store, job->tip, job->effect->new_);
+    job->descends = job->tip != NULL && job->effect->new_ != NULL &&
+                    sl_envs_descends(store, job->tip, job->effect->new_);
 }
 
 static void move_work(void *user)
@@ -77,14 +85,16 @@ static void move_done(void *user, bool cancelled)
         sl_log_error(job->c->log, "env-move-failed", job->error);
     if (!cancelled) {
         SlCoordInput input = {.type = SL_COORD_ENV_TIP};
-        input.env_tip = (SlCoordEnvTip){.env = job->effect->env, .tip = job->tip, .descends_from_new = job->descends};
+        input.env_tip = (SlCoordEnvTip){
+            .env = job->effect->env, .tip = job->tip, .descends_from_new = job->descends};
         sl_turn_input(job->c, &input);
         sl_push_soon(job->c);
     }
     job_free(job);
 }
 
-static void start(SlCoordinator *c, SlCoordEffect *effect, void (*work)(void *), void (*done)(void *, bool))
+static void start(SlCoordinator *c, SlCoordEffect *effect, void (*work)(void *),
+                  void (*done)(void *, bool))
 {
     BranchJob *job = g_new0(BranchJob, 1);
     job->c = c;
@@ -103,7 +113,8 @@ void sl_branch_move(SlCoordinator *c, SlCoordEffect *effect)
     start(c, effect, move_work, move_done);
 }
 
-/* Every environment of the root: the brain asks nothing of a branch before it knows where it points. */
+/* Every environment of the root: the brain asks nothing of a branch before it knows where it
+ * points. */
 void sl_branch_tips(SlCoordinator *c)
 {
     g_autoptr(GError) error = NULL;
@@ -111,7 +122,8 @@ void sl_branch_tips(SlCoordinator *c)
     g_autoptr(json_t) view = sl_coord_view(c->brain, "roots", args, sl_now_us(), &error);
     json_t *roots = json_object_get(view, "roots");
     const char *text = sl_json_str(json_array_get(roots, json_array_size(roots) - 1), "text");
-    g_autoptr(GBytes) bytes = g_bytes_new(text != NULL ? text : "", text != NULL ? strlen(text) : 0);
+    g_autoptr(GBytes) bytes =
+        g_bytes_new(text != NULL ? text : "", text != NULL ? strlen(text) : 0);
     SlRoot *root = sl_root_parse(bytes, &error);
     for (guint i = 0; root != NULL && i < root->environments->len; i++) {
         const SlRootEnv *env = root->environments->pdata[i];

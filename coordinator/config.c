@@ -53,7 +53,8 @@ static void complain(GString *problems, const char *format, ...)
 
 static char *name_of(const Row *row)
 {
-    return row->section != NULL ? g_strconcat(row->section, ".", row->key, NULL) : g_strdup(row->key);
+    return row->section != NULL ? g_strconcat(row->section, ".", row->key, NULL)
+                                : g_strdup(row->key);
 }
 
 static const Row *find_row(const char *section, const char *key)
@@ -80,14 +81,16 @@ static const char *near(const char *section, const char *key)
 
 static bool is_section(const char *key)
 {
-    return g_strv_contains((const char *const[]){"api", "agents", "enrol", "stateRemote", NULL}, key);
+    return g_strv_contains((const char *const[]){"api", "agents", "enrol", "stateRemote", NULL},
+                           key);
 }
 
 static void check_keys(const json_t *object, const char *section, GString *problems)
 {
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach ((json_t *)object, key, value) {
+    json_object_foreach((json_t *)object, key, value)
+    {
         if (section == NULL && is_section(key)) {
             if (json_is_object(value))
                 check_keys(value, key, problems);
@@ -98,8 +101,9 @@ static void check_keys(const json_t *object, const char *section, GString *probl
         if (find_row(section, key) != NULL)
             continue;
         const char *nearest = near(section, key);
-        complain(problems, "%s%s%s: unknown key%s%s%s", section != NULL ? section : "", section != NULL ? "." : "", key,
-                 nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "", nearest != NULL ? "`?" : "");
+        complain(problems, "%s%s%s: unknown key%s%s%s", section != NULL ? section : "",
+                 section != NULL ? "." : "", key, nearest != NULL ? "; did you mean `" : "",
+                 nearest != NULL ? nearest : "", nearest != NULL ? "`?" : "");
     }
 }
 
@@ -110,10 +114,12 @@ static bool port_is_fit(const char *text, bool with_scheme)
         return false;
     const char *colon = strrchr(host, ':');
     uint64_t port = 0;
-    return colon != NULL && colon > host && sl_parse_uint64(colon + 1, &port) && port > 0 && port < 65536;
+    return colon != NULL && colon > host && sl_parse_uint64(colon + 1, &port) && port > 0 &&
+           port < 65536;
 }
 
-static void take_value(SlConfig *config, const Row *row, const json_t *value, const char *name, GString *problems)
+static void take_value(SlConfig *config, const Row *row, const json_t *value, const char *name,
+                       GString *problems)
 {
     char *at = (char *)config + row->offset;
     const char *text = json_string_value(value);
@@ -168,11 +174,13 @@ static void check_rest(const SlConfig *config, GString *problems)
 {
     g_autoptr(GError) error = NULL;
     if (config->repository != NULL && sl_source_find(config->repository) == NULL)
-        complain(problems, "repository: `%s` is neither an absolute path nor an http(s) URL", config->repository);
+        complain(problems, "repository: `%s` is neither an absolute path nor an http(s) URL",
+                 config->repository);
     if (!sl_source_check_branch(config->branch, &error))
         complain(problems, "branch: %s", error->message);
     if (config->person != NULL && !sl_is_name(config->person))
-        complain(problems, "person: `%s` is no name (lower-case letters, digits, -)", config->person);
+        complain(problems, "person: `%s` is no name (lower-case letters, digits, -)",
+                 config->person);
     if (config->api_socket[0] != '/' || strlen(config->api_socket) > 100)
         complain(problems, "api.socket: must be an absolute path of at most 100 bytes");
 }
@@ -238,11 +246,13 @@ void sl_config_free(SlConfig *config)
 {
     if (config == NULL)
         return;
-    char *const all[] = {config->dir,          config->repository,      config->branch,       config->ca_file,   config->credential_file,
-                         config->api_socket,   config->api_listen,      config->agents_listen, config->agents_advertise,
-                         config->enrol_listen, config->enrol_advertise, config->person,       config->model_store, config->state_remote,
-                         config->state_git,    config->blobs_dir,       config->sources_dir,  config->cache_file, config->online_key,
-                         config->curve_key,    config->git_path};
+    char *const all[] = {config->dir,          config->repository,      config->branch,
+                         config->ca_file,      config->credential_file, config->api_socket,
+                         config->api_listen,   config->agents_listen,   config->agents_advertise,
+                         config->enrol_listen, config->enrol_advertise, config->person,
+                         config->model_store,  config->state_remote,    config->state_git,
+                         config->blobs_dir,    config->sources_dir,     config->cache_file,
+                         config->online_key,   config->curve_key,       config->git_path};
     for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
         g_free(all[i]);
     g_free(config);

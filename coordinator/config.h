@@ -1,22 +1,23 @@
-/* config.h - DIR/coordinator.json: read strictly, every mistake named at once. Pure reading; nothing is started here. */
+/* config.h - DIR/coordinator.json: read strictly, every mistake named at once. Pure reading;
+ * nothing is started here. */
 #pragma once
 #include "base/json.h"
 
 typedef struct {
-    char *dir;                 /* absolute */
-    char *repository, *branch; /* fleet repository: absolute path or http(s) URL */
+    char *dir;                       /* absolute */
+    char *repository, *branch;       /* fleet repository: absolute path or http(s) URL */
     char *ca_file, *credential_file; /* of the fleet repository, or NULL */
     char *api_socket;
-    char *api_listen;          /* "127.0.0.1:7480" or NULL */
+    char *api_listen; /* "127.0.0.1:7480" or NULL */
     char *agents_listen, *agents_advertise;
     char *enrol_listen, *enrol_advertise; /* NULL = no enrolment */
     char *person;
     int64_t poll_us;
-    char *model_store;         /* or NULL */
-    char *state_remote;        /* or NULL */
+    char *model_store;  /* or NULL */
+    char *state_remote; /* or NULL */
     bool state_remote_required;
     char *state_git, *blobs_dir, *sources_dir, *cache_file, *online_key, *curve_key; /* under dir */
-    char *git_path;            /* program sluice-git */
+    char *git_path; /* program sluice-git */
 } SlConfig;
 
 /* Errors: CONFIG_MISSING, CONFIG_INVALID (one line per mistake). */

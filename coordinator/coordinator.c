@@ -1,4 +1,5 @@
-/* coordinator.c - the owner of every part: what is opened and checked in which order at start, and let go in reverse. */
+/* coordinator.c - the owner of every part: what is opened and checked in which order at start, and
+ * let go in reverse. */
 #include "coordinator/coordinator.h"
 #include "base/auto.h"
 #include "base/text.h"
@@ -7,6 +8,7 @@
 #include <errno.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 static GBytes *lend_blob(const char *digest, void *user)
 {
@@ -74,7 +76,8 @@ static bool open_store(SlCoordinator *c, GError **error)
     return true;
 }
 
-/* The key that signs heads must be one that the root names: anything else would make a fleet that agents refuse. */
+/* The key that signs heads must be one that the root names: anything else would make a fleet that
+ * agents refuse. */
 static bool check_online_key(SlCoordinator *c, GError **error)
 {
     g_autoptr(json_t) args = json_object();
@@ -82,7 +85,9 @@ static bool check_online_key(SlCoordinator *c, GError **error)
     json_t *roots = json_object_get(view, "roots");
     const char *text = sl_json_str(json_array_get(roots, json_array_size(roots) - 1), "text");
     if (text == NULL)
-        return error == NULL || *error != NULL ? false : sl_throw(error, SLU_SELF_CHECK, "the ledger has no root");
+        return error == NULL || *error != NULL
+                   ? false
+                   : sl_throw(error, SLU_SELF_CHECK, "the ledger has no root");
     g_autoptr(GBytes) bytes = g_bytes_new(text, strlen(text));
     SlRoot *root = sl_root_parse(bytes, error);
     if (root == NULL)
@@ -91,17 +96,23 @@ static bool check_online_key(SlCoordinator *c, GError **error)
     bool listed = sl_root_is_online_key(root, key);
     sl_root_free(root);
     g_autofree char *print = sl_public_key_fingerprint(key);
-    return listed || sl_throw(error, SLU_CONFIG_KEY, "%s: the key %s is no online key of the root in force",
-                              c->config->online_key, print);
+    return listed ||
+           sl_throw(error, SLU_CONFIG_KEY, "%s: the key %s is no online key of the root in force",
+                    c->config->online_key, print);
 }
 
 static bool fold(SlCoordinator *c, GError **error)
 {
-    SlCoordConfig config = {.online_secret = c->online, .blobs = {.get = lend_blob, .user = c},
+    SlCoordConfig config = {.online_secret = c->online,
+                            .blobs = {.get = lend_blob, .user = c},
                             .owner_person = c->config->person};
     c->brain = sl_coord_new(&config);
     c->committed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    SlReplay replay = {.config = c->config, .online = c->online, .ledger = c->reader, .blobs = c->blobs, .until_us = INT64_MAX,
+    SlReplay replay = {.config = c->config,
+                       .online = c->online,
+                       .ledger = c->reader,
+                       .blobs = c->blobs,
+                       .until_us = INT64_MAX,
                        .committed = c->committed};
     return sl_replay_into(c->brain, &replay, error) && check_online_key(c, error);
 }
@@ -113,6 +124,7 @@ SlCoordinator *sl_coordinator_new(const SlConfig *config, SlLoop *loop, SlLog *l
     c->loop = loop;
     c->log = log;
     c->lock_fd = c->inotify = -1;
+    c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     c->polls = g_ptr_array_new();
     c->started_us = sl_now_us();
     sl_turn_init(c);
@@ -133,8 +145,12 @@ bool sl_coordinator_start(SlCoordinator *c, GError **error)
 {
     if (!sl_agents_start(c, error))
         return false;
-    SlApiConfig api = {.loop = c->loop, .socket_path = c->config->api_socket, .listen = c->config->api_listen,
-                       .owner_person = c->config->person, .ops = &sl_people_ops, .user = c};
+    SlApiConfig api = {.loop = c->loop,
+                       .socket_path = c->config->api_socket,
+                       .listen = c->config->api_listen,
+                       .owner_person = c->config->person,
+                       .ops = &sl_people_ops,
+                       .user = c};
     c->api = sl_api_new(&api, error);
     if (c->api == NULL)
         return false;
@@ -152,6 +168,8 @@ void sl_coordinator_free(SlCoordinator *c)
         return;
     c->failed = true; /* nothing that ends now becomes an input */
     g_atomic_int_set(&c->stopping, 1);
+    if (c->stop_fd >= 0)
+        eventfd_write(c->stop_fd, 1);
     sl_workq_free(c->work_queue);
     sl_workq_free(c->store_queue);
     sl_api_free(c->api);
@@ -167,6 +185,7 @@ void sl_coordinator_free(SlCoordinator *c)
     sl_ledger_free(c->reader);
     sl_ledger_free(c->ledger);
     sl_close_fd(&c->lock_fd);
+    sl_close_fd(&c->stop_fd);
     sodium_memzero(c->online, sizeof c->online);
     sodium_memzero(&c->curve, sizeof c->curve);
     g_free(c);

@@ -1,9 +1,10 @@
-/* coordinator.h - the shell around the coordinator's brain: the one struct that owns every part, and the functions by which its files
- * call each other. Loop thread only, unless a comment says work queue. The shell turns I/O into inputs and performs effects; it
- * decides nothing.
+/* coordinator.h - the shell around the coordinator's brain: the one struct that owns every part,
+ * and the functions by which its files call each other. Loop thread only, unless a comment says
+ * work queue. The shell turns I/O into inputs and performs effects; it decides nothing.
  *
- *   input -> sl_coord_step -> batch {events, blobs, effects} -> store queue: append, fsync -> effects in order
- * While one append is under way, later steps gather in the next batch: group commit. */
+ *   input -> sl_coord_step -> batch {events, blobs, effects} -> store queue: append, fsync ->
+ * effects in order While one append is under way, later steps gather in the next batch: group
+ * commit. */
 #pragma once
 #include "base/log.h"
 #include "coordinator/api/api.h"
@@ -18,7 +19,7 @@
 #include "sluice/source.h"
 
 #define SL_RECENT_BYTES_MAX (64 * 1024 * 1024) /* bytes by digest kept in memory */
-#define SL_WORKERS 3         /* renders and fetches at the same time */
+#define SL_WORKERS 3                           /* renders and fetches at the same time */
 #define SL_WORK_QUEUE_MAX 1024
 #define SL_LOG_REQUESTS_MAX 256
 #define SL_LOG_REQUEST_US (10 * SL_SECOND_US)
@@ -55,7 +56,7 @@ typedef struct SlCoordinator {
     SlBlobs *blobs;       /* any thread */
     SlCache *cache;       /* any thread; NULL = could not be opened */
     SlRecent recent;
-    GBytes *lent;         /* what the brain's blob reader got last */
+    GBytes *lent; /* what the brain's blob reader got last */
     /* turn */
     SlBatch batch;
     bool appending, flush_posted, failed;
@@ -78,6 +79,7 @@ typedef struct SlCoordinator {
     GHashTable *points;    /* run id -> digest of the point stored last */
     GHashTable *committed; /* environment -> commit that the ledger named last, at start */
     gint stopping;         /* atomic: a push that is required gives up */
+    int stop_fd;           /* eventfd: readable from then on */
     /* people */
     SlApi *api;
     int64_t started_us;
@@ -85,7 +87,8 @@ typedef struct SlCoordinator {
 } SlCoordinator;
 
 /* coordinator.c */
-SL_MUST_USE SlCoordinator *sl_coordinator_new(const SlConfig *config, SlLoop *loop, SlLog *log, GError **error);
+SL_MUST_USE SlCoordinator *sl_coordinator_new(const SlConfig *config, SlLoop *loop, SlLog *log,
+                                              GError **error);
 void sl_coordinator_free(SlCoordinator *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlCoordinator, sl_coordinator_free)
 /* Binds ports, starts sources; the brain's START. Errors: PORT_IN_USE, ... */
@@ -101,7 +104,8 @@ void sl_turn_remember(SlCoordinator *c, const char *digest, GBytes *bytes);
 int64_t sl_now_us(void);
 
 /* effects.c */
-void sl_effect_perform(SlCoordinator *c, SlCoordEffect *effect); /* takes over what it needs by stealing */
+void sl_effect_perform(SlCoordinator *c,
+                       SlCoordEffect *effect); /* takes over what it needs by stealing */
 /* render.c: RENDER on the work queue; consumes @effect. */
 void sl_render_start(SlCoordinator *c, SlCoordEffect *effect);
 /* branches.c: ENV_WRITE, ENV_MOVE on the store queue; tips at start. Consume @effect. */
@@ -121,14 +125,17 @@ void sl_agents_allow(SlCoordinator *c);
 void sl_agents_send(SlCoordinator *c, const SlCoordEffect *effect);
 void sl_agents_enrol_reply(SlCoordinator *c, const SlCoordEffect *effect);
 void sl_agents_free(SlCoordinator *c);
-/* Asks an agent for a log; @done once. Errors by @done: API_AGENT_AWAY, API_TIMEOUT, what the agent said. */
+/* Asks an agent for a log; @done once. Errors by @done: API_AGENT_AWAY, API_TIMEOUT, what the agent
+ * said. */
 typedef void (*SlLogDone)(json_t *answer /* consumed */, const GError *error, void *user);
 void sl_agents_log(SlCoordinator *c, const json_t *args, SlLogDone done, void *user);
 /* people.c: what the API asks of the shell. */
 extern const SlApiOps sl_people_ops;
-/* The join token string from what the brain made: {id, secret, root, fleet, environment, cluster}. (transfer full) */
+/* The join token string from what the brain made: {id, secret, root, fleet, environment, cluster}.
+ * (transfer full) */
 char *sl_people_join_token(SlCoordinator *c, const json_t *join);
-/* replay.c: a brain from the ledger; with a time, as it was then. Any thread with its own @ledger. */
+/* replay.c: a brain from the ledger; with a time, as it was then. Any thread with its own @ledger.
+ */
 typedef struct {
     const SlConfig *config;
     const uint8_t *online;
@@ -144,5 +151,6 @@ void sl_history_note(SlCoordinator *c);
 void sl_push_soon(SlCoordinator *c);
 void sl_history_init(SlCoordinator *c);
 void sl_history_free(SlCoordinator *c);
-/* Work queue: the push that an acknowledgement waits for, tried again until it is done or the daemon stops. */
+/* Work queue: the push that an acknowledgement waits for, tried again until it is done or the
+ * daemon stops. */
 SL_MUST_USE bool sl_push_required(SlCoordinator *c, GError **error);

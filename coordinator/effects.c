@@ -1,4 +1,5 @@
-/* effects.c - one line per effect of the brain. They come in order, after the ledger's fsync; each is idempotent. */
+/* effects.c - one line per effect of the brain. They come in order, after the ledger's fsync; each
+ * is idempotent. */
 #include "coordinator/coordinator.h"
 #include <string.h>
 
@@ -9,7 +10,8 @@ static void reply(SlCoordinator *c, SlCoordEffect *effect)
     if (json_is_object(join)) {
         g_autofree char *token = sl_people_join_token(c, join);
         sl_json_set_str(effect->body, "token", token);
-        g_autofree char *command = g_strdup_printf("sluice-agent join --dir /var/lib/sluice-agent %s", token);
+        g_autofree char *command =
+            g_strdup_printf("sluice-agent join --dir /var/lib/sluice-agent %s", token);
         if (json_object_get(effect->body, "command") == NULL)
             sl_json_set_str(effect->body, "command", command);
         json_object_del(effect->body, "join");

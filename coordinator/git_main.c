@@ -1,11 +1,13 @@
-/* git_main.c - program sluice-git: the only part that speaks Git over a network, and the one that repacks.
+/* git_main.c - program sluice-git: the only part that speaks Git over a network, and the one that
+ * repacks.
  *
- *   sluice-git fetch  --url U --cache DIR --branch B --pack-bytes N --objects N [--ca F] [--credentials F]
- *   sluice-git push   --repo DIR --url U --ref REF... [--ca F] [--credentials F]     fast-forward only
- *   sluice-git repack --repo DIR
- * One JSON line on stdout: {"commit":..} | {"ok":true} | {"error":{"kind":..,"message":..}}; exit 0 or 1.
- * It holds no keys of the fleet, never prompts, follows no redirect and reads no Git configuration. It may hang on a silent server
- * (libgit2 has no time-outs): the parent kills it, and nothing but whole packs and refs is ever left behind. */
+ *   sluice-git fetch  --url U --cache DIR --branch B --pack-bytes N --objects N [--ca F]
+ * [--credentials F] sluice-git push   --repo DIR --url U --ref REF... [--ca F] [--credentials F]
+ * fast-forward only sluice-git repack --repo DIR One JSON line on stdout: {"commit":..} |
+ * {"ok":true} | {"error":{"kind":..,"message":..}}; exit 0 or 1. It holds no keys of the fleet,
+ * never prompts, follows no redirect and reads no Git configuration. It may hang on a silent server
+ * (libgit2 has no time-outs): the parent kills it, and nothing but whole packs and refs is ever
+ * left behind. */
 #include "base/json.h"
 #include <dirent.h>
 #include <git2.h>
@@ -15,9 +17,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define REFS_MAX 64             /* --ref arguments: ledger, environments and staging refs of one push */
+#define REFS_MAX 64 /* --ref arguments: ledger, environments and staging refs of one push */
 #define CREDENTIAL_BYTES_MAX 4096
-#define CPU_SECONDS_MAX 600     /* indexing 512 MiB takes about 60 s */
+#define CPU_SECONDS_MAX 600                  /* indexing 512 MiB takes about 60 s */
 #define MEMORY_BYTES_MAX (UINT64_C(4) << 30) /* address space: packs are mapped */
 
 typedef struct {
@@ -25,7 +27,7 @@ typedef struct {
     const char *refs[REFS_MAX];
     size_t n_refs;
     uint64_t pack_bytes, objects;
-    char *why;              /* set by a callback that stopped the transfer */
+    char *why; /* set by a callback that stopped the transfer */
     const char *kind;
     unsigned auth_tries;
     char *push_refused;
@@ -75,7 +77,8 @@ static int count_transfer(const git_indexer_progress *progress, void *payload)
     if (task->why != NULL)
         return GIT_EUSER;
     if (progress->received_bytes > task->pack_bytes)
-        task->why = g_strdup_printf("the pack is larger than %" G_GUINT64_FORMAT " bytes", task->pack_bytes);
+        task->why = g_strdup_printf("the pack is larger than %" G_GUINT64_FORMAT " bytes",
+                                    task->pack_bytes);
     else if (progress->total_objects > task->objects)
         task->why = g_strdup_printf("%u objects, more than the limit of %" G_GUINT64_FORMAT,
                                     progress->total_objects, task->objects);
@@ -84,15 +87,18 @@ static int count_transfer(const git_indexer_progress *progress, void *payload)
 }
 
 /* "user:password" from a file of the operator; asked again means that it was wrong. */
-static int give_credentials(git_credential **out, const char *url, const char *user, unsigned types, void *payload)
+static int give_credentials(git_credential **out, const char *url, const char *user, unsigned types,
+                            void *payload)
 {
     Task *task = payload;
     (void)url, (void)user;
-    if (task->credentials == NULL || !(types & GIT_CREDENTIAL_USERPASS_PLAINTEXT) || task->auth_tries++ > 0) {
+    if (task->credentials == NULL || !(types & GIT_CREDENTIAL_USERPASS_PLAINTEXT) ||
+        task->auth_tries++ > 0) {
         task->kind = "auth";
         g_free(task->why);
-        task->why = g_strdup(task->credentials == NULL ? "the server wants credentials and none are configured"
-                                                       : "the server refused the configured credentials");
+        task->why = g_strdup(task->credentials == NULL
+                                 ? "the server wants credentials and none are configured"
+                                 : "the server refused the configured credentials");
         return GIT_EAUTH;
     }
     g_autofree char *text = NULL;
@@ -283,7 +289,8 @@ static int run_push(Task *task)
     return answer(json_pack("{s:b}", "ok", 1));
 }
 
-/* ---- repack: every object that is there, so that nothing is ever lost; then what the new pack holds goes ---- */
+/* ---- repack: every object that is there, so that nothing is ever lost; then what the new pack
+ * holds goes ---- */
 
 static int add_object(const git_oid *oid, void *payload)
 {
@@ -409,7 +416,8 @@ static void set_limits(const Task *task)
 #endif
 }
 
-/* No configuration of a user or host may change what we do (credential helpers, insteadOf, proxies). */
+/* No configuration of a user or host may change what we do (credential helpers, insteadOf,
+ * proxies). */
 static void quiet_libgit2(const Task *task)
 {
     git_libgit2_init();

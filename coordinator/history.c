@@ -1,9 +1,11 @@
-/* history.c - two things that may lag behind: points of run progress into the cache file, and pushes of the state repository. */
+/* history.c - two things that may lag behind: points of run progress into the cache file, and
+ * pushes of the state repository. */
 #include "coordinator/coordinator.h"
 #include "coordinator/store/push.h"
+#include <poll.h>
 
 #define HISTORY_EVERY_US (SL_SECOND_US / 2) /* runs of seconds leave a line too */
-#define PUSH_AFTER_US (200 * 1000) /* several commits, one push */
+#define PUSH_AFTER_US (200 * 1000)          /* several commits, one push */
 #define PUSH_RETRY_FIRST_US (2 * SL_SECOND_US)
 #define PUSH_RETRY_MAX_US (5 * SL_MINUTE_US)
 #define PUSH_TIMEOUT_US (60 * SL_SECOND_US)
@@ -36,7 +38,8 @@ static void add_done(void *user, bool cancelled)
 
 static json_t *point_of(const json_t *run)
 {
-    static const char *const keys[] = {"phase", "cluster", "attempt", "progress", "metrics", "heartbeatAt"};
+    static const char *const keys[] = {"phase",    "cluster", "attempt",
+                                       "progress", "metrics", "heartbeatAt"};
     json_t *point = json_object();
     sl_json_set_str(point, "run", sl_json_str(run, "id"));
     for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
@@ -58,7 +61,8 @@ static json_t *new_points(SlCoordinator *c)
     json_t *run = NULL;
     if (g_hash_table_size(c->points) > POINTS_MAX)
         g_hash_table_remove_all(c->points);
-    json_array_foreach (json_object_get(view, "runs"), index, run) {
+    json_array_foreach(json_object_get(view, "runs"), index, run)
+    {
         const char *id = sl_json_str(run, "id");
         json_t *point = point_of(run);
         g_autofree char *digest = sl_json_digest(point);
@@ -107,9 +111,13 @@ static bool push_now(SlCoordinator *c, GError **error)
     g_auto(GStrv) refs = sl_push_refs(c->config->state_git, error);
     if (refs == NULL)
         return false;
-    SlPush push = {.git_path = c->config->git_path, .repo = c->config->state_git, .url = c->config->state_remote,
-                   .ca_file = c->config->ca_file, .credential_file = c->config->credential_file,
-                   .refs = (const char *const *)refs, .timeout_us = PUSH_TIMEOUT_US};
+    SlPush push = {.git_path = c->config->git_path,
+                   .repo = c->config->state_git,
+                   .url = c->config->state_remote,
+                   .ca_file = c->config->ca_file,
+                   .credential_file = c->config->credential_file,
+                   .refs = (const char *const *)refs,
+                   .timeout_us = PUSH_TIMEOUT_US};
     return sl_push_state(&push, error);
 }
 
@@ -124,8 +132,8 @@ bool sl_push_required(SlCoordinator *c, GError **error)
             g_propagate_error(error, g_steal_pointer(&inner));
             return false;
         }
-        for (int64_t slept = 0; slept < wait && g_atomic_int_get(&c->stopping) == 0; slept += 100000)
-            g_usleep(100000);
+        struct pollfd stop = {.fd = c->stop_fd, .events = POLLIN};
+        poll(&stop, 1, (int)(wait / 1000)); /* until it is time, or the daemon stops */
         wait = MIN(wait * 2, PUSH_RETRY_MAX_US);
     }
 }

@@ -40,16 +40,22 @@ bool sl_init_fleet(const char *dir, const char *fleet_name, const char *root_fil
     g_autoptr(SlSigned) root = read_root(root_file, error);
     if (root == NULL || !sl_signing_key_load(config->online_key, false, "", online, error))
         return false;
-    g_autoptr(json_t) event = check_key(root, online, error) ? sl_coord_genesis(root, fleet_name, sl_clock_real.utc_us(sl_clock_real.user), error) : NULL;
+    g_autoptr(json_t) event =
+        check_key(root, online, error)
+            ? sl_coord_genesis(root, fleet_name, sl_clock_real.utc_us(sl_clock_real.user), error)
+            : NULL;
     sodium_memzero(online, sizeof online);
     if (event == NULL)
         return false;
     if (g_file_test(config->state_git, G_FILE_TEST_EXISTS)) {
-        g_autofree char *ref = g_build_filename(config->state_git, "refs", "heads", "sluice", "ledger", NULL);
+        g_autofree char *ref =
+            g_build_filename(config->state_git, "refs", "heads", "sluice", "ledger", NULL);
         if (g_file_test(ref, G_FILE_TEST_EXISTS))
-            return sl_throw(error, SLU_LEDGER_EXISTS, "%s: there is a fleet already", config->state_git);
+            return sl_throw(error, SLU_LEDGER_EXISTS, "%s: there is a fleet already",
+                            config->state_git);
     }
-    bool made = sl_curve_keys_load(config->curve_key, true, &curve, error) && sl_ledger_create(config->state_git, event, error);
+    bool made = sl_curve_keys_load(config->curve_key, true, &curve, error) &&
+                sl_ledger_create(config->state_git, event, error);
     sodium_memzero(&curve, sizeof curve);
     return made;
 }

@@ -1,4 +1,5 @@
-/* main.c - program sluice-coordinator: arguments, signals, the service manager's READY, exit code. Everything else is in the room. */
+/* main.c - program sluice-coordinator: arguments, signals, the service manager's READY, exit code.
+ * Everything else is in the room. */
 #include "coordinator/coordinator.h"
 #include "coordinator/init.h"
 #include "runtime/logsink.h"
@@ -48,8 +49,8 @@ static int fail(const GError *error)
 {
     g_autofree char *text = sl_error_format(error);
     fprintf(stderr, "sluice-coordinator: %s\n", text);
-    bool config = (error->code >= SLU_CONFIG_MISSING && error->code <= SLU_SELF_CHECK) || error->code == SLU_KEY_RIGHTS ||
-                  error->code == SLU_LEDGER_MISSING;
+    bool config = (error->code >= SLU_CONFIG_MISSING && error->code <= SLU_SELF_CHECK) ||
+                  error->code == SLU_KEY_RIGHTS || error->code == SLU_LEDGER_MISSING;
     return config ? EXIT_CONFIG : sl_error_exit_code(sl_error_class(error));
 }
 
@@ -58,14 +59,16 @@ static void notify(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (path == NULL || strlen(path) >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@'))
+    if (path == NULL || strlen(path) >= sizeof address.sun_path ||
+        (path[0] != '/' && path[0] != '@'))
         return;
     memcpy(address.sun_path, path, strlen(path));
     if (path[0] == '@')
         address.sun_path[0] = '\0';
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    if (fd >= 0 && sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, len) < 0)
+    if (fd >= 0 &&
+        sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, len) < 0)
         fprintf(stderr, "sluice-coordinator: NOTIFY_SOCKET: %s\n", g_strerror(errno));
     if (fd >= 0)
         close(fd);
@@ -110,8 +113,8 @@ static int serve(const SlConfig *config, SlLog *log)
     if (!sl_coordinator_start(c, &error))
         return fail(error);
     g_autofree char *seq = g_strdup_printf("%" G_GUINT64_FORMAT, sl_coord_ledger_seq(c->brain));
-    sl_log(log, SL_LOG_INFO, "ready", "dir", config->dir, "ledger", seq, "agents", config->agents_listen, "api", config->api_socket,
-           NULL);
+    sl_log(log, SL_LOG_INFO, "ready", "dir", config->dir, "ledger", seq, "agents",
+           config->agents_listen, "api", config->api_socket, NULL);
     notify("READY=1");
     int code = sl_loop_run(loop);
     notify("STOPPING=1");
@@ -142,7 +145,8 @@ static int check(const Options *options)
     g_autoptr(SlCoordinator) c = sl_coordinator_new(config, loop, NULL, &error);
     if (c == NULL)
         return fail(error);
-    printf("ledger %" G_GUINT64_FORMAT " %s\n", sl_coord_ledger_seq(c->brain), sl_coord_ledger_hash(c->brain));
+    printf("ledger %" G_GUINT64_FORMAT " %s\n", sl_coord_ledger_seq(c->brain),
+           sl_coord_ledger_hash(c->brain));
     return 0;
 }
 
@@ -153,7 +157,8 @@ static int init(const Options *options)
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
-    return sl_init_fleet(options->dir, options->fleet_name, options->root, &error) ? 0 : fail(error);
+    return sl_init_fleet(options->dir, options->fleet_name, options->root, &error) ? 0
+                                                                                   : fail(error);
 }
 
 int main(int argc, char **argv)

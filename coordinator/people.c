@@ -1,7 +1,8 @@
-/* people.c - what the HTTP API asks of the shell: views and actions go to the brain, logs to an agent, bytes come from the store. */
-#include "coordinator/coordinator.h"
+/* people.c - what the HTTP API asks of the shell: views and actions go to the brain, logs to an
+ * agent, bytes come from the store. */
 #include "base/digest.h"
 #include "base/text.h"
+#include "coordinator/coordinator.h"
 #include "core/statement.h"
 #include <string.h>
 #include <sys/resource.h>
@@ -29,7 +30,10 @@ static void at_work(void *user)
     g_autoptr(SlLedger) ledger = sl_ledger_open(job->c->config->state_git, &job->error);
     if (ledger == NULL)
         return;
-    SlReplay replay = {.config = job->c->config, .online = job->c->online, .ledger = ledger, .blobs = job->c->blobs,
+    SlReplay replay = {.config = job->c->config,
+                       .online = job->c->online,
+                       .ledger = ledger,
+                       .blobs = job->c->blobs,
                        .until_us = job->at_us};
     job->answer = sl_replay_status(&replay, job->args, &job->error);
 }
@@ -45,7 +49,8 @@ static void at_done(void *user, bool cancelled)
     g_free(job);
 }
 
-static void view_at(void *user, int64_t at_us, const json_t *args, void (*done)(json_t *, const GError *, void *), void *call)
+static void view_at(void *user, int64_t at_us, const json_t *args,
+                    void (*done)(json_t *, const GError *, void *), void *call)
 {
     AtJob *job = g_new0(AtJob, 1);
     job->c = user;
@@ -59,7 +64,8 @@ static void view_at(void *user, int64_t at_us, const json_t *args, void (*done)(
 
 /* ---- the rest ---- */
 
-static bool token(void *user, const char *text, const char **ret_person, const char **ret_scope, GError **error)
+static bool token(void *user, const char *text, const char **ret_person, const char **ret_scope,
+                  GError **error)
 {
     SlCoordinator *c = user;
     return sl_coord_token_check(c->brain, text, sl_now_us(), ret_person, ret_scope, error);
@@ -70,8 +76,13 @@ static void action(void *user, const SlApiAction *a)
     SlCoordinator *c = user;
     SlCoordInput input = {.type = SL_COORD_REQUEST};
     sl_random_bytes(c->random, sizeof c->random);
-    input.request = (SlCoordRequest){.id = a->id, .verb = a->verb, .person = a->person, .scope = a->scope, .args = a->args,
-                                     .idempotency_key = a->idempotency_key, .random = c->random};
+    input.request = (SlCoordRequest){.id = a->id,
+                                     .verb = a->verb,
+                                     .person = a->person,
+                                     .scope = a->scope,
+                                     .args = a->args,
+                                     .idempotency_key = a->idempotency_key,
+                                     .random = c->random};
     sl_turn_input(c, &input);
 }
 
@@ -95,7 +106,8 @@ static json_t *run_history(void *user, const char *run)
     return c->cache != NULL ? sl_cache_run(c->cache, run) : json_array();
 }
 
-static void ask_log(void *user, const json_t *args, void (*done)(json_t *, const GError *, void *), void *call)
+static void ask_log(void *user, const json_t *args, void (*done)(json_t *, const GError *, void *),
+                    void *call)
 {
     sl_agents_log(user, args, done, call);
 }
@@ -112,10 +124,12 @@ static bool ready(void *user)
     return !c->failed && c->server != NULL;
 }
 
-static void metric(GString *text, const char *name, const char *help, const char *type, double value)
+static void metric(GString *text, const char *name, const char *help, const char *type,
+                   double value)
 {
     g_autofree char *number = sl_json_repr_double(value);
-    g_string_append_printf(text, "# HELP sluice_%s %s\n# TYPE sluice_%s %s\nsluice_%s %s\n", name, help, name, type, name, number);
+    g_string_append_printf(text, "# HELP sluice_%s %s\n# TYPE sluice_%s %s\nsluice_%s %s\n", name,
+                           help, name, type, name, number);
 }
 
 static char *metrics(void *user)
@@ -124,19 +138,28 @@ static char *metrics(void *user)
     GString *text = g_string_new(NULL);
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
-    metric(text, "ledger_seq", "Last event of the ledger.", "gauge", (double)sl_coord_ledger_seq(c->brain));
-    metric(text, "ledger_commits_total", "Commits to the ledger since the start.", "counter", (double)c->count_appends);
-    metric(text, "ledger_events_total", "Events appended since the start.", "counter", (double)c->count_events);
-    metric(text, "agents_connected", "Agents with a session.", "gauge", (double)g_hash_table_size(c->heard));
-    metric(text, "agent_messages_total", "Messages of agents since the start.", "counter", (double)c->count_messages);
-    metric(text, "agent_messages_dropped_total", "Messages that were refused before they were read.", "counter",
+    metric(text, "ledger_seq", "Last event of the ledger.", "gauge",
+           (double)sl_coord_ledger_seq(c->brain));
+    metric(text, "ledger_commits_total", "Commits to the ledger since the start.", "counter",
+           (double)c->count_appends);
+    metric(text, "ledger_events_total", "Events appended since the start.", "counter",
+           (double)c->count_events);
+    metric(text, "agents_connected", "Agents with a session.", "gauge",
+           (double)g_hash_table_size(c->heard));
+    metric(text, "agent_messages_total", "Messages of agents since the start.", "counter",
+           (double)c->count_messages);
+    metric(text, "agent_messages_dropped_total",
+           "Messages that were refused before they were read.", "counter",
            (double)c->count_dropped);
     metric(text, "renders_total", "Renders since the start.", "counter", (double)c->count_renders);
-    metric(text, "api_requests_total", "HTTP requests since the start.", "counter", (double)sl_api_count(c->api));
+    metric(text, "api_requests_total", "HTTP requests since the start.", "counter",
+           (double)sl_api_count(c->api));
     metric(text, "work_queue_jobs", "Jobs that wait or run.", "gauge",
            (double)(sl_workq_pending(c->work_queue) + sl_workq_pending(c->store_queue)));
-    metric(text, "max_resident_bytes", "Most memory that was resident.", "gauge", (double)use.ru_maxrss * 1024);
-    metric(text, "start_time_seconds", "When this process started.", "gauge", (double)c->started_us / 1e6);
+    metric(text, "max_resident_bytes", "Most memory that was resident.", "gauge",
+           (double)use.ru_maxrss * 1024);
+    metric(text, "start_time_seconds", "When this process started.", "gauge",
+           (double)c->started_us / 1e6);
     return g_string_free(text, FALSE);
 }
 

@@ -1,8 +1,9 @@
-/* polls.c - following sources: a poll per repository, woken by its timer, by inotify (local paths) or by `refresh`. Fetching and
- * reading happens on the work queue; only applications whose inputs changed are offered (Git tree ids are the cache key). */
-#include "coordinator/coordinator.h"
+/* polls.c - following sources: a poll per repository, woken by its timer, by inotify (local paths)
+ * or by `refresh`. Fetching and reading happens on the work queue; only applications whose inputs
+ * changed are offered (Git tree ids are the cache key). */
 #include "base/auto.h"
 #include "base/digest.h"
+#include "coordinator/coordinator.h"
 #include "sluice/source.h"
 #include <string.h>
 #include <sys/inotify.h>
@@ -17,8 +18,8 @@ struct SlSourcePoll {
     SlCoordinator *c;
     char *name, *url, *branch, *cache_dir;
     SlTimer *timer;
-    GPtrArray *watches;  /* of GINT_TO_POINTER(inotify watch) */
-    char *ref_name;      /* last part of the branch: file name to look for */
+    GPtrArray *watches; /* of GINT_TO_POINTER(inotify watch) */
+    char *ref_name;     /* last part of the branch: file name to look for */
     bool busy, again, force, gone;
     unsigned failures;
     char *delivered;     /* commit that the brain saw last */
@@ -49,7 +50,8 @@ static void poll_free(SlSourcePoll *poll)
     for (guint i = 0; i < poll->watches->len; i++)
         inotify_rm_watch(poll->c->inotify, GPOINTER_TO_INT(poll->watches->pdata[i]));
     g_ptr_array_unref(poll->watches);
-    char *const all[] = {poll->name, poll->url, poll->branch, poll->cache_dir, poll->ref_name, poll->delivered, poll->said};
+    char *const all[] = {poll->name,     poll->url,       poll->branch, poll->cache_dir,
+                         poll->ref_name, poll->delivered, poll->said};
     for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
         g_free(all[i]);
     g_clear_pointer(&poll->offered, g_hash_table_unref);
@@ -58,7 +60,8 @@ static void poll_free(SlSourcePoll *poll)
 
 void sl_poll_config_clear(SlSourceConfig *config)
 {
-    const char *const all[] = {config->name, config->url, config->branch, config->cache_dir, config->git_path, config->ca_file,
+    const char *const all[] = {config->name,           config->url,      config->branch,
+                               config->cache_dir,      config->git_path, config->ca_file,
                                config->credential_file};
     for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
         g_free((char *)all[i]);
@@ -69,11 +72,16 @@ static void fill_config(const SlSourcePoll *poll, SlSourceConfig *ret)
 {
     const SlConfig *config = poll->c->config;
     bool fleet = poll->name[0] == '\0';
-    *ret = (SlSourceConfig){.name = g_strdup(poll->name), .url = g_strdup(poll->url), .branch = g_strdup(poll->branch),
-                            .cache_dir = g_strdup(poll->cache_dir), .git_path = g_strdup(config->git_path),
+    *ret = (SlSourceConfig){.name = g_strdup(poll->name),
+                            .url = g_strdup(poll->url),
+                            .branch = g_strdup(poll->branch),
+                            .cache_dir = g_strdup(poll->cache_dir),
+                            .git_path = g_strdup(config->git_path),
                             .ca_file = fleet ? g_strdup(config->ca_file) : NULL,
                             .credential_file = fleet ? g_strdup(config->credential_file) : NULL,
-                            .timeout_us = FETCH_TIMEOUT_US, .pack_bytes_max = PACK_BYTES_MAX, .objects_max = OBJECTS_MAX};
+                            .timeout_us = FETCH_TIMEOUT_US,
+                            .pack_bytes_max = PACK_BYTES_MAX,
+                            .objects_max = OBJECTS_MAX};
 }
 
 static SlSourcePoll *find(SlCoordinator *c, const char *name)
@@ -101,10 +109,12 @@ static void add_env(const SlEnvironmentDoc *env, SlSha256 *hash)
     sl_sha256_update(hash, env->digest, strlen(env->digest));
 }
 
-/* What an offer depends on: the document, the graph of environments, the Git id of the declared folder. */
+/* What an offer depends on: the document, the graph of environments, the Git id of the declared
+ * folder. */
 static char *offer_key(const SlFleetDocs *docs, const SlApplicationDoc *app, const SlTree *tree)
 {
-    g_autofree char *id = tree->id != NULL ? tree->id(tree->user, app->path != NULL ? app->path : "") : NULL;
+    g_autofree char *id =
+        tree->id != NULL ? tree->id(tree->user, app->path != NULL ? app->path : "") : NULL;
     g_autoptr(SlSha256) hash = sl_sha256_new();
     sl_sha256_update(hash, app->digest, strlen(app->digest));
     sl_sha256_update(hash, id != NULL ? id : "-", id != NULL ? strlen(id) : 1);
@@ -151,7 +161,8 @@ static void read_work(void *user)
     ReadJob *job = user;
     const SlSourceOps *ops = sl_source_find(job->config.url);
     if (ops == NULL) {
-        sl_throw(&job->error, SLU_SOURCE_REFUSED, "%s: neither an absolute path nor an http(s) URL", job->config.url);
+        sl_throw(&job->error, SLU_SOURCE_REFUSED, "%s: neither an absolute path nor an http(s) URL",
+                 job->config.url);
         return;
     }
     job->tip = ops->fetch(&job->config, job->since, &job->error);
@@ -180,14 +191,22 @@ static void deliver_tip(SlSourcePoll *poll, ReadJob *job)
 {
     const SlSourceTip *tip = job->tip;
     SlCoordInput input = {.type = SL_COORD_SOURCE};
-    input.source = (SlCoordSource){.repository = poll->name, .branch = poll->branch, .commit = tip->commit,
-                                   .position = tip->position, .time_us = tip->time_us, .author = tip->author,
-                                   .subject = tip->subject, .authors = tip->authors, .rewound = tip->rewound,
-                                   .docs = job->docs, .offers = job->offers, .problems = job->problems};
+    input.source = (SlCoordSource){.repository = poll->name,
+                                   .branch = poll->branch,
+                                   .commit = tip->commit,
+                                   .position = tip->position,
+                                   .time_us = tip->time_us,
+                                   .author = tip->author,
+                                   .subject = tip->subject,
+                                   .authors = tip->authors,
+                                   .rewound = tip->rewound,
+                                   .docs = job->docs,
+                                   .offers = job->offers,
+                                   .problems = job->problems};
     g_free(poll->delivered);
     poll->delivered = g_strdup(tip->commit);
-    sl_log(poll->c->log, SL_LOG_INFO, "source-read", "repository", poll->name, "commit", tip->commit, "rewound",
-           tip->rewound ? "yes" : "no", NULL);
+    sl_log(poll->c->log, SL_LOG_INFO, "source-read", "repository", poll->name, "commit",
+           tip->commit, "rewound", tip->rewound ? "yes" : "no", NULL);
     sl_turn_input(poll->c, &input);
 }
 
@@ -199,7 +218,8 @@ static void deliver_error(SlSourcePoll *poll, const GError *error)
     poll->said = g_strdup(error->message);
     sl_log_error(poll->c->log, "source-failed", error);
     SlCoordInput input = {.type = SL_COORD_SOURCE};
-    input.source = (SlCoordSource){.repository = poll->name, .branch = poll->branch, .error = error};
+    input.source =
+        (SlCoordSource){.repository = poll->name, .branch = poll->branch, .error = error};
     sl_turn_input(poll->c, &input);
 }
 
@@ -272,7 +292,9 @@ static void timer_fired(void *user)
 
 static void watch_folder(SlSourcePoll *poll, const char *folder)
 {
-    int watch = inotify_add_watch(poll->c->inotify, folder, IN_MOVED_TO | IN_CREATE | IN_CLOSE_WRITE | IN_DELETE | IN_ONLYDIR);
+    int watch =
+        inotify_add_watch(poll->c->inotify, folder,
+                          IN_MOVED_TO | IN_CREATE | IN_CLOSE_WRITE | IN_DELETE | IN_ONLYDIR);
     if (watch >= 0)
         g_ptr_array_add(poll->watches, GINT_TO_POINTER(watch));
 }
@@ -294,7 +316,8 @@ static bool concerns(const SlSourcePoll *poll, const struct inotify_event *event
 {
     for (guint i = 0; i < poll->watches->len; i++)
         if (GPOINTER_TO_INT(poll->watches->pdata[i]) == event->wd)
-            return event->len == 0 || strcmp(event->name, poll->ref_name) == 0 || strcmp(event->name, "packed-refs") == 0;
+            return event->len == 0 || strcmp(event->name, poll->ref_name) == 0 ||
+                   strcmp(event->name, "packed-refs") == 0;
     return false;
 }
 
@@ -305,7 +328,8 @@ static void inotify_ready(int fd, unsigned events, void *user)
     (void)events;
     ssize_t len = read(fd, buffer, sizeof buffer);
     for (ssize_t at = 0; at + (ssize_t)sizeof(struct inotify_event) <= len;) {
-        const struct inotify_event *event = (const struct inotify_event *)(const void *)(buffer + at);
+        const struct inotify_event *event =
+            (const struct inotify_event *)(const void *)(buffer + at);
         for (guint i = 0; i < c->polls->len; i++)
             if (concerns(c->polls->pdata[i], event))
                 poke(c->polls->pdata[i], false);
@@ -336,7 +360,8 @@ static SlSourcePoll *add(SlCoordinator *c, const char *name, const char *url, co
 
 static bool same(const SlSourcePoll *poll, const SlRepositoryDoc *doc)
 {
-    return strcmp(poll->url, doc->url) == 0 && strcmp(poll->branch, doc->branch != NULL ? doc->branch : "main") == 0;
+    return strcmp(poll->url, doc->url) == 0 &&
+           strcmp(poll->branch, doc->branch != NULL ? doc->branch : "main") == 0;
 }
 
 void sl_polls_follow_docs(SlCoordinator *c)

@@ -1,6 +1,7 @@
-/* replay.c - folding the ledger into a brain: the whole at start, or up to a time for `status?at=`. */
-#include "coordinator/coordinator.h"
+/* replay.c - folding the ledger into a brain: the whole at start, or up to a time for `status?at=`.
+ */
 #include "base/text.h"
+#include "coordinator/coordinator.h"
 #include <string.h>
 
 typedef struct {
@@ -15,7 +16,8 @@ static void note_committed(const SlReplay *replay, const json_t *event)
     const char *commit = NULL;
     if (strcmp(type, "Committed") == 0)
         commit = sl_json_str(event, "new");
-    else if (strcmp(type, "ExternalChange") == 0 && strcmp(sl_json_str_or(event, "policy", ""), "adopt") == 0)
+    else if (strcmp(type, "ExternalChange") == 0 &&
+             strcmp(sl_json_str_or(event, "policy", ""), "adopt") == 0)
         commit = sl_json_str(event, "found");
     if (replay->committed != NULL && env != NULL && commit != NULL)
         g_hash_table_insert(replay->committed, g_strdup(env), g_strdup(commit));
@@ -60,7 +62,8 @@ static GBytes *read_blob(const char *digest, void *user)
 json_t *sl_replay_status(const SlReplay *replay, const json_t *args, GError **error)
 {
     Reader reader = {.replay = replay};
-    SlCoordConfig config = {.online_secret = replay->online, .blobs = {.get = read_blob, .user = &reader},
+    SlCoordConfig config = {.online_secret = replay->online,
+                            .blobs = {.get = read_blob, .user = &reader},
                             .owner_person = replay->config->person};
     g_autoptr(SlCoord) brain = sl_coord_new(&config);
     json_t *answer = NULL;

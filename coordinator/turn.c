@@ -1,6 +1,6 @@
-/* turn.c - commit before effect: inputs go through the brain at once; what a loop turn decided goes to the ledger as one commit; only then
- * its effects are performed, in order. An append that fails ends the process: memory is ahead of the disk, and the next start folds
- * the disk again. */
+/* turn.c - commit before effect: inputs go through the brain at once; what a loop turn decided goes
+ * to the ledger as one commit; only then its effects are performed, in order. An append that fails
+ * ends the process: memory is ahead of the disk, and the next start folds the disk again. */
 #include "coordinator/coordinator.h"
 
 typedef struct {
@@ -19,7 +19,8 @@ int64_t sl_now_us(void)
 static void batch_init(SlBatch *batch)
 {
     batch->events = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
-    batch->blobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    batch->blobs =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
     batch->effects = g_ptr_array_new_with_free_func((GDestroyNotify)sl_coord_effect_free);
 }
 
@@ -81,7 +82,8 @@ static void remember_all(SlCoordinator *c, GHashTable *table)
 static void append_work(void *job)
 {
     AppendJob *append = job;
-    if (!sl_ledger_append(append->c->ledger, append->batch.events, append->batch.blobs, &append->error))
+    if (!sl_ledger_append(append->c->ledger, append->batch.events, append->batch.blobs,
+                          &append->error))
         return;
     if (append->c->config->state_remote_required && !sl_push_required(append->c, &append->error))
         return;
@@ -206,7 +208,8 @@ static void ticked(void *user)
 void sl_turn_init(SlCoordinator *c)
 {
     batch_init(&c->batch);
-    c->recent.table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    c->recent.table =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
     g_queue_init(&c->recent.order);
     c->tick = sl_timer_new(c->loop, ticked, c);
 }

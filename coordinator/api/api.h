@@ -1,12 +1,14 @@
-/* api.h - the HTTP/JSON API (docs/api.md): libmicrohttpd driven by the daemon's loop, on a Unix socket (peer credentials) and a TCP port
- * (bearer tokens). It knows routes, scopes, limits and shapes; what an answer says comes from SlApiOps. Loop thread only. */
+/* api.h - the HTTP/JSON API (docs/api.md): libmicrohttpd driven by the daemon's loop, on a Unix
+ * socket (peer credentials) and a TCP port (bearer tokens). It knows routes, scopes, limits and
+ * shapes; what an answer says comes from SlApiOps. Loop thread only. */
 #pragma once
 #include "base/json.h"
 #include "runtime/loop.h"
 
 #define SL_API_BODY_MAX (1024 * 1024)
 #define SL_API_CONNECTIONS_MAX 1000
-#define SL_API_RATE_PER_SECOND 20   /* per person, for what changes something; reads may be 50 times as many */
+#define SL_API_RATE_PER_SECOND                                                                     \
+    20 /* per person, for what changes something; reads may be 50 times as many */
 #define SL_API_RATE_BURST 40
 #define SL_API_READ_FACTOR 50
 #define SL_API_REPLY_US (60 * SL_SECOND_US) /* an action answers by then */
@@ -25,16 +27,20 @@ typedef struct {
 typedef struct {
     /* Answer of a view of the brain. Errors: NOT_FOUND, INVALID. (transfer full) */
     json_t *(*view)(void *user, const char *what, const json_t *args, GError **error);
-    /* Fleet view as of an earlier time, folded from the ledger (slow). @done may be called later, once. */
-    void (*view_at)(void *user, int64_t at_us, const json_t *args, void (*done)(json_t *answer, const GError *error, void *call), void *call);
+    /* Fleet view as of an earlier time, folded from the ledger (slow). @done may be called later,
+     * once. */
+    void (*view_at)(void *user, int64_t at_us, const json_t *args,
+                    void (*done)(json_t *answer, const GError *error, void *call), void *call);
     /* Person and scope of a bearer token. Errors: DENIED class. */
-    bool (*token)(void *user, const char *token, const char **ret_person, const char **ret_scope, GError **error);
+    bool (*token)(void *user, const char *token, const char **ret_person, const char **ret_scope,
+                  GError **error);
     /* Starts an action; the answer comes by sl_api_reply. */
     void (*action)(void *user, const SlApiAction *action);
-    GBytes *(*blob)(void *user, const char *digest);     /* (transfer full), NULL */
+    GBytes *(*blob)(void *user, const char *digest);      /* (transfer full), NULL */
     json_t *(*statement)(void *user, const char *digest); /* {text, sigs}, NULL */
     json_t *(*run_history)(void *user, const char *run);  /* array */
-    void (*log)(void *user, const json_t *args, void (*done)(json_t *answer, const GError *error, void *call), void *call);
+    void (*log)(void *user, const json_t *args,
+                void (*done)(json_t *answer, const GError *error, void *call), void *call);
     uint64_t (*ledger_seq)(void *user);
     char *(*metrics)(void *user);
     bool (*ready)(void *user);
@@ -42,8 +48,8 @@ typedef struct {
 
 typedef struct {
     SlLoop *loop;
-    const char *socket_path; /* Unix socket, mode 0600 */
-    const char *listen;      /* "127.0.0.1:7480" or NULL */
+    const char *socket_path;  /* Unix socket, mode 0600 */
+    const char *listen;       /* "127.0.0.1:7480" or NULL */
     const char *owner_person; /* whom the socket's own user and root act as */
     const SlApiOps *ops;
     void *user;

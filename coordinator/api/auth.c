@@ -1,4 +1,5 @@
-/* auth.c - who asks, and may they: peer credentials of the Unix socket, else a bearer token. There is no anonymous mode. */
+/* auth.c - who asks, and may they: peer credentials of the Unix socket, else a bearer token. There
+ * is no anonymous mode. */
 #include "coordinator/api/call.h"
 #include <string.h>
 #include <sys/socket.h>
@@ -8,7 +9,8 @@
 
 static bool is_owner(SlApiCall *call)
 {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct ucred peer = {0};
     socklen_t len = sizeof peer;
     if (info == NULL || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
@@ -31,7 +33,8 @@ static bool by_token(SlApiCall *call, const char *header, GError **error)
 
 static bool identify(SlApiCall *call, GError **error)
 {
-    const char *header = MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "Authorization");
+    const char *header =
+        MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "Authorization");
     if (header != NULL)
         return by_token(call, header, error);
     if (!call->port->is_unix || !is_owner(call))
@@ -45,8 +48,8 @@ bool sl_call_authorise(SlApiCall *call)
 {
     g_autoptr(GError) error = NULL;
     if (identify(call, &error) && call->scope < call->route->scope)
-        sl_throw(&error, SLU_API_SCOPE, "this needs scope %s, the token has %s", sl_scope_name(call->route->scope),
-                 sl_scope_name(call->scope));
+        sl_throw(&error, SLU_API_SCOPE, "this needs scope %s, the token has %s",
+                 sl_scope_name(call->route->scope), sl_scope_name(call->scope));
     if (error == NULL)
         return true;
     sl_call_error(call, error);

@@ -1,4 +1,5 @@
-/* call.h - one HTTP request inside api/: from its first header to its answer. Private to this folder. Loop thread. */
+/* call.h - one HTTP request inside api/: from its first header to its answer. Private to this
+ * folder. Loop thread. */
 #pragma once
 #include "coordinator/api/api.h"
 #include "coordinator/api/rate.h"
@@ -18,7 +19,7 @@ struct SlApi {
     SlApiPort ports[2];
     size_t n_ports;
     char *socket_path;
-    GHashTable *calls;  /* id -> SlApiCall*: those that wait for something */
+    GHashTable *calls; /* id -> SlApiCall*: those that wait for something */
     SlRates *rates;
     uint64_t next_id, count;
     bool run_posted, stopping;
@@ -29,30 +30,32 @@ struct SlApiCall {
     SlApiPort *port;
     struct MHD_Connection *connection;
     const SlRoute *route;
-    json_t *args;       /* query and path parameters; of an action: its args */
+    json_t *args; /* query and path parameters; of an action: its args */
     GByteArray *body;
     bool too_large, suspended, answered, following;
     char *id, *person;
     SlScope scope;
     SlTimer *timer;
-    uint64_t since;     /* ledger seq that a follower has seen */
+    uint64_t since; /* ledger seq that a follower has seen */
     /* answer */
     int status;
     GBytes *out;
     const char *content_type;
-    bool challenge;     /* 401: WWW-Authenticate */
+    bool challenge; /* 401: WWW-Authenticate */
     unsigned retry_after;
 };
 
 /* Answers; the first one counts. */
 void sl_call_json(SlApiCall *call, int status, const json_t *body);
 void sl_call_error(SlApiCall *call, const GError *error);
-void sl_call_bytes(SlApiCall *call, int status, const char *content_type, GBytes *bytes /* consumed */);
+void sl_call_bytes(SlApiCall *call, int status, const char *content_type,
+                   GBytes *bytes /* consumed */);
 /* Waits for an answer until @limit_us; then API_TIMEOUT with @what. */
 void sl_call_wait(SlApiCall *call, int64_t limit_us);
 
 /* handlers.c: one per handler column of routes.def. */
-#define SL_ROUTE(method, path, scope, handler, what, summary) void sl_api_##handler(SlApiCall *call);
+#define SL_ROUTE(method, path, scope, handler, what, summary)                                      \
+    void sl_api_##handler(SlApiCall *call);
 #include "coordinator/api/routes.def"
 #undef SL_ROUTE
 /* A follower looks again. */

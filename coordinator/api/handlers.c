@@ -1,4 +1,5 @@
-/* handlers.c - one function per handler of routes.def: takes the checked arguments, asks the shell's ops, answers or waits. */
+/* handlers.c - one function per handler of routes.def: takes the checked arguments, asks the
+ * shell's ops, answers or waits. */
 #include "base/text.h"
 #include "coordinator/api/call.h"
 #include "coordinator/api/openapi.h"
@@ -39,12 +40,14 @@ void sl_api_readyz(SlApiCall *call)
 void sl_api_metrics(SlApiCall *call)
 {
     char *text = ops(call)->metrics(user(call));
-    sl_call_bytes(call, 200, "text/plain; version=0.0.4; charset=utf-8", g_bytes_new_take(text, strlen(text)));
+    sl_call_bytes(call, 200, "text/plain; version=0.0.4; charset=utf-8",
+                  g_bytes_new_take(text, strlen(text)));
 }
 
 void sl_api_openapi(SlApiCall *call)
 {
-    sl_call_bytes(call, 200, "application/yaml", g_bytes_new_static(sl_openapi_yaml, sl_openapi_yaml_len));
+    sl_call_bytes(call, 200, "application/yaml",
+                  g_bytes_new_static(sl_openapi_yaml, sl_openapi_yaml_len));
 }
 
 void sl_api_view(SlApiCall *call)
@@ -144,7 +147,8 @@ static const char *digest_of(SlApiCall *call)
     const char *digest = sl_json_str(call->args, "digest");
     if (digest != NULL && g_str_has_prefix(digest, "sha256:"))
         digest += strlen("sha256:");
-    if (digest != NULL && strlen(digest) == SL_HEX_DIGEST_LEN && strspn(digest, "0123456789abcdef") == SL_HEX_DIGEST_LEN)
+    if (digest != NULL && strlen(digest) == SL_HEX_DIGEST_LEN &&
+        strspn(digest, "0123456789abcdef") == SL_HEX_DIGEST_LEN)
         return digest;
     g_autoptr(GError) error = NULL;
     sl_throw(&error, SLU_API_QUERY, "digest: 64 lower-case hex digits");
@@ -192,23 +196,27 @@ static json_t *read_body(SlApiCall *call, GError **error)
 {
     if (call->body->len == 0)
         return json_object();
-    g_autoptr(json_t) body = sl_json_parse((const char *)call->body->data, call->body->len, NULL, "body", error);
+    g_autoptr(json_t) body =
+        sl_json_parse((const char *)call->body->data, call->body->len, NULL, "body", error);
     if (body == NULL)
         return NULL;
     json_t *args = json_object_get(body, "args");
     if (!json_is_object(body) || json_object_size(body) != 1 || !json_is_object(args))
-        return sl_throw_null(error, SLU_API_BODY, "the body must be {\"args\": {...}} and nothing else");
+        return sl_throw_null(error, SLU_API_BODY,
+                             "the body must be {\"args\": {...}} and nothing else");
     return json_incref(args);
 }
 
-/* On the Unix socket the operator may act in a person's name (an approval is still that person's signature). */
+/* On the Unix socket the operator may act in a person's name (an approval is still that person's
+ * signature). */
 static bool take_person(SlApiCall *call, GError **error)
 {
     const char *person = sl_json_str(call->args, "person");
     if (person == NULL || strcmp(call->route->what, "token-create") == 0)
         return true;
     if (!call->port->is_unix || call->scope != SL_SCOPE_OPERATE)
-        return sl_throw(error, SLU_API_SCOPE, "`person` may be given on the Unix socket by scope operate only");
+        return sl_throw(error, SLU_API_SCOPE,
+                        "`person` may be given on the Unix socket by scope operate only");
     g_free(call->person);
     call->person = g_strdup(person);
     json_object_del(call->args, "person");
@@ -223,8 +231,10 @@ void sl_api_action(SlApiCall *call)
         json_decref(call->args);
         call->args = args;
     }
-    const char *key = MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "Idempotency-Key");
-    if (args != NULL && key != NULL && (strlen(key) > 128 || *key == '\0' || !sl_is_clean_utf8(key, strlen(key), false)))
+    const char *key =
+        MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "Idempotency-Key");
+    if (args != NULL && key != NULL &&
+        (strlen(key) > 128 || *key == '\0' || !sl_is_clean_utf8(key, strlen(key), false)))
         sl_throw(&error, SLU_API_QUERY, "Idempotency-Key: 1 to 128 printable characters");
     if (error == NULL && !take_person(call, &error))
         g_assert(error != NULL);
@@ -233,7 +243,11 @@ void sl_api_action(SlApiCall *call)
         return;
     }
     sl_call_wait(call, SL_API_REPLY_US);
-    SlApiAction action = {.person = call->person, .scope = sl_scope_name(call->scope), .verb = call->route->what,
-                          .idempotency_key = key, .args = call->args, .id = call->id};
+    SlApiAction action = {.person = call->person,
+                          .scope = sl_scope_name(call->scope),
+                          .verb = call->route->what,
+                          .idempotency_key = key,
+                          .args = call->args,
+                          .id = call->id};
     ops(call)->action(user(call), &action);
 }

@@ -26,7 +26,8 @@ void sl_rates_free(SlRates *rates)
     g_free(rates);
 }
 
-bool sl_rates_take(SlRates *rates, const char *name, double per_second, double burst, int64_t now_us, int64_t *ret_wait_us)
+bool sl_rates_take(SlRates *rates, const char *name, double per_second, double burst,
+                   int64_t now_us, int64_t *ret_wait_us)
 {
     Bucket *bucket = g_hash_table_lookup(rates->buckets, name);
     if (bucket == NULL) {

@@ -8,7 +8,7 @@
 #define VALUE_MAX 2048
 
 static const SlRoute routes[] = {
-#define SL_ROUTE(method, path, scope, handler, what, summary)                                                                \
+#define SL_ROUTE(method, path, scope, handler, what, summary)                                      \
     {#method, path, SL_SCOPE_##scope, #handler, what, summary, sl_api_##handler},
 #include "coordinator/api/routes.def"
 #undef SL_ROUTE
@@ -82,7 +82,8 @@ bool sl_route_query(json_t *args, const char *key, const char *value, GError **e
     static const char *const numbers[] = {"limit", "since", "offset", "max", NULL};
     static const char *const flags[] = {"active", "follow", "tail", "stderr", NULL};
     int64_t number = 0;
-    if (strlen(value) > VALUE_MAX || !sl_is_clean_utf8(value, strlen(value), false) || !sl_is_clean_utf8(key, strlen(key), false))
+    if (strlen(value) > VALUE_MAX || !sl_is_clean_utf8(value, strlen(value), false) ||
+        !sl_is_clean_utf8(key, strlen(key), false))
         return sl_throw(error, SLU_API_QUERY, "a parameter is too long or has control characters");
     if (g_strv_contains(numbers, key)) {
         if (!sl_parse_int64(value, &number) || number < 0)

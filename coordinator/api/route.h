@@ -2,7 +2,13 @@
 #pragma once
 #include "base/json.h"
 
-typedef enum { SL_SCOPE_OPEN, SL_SCOPE_VIEW, SL_SCOPE_REQUEST, SL_SCOPE_OPERATE, SL_N_SCOPES } SlScope;
+typedef enum {
+    SL_SCOPE_OPEN,
+    SL_SCOPE_VIEW,
+    SL_SCOPE_REQUEST,
+    SL_SCOPE_OPERATE,
+    SL_N_SCOPES
+} SlScope;
 
 struct SlApiCall;
 typedef struct {
@@ -13,9 +19,11 @@ typedef struct {
 } SlRoute;
 
 const SlRoute *sl_routes(size_t *ret_count);
-/* Row for a request; path parameters are added to @args. NULL: @error is API_ROUTE or API_METHOD. */
+/* Row for a request; path parameters are added to @args. NULL: @error is API_ROUTE or API_METHOD.
+ */
 const SlRoute *sl_route_find(const char *method, const char *path, json_t *args, GError **error);
-const char *sl_scope_name(SlScope scope);          /* "view" */
+const char *sl_scope_name(SlScope scope); /* "view" */
 bool sl_scope_parse(const char *text, SlScope *ret);
-/* Adds a query parameter with the type its name has: numbers, flags, else text. Errors: API_QUERY. */
+/* Adds a query parameter with the type its name has: numbers, flags, else text. Errors: API_QUERY.
+ */
 SL_MUST_USE bool sl_route_query(json_t *args, const char *key, const char *value, GError **error);

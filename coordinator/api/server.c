@@ -1,5 +1,6 @@
-/* server.c - libmicrohttpd on the daemon's loop: its epoll descriptor is watched, its timeout is a timer, and every request is answered
- * on its last call, never on the first (an answer there closes the connection). Requests that wait are suspended. */
+/* server.c - libmicrohttpd on the daemon's loop: its epoll descriptor is watched, its timeout is a
+ * timer, and every request is answered on its last call, never on the first (an answer there closes
+ * the connection). Requests that wait are suspended. */
 #include "base/auto.h"
 #include "base/text.h"
 #include "coordinator/api/call.h"
@@ -80,7 +81,8 @@ void sl_call_error(SlApiCall *call, const GError *error)
     g_autofree char *code = g_strdup_printf("SLU%d", info->code);
     g_autofree char *message = g_utf8_make_valid(error->message, -1);
     g_autoptr(json_t) body = json_pack("{s:{s:s,s:s,s:s,s:s}}", "error", "code", code, "class",
-                                       sl_error_class_name(info->error_class), "message", message, "advice", info->advice);
+                                       sl_error_class_name(info->error_class), "message", message,
+                                       "advice", info->advice);
     int status = status_of(error);
     call->challenge = status == 401;
     sl_call_json(call, status, body);
@@ -94,7 +96,8 @@ static void call_timed_out(void *user)
         return;
     }
     g_autoptr(GError) error = NULL;
-    sl_throw(&error, SLU_API_TIMEOUT, "%s: no answer in time; it may still be carried out", call->route->what);
+    sl_throw(&error, SLU_API_TIMEOUT, "%s: no answer in time; it may still be carried out",
+             call->route->what);
     sl_call_error(call, error);
 }
 
@@ -110,7 +113,8 @@ static enum MHD_Result send_answer(SlApiCall *call)
 {
     gsize len = 0;
     const void *data = g_bytes_get_data(call->out, &len);
-    struct MHD_Response *response = MHD_create_response_from_buffer(len, (void *)(len > 0 ? data : ""), MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(len, (void *)(len > 0 ? data : ""), MHD_RESPMEM_MUST_COPY);
     if (response == NULL)
         return MHD_NO;
     MHD_add_response_header(response, "Content-Type", call->content_type);
@@ -143,22 +147,26 @@ static bool check_rate(SlApiCall *call)
     g_autofree char *name = g_strconcat(reads ? "r " : "w ", call->person, NULL);
     int64_t wait = 0;
     GError *error = NULL;
-    if (sl_rates_take(call->api->rates, name, SL_API_RATE_PER_SECOND * factor, SL_API_RATE_BURST * factor,
-                      sl_clock_real.monotonic_us(sl_clock_real.user), &wait))
+    if (sl_rates_take(call->api->rates, name, SL_API_RATE_PER_SECOND * factor,
+                      SL_API_RATE_BURST * factor, sl_clock_real.monotonic_us(sl_clock_real.user),
+                      &wait))
         return true;
     call->retry_after = (unsigned)(wait / SL_SECOND_US) + 1;
-    sl_throw(&error, SLU_API_RATE, "%s: more than %d requests a second", call->person, (int)(SL_API_RATE_PER_SECOND * factor));
+    sl_throw(&error, SLU_API_RATE, "%s: more than %d requests a second", call->person,
+             (int)(SL_API_RATE_PER_SECOND * factor));
     return refuse(call, error);
 }
 
 static bool check_type(SlApiCall *call)
 {
-    const char *type = MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "Content-Type");
+    const char *type =
+        MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "Content-Type");
     GError *error = NULL;
     if (call->body->len == 0 || strcmp(call->route->method, "POST") != 0)
         return true;
     size_t len = type != NULL ? strcspn(type, "; ") : 0;
-    if (len == strlen("application/json") && g_ascii_strncasecmp(type, "application/json", len) == 0)
+    if (len == strlen("application/json") &&
+        g_ascii_strncasecmp(type, "application/json", len) == 0)
         return true;
     sl_throw(&error, SLU_API_TYPE, "Content-Type must be application/json");
     return refuse(call, error);
@@ -170,7 +178,8 @@ typedef struct {
     unsigned count;
 } Query;
 
-static enum MHD_Result take_query(void *user, enum MHD_ValueKind kind, const char *key, const char *value)
+static enum MHD_Result take_query(void *user, enum MHD_ValueKind kind, const char *key,
+                                  const char *value)
 {
     Query *query = user;
     (void)kind;
@@ -214,8 +223,9 @@ static void dispatch(SlApiCall *call, const char *method, const char *url)
 
 /* ---- libmicrohttpd's callbacks ---- */
 
-static enum MHD_Result handle(void *user, struct MHD_Connection *connection, const char *url, const char *method,
-                              const char *version, const char *upload, size_t *upload_size, void **state)
+static enum MHD_Result handle(void *user, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *upload,
+                              size_t *upload_size, void **state)
 {
     SlApiPort *port = user;
     SlApiCall *call = *state;
@@ -245,7 +255,8 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *connection, con
     return MHD_YES;
 }
 
-static void completed(void *user, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode code)
+static void completed(void *user, struct MHD_Connection *connection, void **state,
+                      enum MHD_RequestTerminationCode code)
 {
     SlApiCall *call = *state;
     (void)user, (void)connection, (void)code;
@@ -299,14 +310,17 @@ static bool open_port(SlApi *api, int fd, bool is_unix, GError **error)
     SlApiPort *port = &api->ports[api->n_ports];
     port->api = api;
     port->is_unix = is_unix;
-    port->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, port, MHD_OPTION_LISTEN_SOCKET, fd,
-                                    MHD_OPTION_CONNECTION_LIMIT, (unsigned)SL_API_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                                    (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-                                    MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)(is_unix ? 0 : PER_ADDRESS_MAX),
+    port->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle,
+                                    port, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+                                    (unsigned)SL_API_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                                    (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                                    (size_t)CONNECTION_BYTES, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                                    (unsigned)(is_unix ? 0 : PER_ADDRESS_MAX),
                                     MHD_OPTION_NOTIFY_COMPLETED, completed, port, MHD_OPTION_END);
     if (port->daemon == NULL) {
         close(fd);
-        return sl_throw(error, SLU_CONFIG_ADDRESS, "the HTTP server did not start: %s", g_strerror(errno));
+        return sl_throw(error, SLU_CONFIG_ADDRESS, "the HTTP server did not start: %s",
+                        g_strerror(errno));
     }
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(port->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     port->watch = sl_watch_new(api->config.loop, info->epoll_fd, SL_READABLE, port_ready, port);
@@ -331,7 +345,8 @@ static bool open_unix(SlApi *api, const char *path, GError **error)
     int why = errno;
     umask(mask);
     if (rc != 0 || listen(fd, BACKLOG) != 0)
-        return sl_throw(error, SLU_CONFIG_ADDRESS, "%s: %s", path, g_strerror(rc != 0 ? why : errno));
+        return sl_throw(error, SLU_CONFIG_ADDRESS, "%s: %s", path,
+                        g_strerror(rc != 0 ? why : errno));
     api->socket_path = g_strdup(path);
     return open_port(api, sl_steal_fd(&fd), true, error);
 }
@@ -347,7 +362,8 @@ static bool open_tcp(SlApi *api, const char *listen_at, GError **error)
     bool bracketed = len > 1 && host[0] == '[' && host[len - 1] == ']';
     if (bracketed)
         host[len - 1] = '\0';
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM};
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+                             .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     int rc = getaddrinfo(host + (bracketed ? 1 : 0), colon + 1, &hints, &found);
     if (rc != 0)
@@ -369,7 +385,8 @@ SlApi *sl_api_new(const SlApiConfig *config, GError **error)
     api->config = *config;
     api->rates = sl_rates_new();
     api->calls = g_hash_table_new(g_str_hash, g_str_equal);
-    if (open_unix(api, config->socket_path, error) && (config->listen == NULL || open_tcp(api, config->listen, error)))
+    if (open_unix(api, config->socket_path, error) &&
+        (config->listen == NULL || open_tcp(api, config->listen, error)))
         return api;
     sl_api_free(api);
     return NULL;

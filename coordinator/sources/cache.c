@@ -1,11 +1,11 @@
-/* cache.c - see cache.h. Reads our own bare cache; writes only the position file beside it. Runs on work-queue threads, each call
- * with its own handle. */
+/* cache.c - see cache.h. Reads our own bare cache; writes only the position file beside it. Runs on
+ * work-queue threads, each call with its own handle. */
 #include "coordinator/sources/cache.h"
+#include "base/text.h"
 #include "git/gitutil.h"
 #include "git/tree.h"
-#include "base/text.h"
-#include "sluice/clock.h"
 #include "runtime/atomicfile.h"
+#include "sluice/clock.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -28,12 +28,15 @@ bool sl_source_check_branch(const char *branch, GError **error)
     int valid = 0;
     sl_git_init();
     g_autofree char *ref = g_strconcat("refs/heads/", branch != NULL ? branch : "", NULL);
-    if (branch == NULL || *branch == '\0' || strlen(branch) > 200 || git_reference_name_is_valid(&valid, ref) < 0 || !valid)
-        return sl_throw(error, SLU_SOURCE_REFUSED, "branch `%s`: this is no valid branch name", branch != NULL ? branch : "");
+    if (branch == NULL || *branch == '\0' || strlen(branch) > 200 ||
+        git_reference_name_is_valid(&valid, ref) < 0 || !valid)
+        return sl_throw(error, SLU_SOURCE_REFUSED, "branch `%s`: this is no valid branch name",
+                        branch != NULL ? branch : "");
     return true;
 }
 
-/* Last known (commit, position) of the first-parent chain: a walk ends there instead of at the root. */
+/* Last known (commit, position) of the first-parent chain: a walk ends there instead of at the
+ * root. */
 static uint64_t known_position(const char *dir, git_oid *ret_oid)
 {
     g_autofree char *path = g_build_filename(dir, "sluice-position", NULL);
@@ -49,7 +52,8 @@ static uint64_t known_position(const char *dir, git_oid *ret_oid)
     return position;
 }
 
-static bool count_first_parents(git_repository *repo, const char *dir, const git_oid *tip, uint64_t *ret, GError **error)
+static bool count_first_parents(git_repository *repo, const char *dir, const git_oid *tip,
+                                uint64_t *ret, GError **error)
 {
     git_oid known = {{0}}, at = *tip;
     uint64_t base = known_position(dir, &known), steps = 0;
@@ -66,7 +70,8 @@ static bool count_first_parents(git_repository *repo, const char *dir, const git
     }
     *ret = base + steps;
     char hex[GIT_OID_HEXSZ + 1];
-    g_autofree char *line = g_strdup_printf("%s %" G_GUINT64_FORMAT "\n", git_oid_tostr(hex, sizeof hex, tip), *ret);
+    g_autofree char *line =
+        g_strdup_printf("%s %" G_GUINT64_FORMAT "\n", git_oid_tostr(hex, sizeof hex, tip), *ret);
     g_autofree char *path = g_build_filename(dir, "sluice-position", NULL);
     return steps == 0 || sl_file_write_atomic(path, line, strlen(line), 0644, error);
 }
@@ -107,7 +112,8 @@ static void fill_people(SlSourceTip *tip, const git_commit *commit)
     tip->time_us = (int64_t)git_commit_time(commit) * SL_SECOND_US;
 }
 
-SlSourceTip *sl_source_cache_tip(const SlSourceConfig *config, const char *commit_hex, const char *since, GError **error)
+SlSourceTip *sl_source_cache_tip(const SlSourceConfig *config, const char *commit_hex,
+                                 const char *since, GError **error)
 {
     g_autoptr(git_repository) repo = sl_git_open(config->cache_dir, false, error);
     if (repo == NULL)

@@ -1,13 +1,17 @@
-/* cache.h - our bare cache of one source repository: its tip, position in the branch, authors. Both sources share it.
- * Commits stay in the cache after a force-push or a repack of the origin, so that older releases still render. */
+/* cache.h - our bare cache of one source repository: its tip, position in the branch, authors. Both
+ * sources share it. Commits stay in the cache after a force-push or a repack of the origin, so that
+ * older releases still render. */
 #pragma once
 #include "sluice/source.h"
 
 #define SL_SOURCE_AUTHORS_MAX 1000 /* commits looked at for `authors` of one change */
 
-/* Fills a tip for @commit (40 hex) that is in the cache. @since as in SlSourceOps.fetch. Errors: SOURCE_COMMIT, IO. */
-SL_MUST_USE SlSourceTip *sl_source_cache_tip(const SlSourceConfig *config, const char *commit, const char *since, GError **error);
+/* Fills a tip for @commit (40 hex) that is in the cache. @since as in SlSourceOps.fetch. Errors:
+ * SOURCE_COMMIT, IO. */
+SL_MUST_USE SlSourceTip *sl_source_cache_tip(const SlSourceConfig *config, const char *commit,
+                                             const char *since, GError **error);
 /* Branch name fit for a ref? Errors: SOURCE_REFUSED. */
 SL_MUST_USE bool sl_source_check_branch(const char *branch, GError **error);
 /* Tree of a commit in the cache. Errors: SOURCE_COMMIT, IO. (free with sl_source_tree_free) */
-SL_MUST_USE SlTree *sl_source_cache_tree(const SlSourceConfig *config, const char *commit, GError **error);
+SL_MUST_USE SlTree *sl_source_cache_tree(const SlSourceConfig *config, const char *commit,
+                                         GError **error);

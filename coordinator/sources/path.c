@@ -1,6 +1,7 @@
-/* path.c - source `path`: a bare or normal repository on this machine. Missing objects of the branch are copied into our cache by a
- * pack, so that a repack, gc or force-push of the user's repository never takes a commit from under a release. The user's
- * repository is only read. Blocking: work-queue threads. */
+/* path.c - source `path`: a bare or normal repository on this machine. Missing objects of the
+ * branch are copied into our cache by a pack, so that a repack, gc or force-push of the user's
+ * repository never takes a commit from under a release. The user's repository is only read.
+ * Blocking: work-queue threads. */
 #include "coordinator/sources/cache.h"
 #include "git/gitutil.h"
 #include <git2/sys/repository.h>
@@ -27,7 +28,8 @@ static git_repository *open_origin(const char *path, GError **error)
     if (rc == 0)
         return repo;
     if (rc == GIT_EOWNER)
-        return sl_throw_null(error, SLU_SOURCE_OWNER, "%s: the repository belongs to another user", path);
+        return sl_throw_null(error, SLU_SOURCE_OWNER, "%s: the repository belongs to another user",
+                             path);
     if (rc == GIT_ENOTFOUND)
         return sl_throw_null(error, SLU_SOURCE_UNREACHABLE, "%s: there is no Git repository", path);
     sl_git_throw(error, SLU_SOURCE_UNREACHABLE, path);
@@ -35,7 +37,8 @@ static git_repository *open_origin(const char *path, GError **error)
 }
 
 /* The commit of branch (else tag) @branch. */
-static bool resolve(git_repository *origin, const SlSourceConfig *config, git_oid *ret, GError **error)
+static bool resolve(git_repository *origin, const SlSourceConfig *config, git_oid *ret,
+                    GError **error)
 {
     static const char *const prefixes[] = {"refs/heads/", "refs/tags/"};
     for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++) {
@@ -49,7 +52,8 @@ static bool resolve(git_repository *origin, const SlSourceConfig *config, git_oi
         *ret = *git_object_id(commit);
         return true;
     }
-    return sl_throw(error, SLU_SOURCE_BRANCH, "%s: there is no branch or tag %s", config->url, config->branch);
+    return sl_throw(error, SLU_SOURCE_BRANCH, "%s: there is no branch or tag %s", config->url,
+                    config->branch);
 }
 
 static int append(void *bytes, size_t len, void *payload)
@@ -91,13 +95,14 @@ static bool write_pack(git_packbuilder *builder, git_odb *odb, Copy *copy, GErro
     if (copy->writer != NULL)
         copy->writer->free(copy->writer);
     if (copy->too_large)
-        return sl_throw(error, SLU_SOURCE_LIMIT, "%s: the pack is larger than %" G_GUINT64_FORMAT " bytes",
+        return sl_throw(error, SLU_SOURCE_LIMIT,
+                        "%s: the pack is larger than %" G_GUINT64_FORMAT " bytes",
                         copy->config->url, copy->config->pack_bytes_max);
     return rc == 0 || sl_git_throw(error, SLU_SOURCE_UNREACHABLE, "copying the commits");
 }
 
-static bool copy_objects(git_repository *origin, git_repository *cache, const git_oid *tip, const SlSourceConfig *config,
-                         GError **error)
+static bool copy_objects(git_repository *origin, git_repository *cache, const git_oid *tip,
+                         const SlSourceConfig *config, GError **error)
 {
     g_autoptr(git_odb) odb = NULL;
     if (git_repository_odb(&odb, cache) < 0)
@@ -107,13 +112,14 @@ static bool copy_objects(git_repository *origin, git_repository *cache, const gi
         return true;
     g_autoptr(git_revwalk) walk = NULL;
     g_autoptr(git_packbuilder) builder = NULL;
-    if (git_revwalk_new(&walk, origin) < 0 || git_revwalk_push(walk, tip) < 0 || hide_known(walk, origin, cache) < 0 ||
-        git_packbuilder_new(&builder, origin) < 0 || git_packbuilder_insert_walk(builder, walk) < 0)
+    if (git_revwalk_new(&walk, origin) < 0 || git_revwalk_push(walk, tip) < 0 ||
+        hide_known(walk, origin, cache) < 0 || git_packbuilder_new(&builder, origin) < 0 ||
+        git_packbuilder_insert_walk(builder, walk) < 0)
         return sl_git_throw(error, SLU_SOURCE_UNREACHABLE, "reading the commits");
     size_t count = git_packbuilder_object_count(builder);
     if (count > config->objects_max)
-        return sl_throw(error, SLU_SOURCE_LIMIT, "%s: %zu objects, more than %" G_GUINT64_FORMAT, config->url, count,
-                        config->objects_max);
+        return sl_throw(error, SLU_SOURCE_LIMIT, "%s: %zu objects, more than %" G_GUINT64_FORMAT,
+                        config->url, count, config->objects_max);
     Copy copy = {.config = config};
     return write_pack(builder, odb, &copy, error);
 }
@@ -141,4 +147,5 @@ static SlSourceTip *fetch(const SlSourceConfig *config, const char *since, GErro
     return sl_source_cache_tip(config, hex, since, error);
 }
 
-const SlSourceOps sl_source_path = {.name = "path", .matches = matches, .fetch = fetch, .tree = sl_source_cache_tree};
+const SlSourceOps sl_source_path = {
+    .name = "path", .matches = matches, .fetch = fetch, .tree = sl_source_cache_tree};

@@ -1,4 +1,5 @@
-/* registry.c - the table of sources, made from sources.def: a new source is one file and one line there. */
+/* registry.c - the table of sources, made from sources.def: a new source is one file and one line
+ * there. */
 #include "sluice/source.h"
 
 #define SL_SOURCE(name) extern const SlSourceOps sl_source_##name;

@@ -1,4 +1,5 @@
-/* blobs.c - see blobs.h. Files at <dir>/<2 hex>/<digest>, made by rename without fsync: a torn one fails its digest. */
+/* blobs.c - see blobs.h. Files at <dir>/<2 hex>/<digest>, made by rename without fsync: a torn one
+ * fails its digest. */
 #include "coordinator/store/blobs.h"
 #include "base/auto.h"
 #include "base/digest.h"

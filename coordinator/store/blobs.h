@@ -1,5 +1,6 @@
-/* blobs.h - cache of bytes by SHA-256 on disk: bundle lists, objects, files, map parts. Deleting it loses nothing: what is published is
- * in the branches (envs.h). Every read checks the digest; a damaged file is removed and reads as absent. Any thread. */
+/* blobs.h - cache of bytes by SHA-256 on disk: bundle lists, objects, files, map parts. Deleting it
+ * loses nothing: what is published is in the branches (envs.h). Every read checks the digest; a
+ * damaged file is removed and reads as absent. Any thread. */
 #pragma once
 #include "sluice/error.h"
 
@@ -10,7 +11,8 @@ typedef struct SlBlobs SlBlobs;
 SL_MUST_USE SlBlobs *sl_blobs_new(const char *dir, GError **error);
 void sl_blobs_free(SlBlobs *blobs);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlBlobs, sl_blobs_free)
-GBytes *sl_blobs_get(SlBlobs *blobs, const char *digest); /* NULL if absent or damaged. (transfer full) */
+GBytes *sl_blobs_get(SlBlobs *blobs,
+                     const char *digest); /* NULL if absent or damaged. (transfer full) */
 bool sl_blobs_has(SlBlobs *blobs, const char *digest);
 /* Errors: CORRUPT if @bytes are not those of @digest, IO. */
 SL_MUST_USE bool sl_blobs_put(SlBlobs *blobs, const char *digest, GBytes *bytes, GError **error);

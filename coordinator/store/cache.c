@@ -13,7 +13,8 @@ struct SlCache {
 
 static bool throw_db(SlCache *cache, const char *doing, GError **error)
 {
-    return sl_throw(error, SLU_CACHE_DB, "%s: %s", doing, cache->db != NULL ? sqlite3_errmsg(cache->db) : "no database");
+    return sl_throw(error, SLU_CACHE_DB, "%s: %s", doing,
+                    cache->db != NULL ? sqlite3_errmsg(cache->db) : "no database");
 }
 
 static bool run_sql(SlCache *cache, const char *sql)
@@ -38,9 +39,12 @@ static bool prepare(SlCache *cache)
     int version = version_of(cache);
     if (version != 0 && version != SCHEMA_VERSION)
         return false;
-    return run_sql(cache, "PRAGMA journal_mode=WAL") && run_sql(cache, "PRAGMA synchronous=NORMAL") &&
-           run_sql(cache, "CREATE TABLE IF NOT EXISTS progress(id INTEGER PRIMARY KEY, run TEXT NOT NULL, point TEXT NOT NULL)") &&
-           run_sql(cache, "CREATE INDEX IF NOT EXISTS progress_run ON progress(run, id)") && run_sql(cache, "PRAGMA user_version=1");
+    return run_sql(cache, "PRAGMA journal_mode=WAL") &&
+           run_sql(cache, "PRAGMA synchronous=NORMAL") &&
+           run_sql(cache, "CREATE TABLE IF NOT EXISTS progress(id INTEGER PRIMARY KEY, run TEXT "
+                          "NOT NULL, point TEXT NOT NULL)") &&
+           run_sql(cache, "CREATE INDEX IF NOT EXISTS progress_run ON progress(run, id)") &&
+           run_sql(cache, "PRAGMA user_version=1");
 }
 
 static void remove_files(const char *path)
@@ -56,7 +60,9 @@ SlCache *sl_cache_open(const char *path, GError **error)
 {
     g_autoptr(SlCache) cache = g_new0(SlCache, 1);
     for (int attempt = 0; attempt < 2; attempt++) {
-        int rc = sqlite3_open_v2(path, &cache->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
+        int rc = sqlite3_open_v2(path, &cache->db,
+                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
+                                 NULL);
         if (rc == SQLITE_OK && prepare(cache))
             return g_steal_pointer(&cache);
         throw_db(cache, path, attempt == 1 ? error : NULL);
@@ -89,7 +95,8 @@ static bool add_row(sqlite3_stmt *statement, const json_t *row)
 
 static bool trim(SlCache *cache)
 {
-    g_autofree char *sql = g_strdup_printf("DELETE FROM progress WHERE id <= (SELECT max(id) FROM progress) - %d", SL_CACHE_ROWS_MAX);
+    g_autofree char *sql = g_strdup_printf(
+        "DELETE FROM progress WHERE id <= (SELECT max(id) FROM progress) - %d", SL_CACHE_ROWS_MAX);
     return run_sql(cache, sql);
 }
 
@@ -98,11 +105,11 @@ bool sl_cache_add(SlCache *cache, const json_t *rows, GError **error)
     sqlite3_stmt *statement = NULL;
     if (!run_sql(cache, "BEGIN IMMEDIATE"))
         return throw_db(cache, "begin", error);
-    bool good = sqlite3_prepare_v2(cache->db, "INSERT INTO progress(run, point) VALUES(?1, ?2)", -1, &statement, NULL) == SQLITE_OK;
+    bool good = sqlite3_prepare_v2(cache->db, "INSERT INTO progress(run, point) VALUES(?1, ?2)", -1,
+                                   &statement, NULL) == SQLITE_OK;
     size_t index = 0;
     json_t *row = NULL;
-    json_array_foreach (rows, index, row)
-        good = good && add_row(statement, row);
+    json_array_foreach(rows, index, row) good = good && add_row(statement, row);
     sqlite3_finalize(statement);
     if (good && trim(cache) && run_sql(cache, "COMMIT"))
         return true;
@@ -116,14 +123,19 @@ json_t *sl_cache_run(SlCache *cache, const char *run_id)
 {
     json_t *points = json_array();
     sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(cache->db, "SELECT point FROM (SELECT id, point FROM progress WHERE run = ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id",
+    if (sqlite3_prepare_v2(cache->db,
+                           "SELECT point FROM (SELECT id, point FROM progress WHERE run = ?1 ORDER "
+                           "BY id DESC LIMIT ?2) ORDER BY id",
                            -1, &statement, NULL) != SQLITE_OK)
         return points;
     sqlite3_bind_text(statement, 1, run_id, -1, SQLITE_TRANSIENT);
     sqlite3_bind_int(statement, 2, SL_CACHE_RUN_ROWS_MAX);
     while (sqlite3_step(statement) == SQLITE_ROW) {
         const char *text = (const char *)sqlite3_column_text(statement, 0);
-        json_t *point = text != NULL ? sl_json_parse(text, (size_t)sqlite3_column_bytes(statement, 0), NULL, "cache", NULL) : NULL;
+        json_t *point = text != NULL
+                            ? sl_json_parse(text, (size_t)sqlite3_column_bytes(statement, 0), NULL,
+                                            "cache", NULL)
+                            : NULL;
         if (point != NULL)
             json_array_append_new(points, point);
     }

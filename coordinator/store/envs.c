@@ -1,4 +1,5 @@
-/* envs.c - see envs.h. Writing: units to trees, trees to one commit. Reading back lives in envs_read.c. */
+/* envs.c - see envs.h. Writing: units to trees, trees to one commit. Reading back lives in
+ * envs_read.c. */
 #include "coordinator/store/envs.h"
 #include "base/digest.h"
 #include "base/text.h"
@@ -10,15 +11,16 @@ typedef struct {
     SlGitStore *store;
     git_repository *repo;
     const SlEnvWrite *ask;
-    git_tree *base;       /* of the old commit, or the empty tree */
-    GArray *updates;      /* of git_tree_update */
-    GPtrArray *paths;     /* owns the paths of updates */
-    GHashTable *files;    /* digest: files/ entries that the new commit adds or keeps */
-    GHashTable *dropped;  /* digest: blobs of the old lists of the changed applications */
-    GHashTable *changed;  /* names of applications in this commit */
+    git_tree *base;      /* of the old commit, or the empty tree */
+    GArray *updates;     /* of git_tree_update */
+    GPtrArray *paths;    /* owns the paths of updates */
+    GHashTable *files;   /* digest: files/ entries that the new commit adds or keeps */
+    GHashTable *dropped; /* digest: blobs of the old lists of the changed applications */
+    GHashTable *changed; /* names of applications in this commit */
 } Write;
 
-/* Bytes that a file system or a path could misread as %XX, so that two identities never share a name. */
+/* Bytes that a file system or a path could misread as %XX, so that two identities never share a
+ * name. */
 static void append_part(GString *text, const char *part)
 {
     for (const char *p = part; *p != '\0'; p++) {
@@ -50,7 +52,8 @@ char *sl_envs_file_name(const char *kind, const char *ns, const char *name)
     return g_string_free(text, FALSE);
 }
 
-static void update(Write *w, git_tree_update_t action, char *path /* taken */, const git_oid *oid, git_filemode_t mode)
+static void update(Write *w, git_tree_update_t action, char *path /* taken */, const git_oid *oid,
+                   git_filemode_t mode)
 {
     git_tree_update made = {.action = action, .filemode = mode, .path = path};
     if (oid != NULL)
@@ -94,11 +97,13 @@ static char *yaml_of(GBytes *bytes, const SlBundleObject *object, GError **error
     g_autoptr(GBytes) file = g_bytes_new(yaml, strlen(yaml));
     g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func((GDestroyNotify)sl_problem_free);
     g_autoptr(GPtrArray) docs = sl_yaml_read(object->name, file, false, problems);
-    g_autofree char *again = docs != NULL && docs->len == 1 ? sl_json_canonical(sl_yaml_json(docs->pdata[0]), NULL) : NULL;
+    g_autofree char *again = docs != NULL && docs->len == 1
+                                 ? sl_json_canonical(sl_yaml_json(docs->pdata[0]), NULL)
+                                 : NULL;
     g_autofree char *digest = again != NULL ? sl_sha256_hex(again, strlen(again)) : NULL;
     if (g_strcmp0(digest, object->digest) != 0)
-        return sl_throw_null(error, SLU_ENV_READ_BACK, "%s %s: the YAML does not read back to %s", object->kind, object->name,
-                             object->digest);
+        return sl_throw_null(error, SLU_ENV_READ_BACK, "%s %s: the YAML does not read back to %s",
+                             object->kind, object->name, object->digest);
     return g_steal_pointer(&yaml);
 }
 
@@ -131,7 +136,8 @@ static bool add_files(Write *w, const SlBundle *bundle, GError **error)
             continue;
         g_autoptr(GBytes) bytes = need(w, blob->digest, error);
         git_oid oid;
-        if (bytes == NULL || !sl_git_store_blob(w->store, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &oid, error))
+        if (bytes == NULL || !sl_git_store_blob(w->store, g_bytes_get_data(bytes, NULL),
+                                                g_bytes_get_size(bytes), &oid, error))
             return false;
         update(w, GIT_TREE_UPDATE_UPSERT, g_steal_pointer(&path), &oid, GIT_FILEMODE_BLOB);
     }
@@ -139,8 +145,8 @@ static bool add_files(Write *w, const SlBundle *bundle, GError **error)
 }
 
 /* Folder of one cluster (or all): manifests into @apps, list text into @lists. */
-static bool add_folder(Write *w, const char *name, const char *bundle_digest, git_treebuilder *app, git_treebuilder *lists,
-                       GError **error)
+static bool add_folder(Write *w, const char *name, const char *bundle_digest, git_treebuilder *app,
+                       git_treebuilder *lists, GError **error)
 {
     g_autoptr(GBytes) text = need(w, bundle_digest, error);
     g_autoptr(SlBundle) bundle = text != NULL ? sl_bundle_parse(text, error) : NULL;
@@ -151,7 +157,8 @@ static bool add_folder(Write *w, const char *name, const char *bundle_digest, gi
     if (git_treebuilder_new(&folder, w->repo, NULL) < 0)
         return sl_git_throw(error, SLU_ENV_WRITE, name);
     bool good = add_objects(w, bundle, folder, error) && add_files(w, bundle, error) &&
-                sl_git_store_blob(w->store, g_bytes_get_data(text, NULL), g_bytes_get_size(text), &list, error);
+                sl_git_store_blob(w->store, g_bytes_get_data(text, NULL), g_bytes_get_size(text),
+                                  &list, error);
     bool some = good && git_treebuilder_entrycount(folder) > 0; /* Git keeps no empty folder */
     int rc = good ? git_treebuilder_insert(NULL, lists, name, &list, GIT_FILEMODE_BLOB) : 0;
     if (some && rc == 0)
@@ -192,14 +199,17 @@ static const char *common_bundle(GHashTable *target_of)
     return one;
 }
 
-static bool fill_folders(Write *w, const SlEnvUnit *unit, git_treebuilder *app, git_treebuilder *lists, GError **error)
+static bool fill_folders(Write *w, const SlEnvUnit *unit, git_treebuilder *app,
+                         git_treebuilder *lists, GError **error)
 {
     const char *one = common_bundle(unit->target_of);
     if (one != NULL)
         return add_folder(w, "all", one, app, lists, error);
-    g_autoptr(GList) clusters = g_list_sort(g_hash_table_get_keys(unit->target_of), (GCompareFunc)strcmp);
+    g_autoptr(GList) clusters =
+        g_list_sort(g_hash_table_get_keys(unit->target_of), (GCompareFunc)strcmp);
     for (GList *at = clusters; at != NULL; at = at->next)
-        if (!add_folder(w, at->data, g_hash_table_lookup(unit->target_of, at->data), app, lists, error))
+        if (!add_folder(w, at->data, g_hash_table_lookup(unit->target_of, at->data), app, lists,
+                        error))
             return false;
     return true;
 }
@@ -207,7 +217,8 @@ static bool fill_folders(Write *w, const SlEnvUnit *unit, git_treebuilder *app, 
 static bool write_rendered(Write *w, const SlEnvUnit *unit, GError **error)
 {
     git_treebuilder *app = NULL, *lists = NULL;
-    bool good = git_treebuilder_new(&app, w->repo, NULL) == 0 && git_treebuilder_new(&lists, w->repo, NULL) == 0;
+    bool good = git_treebuilder_new(&app, w->repo, NULL) == 0 &&
+                git_treebuilder_new(&lists, w->repo, NULL) == 0;
     if (!good)
         sl_git_throw(error, SLU_ENV_WRITE, unit->app);
     good = good && fill_folders(w, unit, app, lists, error) &&
@@ -221,15 +232,18 @@ static bool write_rendered(Write *w, const SlEnvUnit *unit, GError **error)
 typedef bool (*EachBlob)(Write *w, const char *digest, void *user, GError **error);
 
 /* Calls @each for every blob that the bundle lists of @app in @root name. */
-static bool each_listed_blob(Write *w, git_tree *root, const char *app, EachBlob each, void *user, GError **error)
+static bool each_listed_blob(Write *w, git_tree *root, const char *app, EachBlob each, void *user,
+                             GError **error)
 {
     g_autofree char *path = g_strconcat(".sluice/bundles/", app, NULL);
     g_autoptr(git_tree_entry) entry = NULL;
     g_autoptr(git_tree) folder = NULL;
-    if (git_tree_entry_bypath(&entry, root, path) < 0 || git_tree_lookup(&folder, w->repo, git_tree_entry_id(entry)) < 0)
+    if (git_tree_entry_bypath(&entry, root, path) < 0 ||
+        git_tree_lookup(&folder, w->repo, git_tree_entry_id(entry)) < 0)
         return true;
     for (size_t i = 0; i < git_tree_entrycount(folder); i++) {
-        g_autoptr(GBytes) text = sl_git_blob_bytes(w->repo, git_tree_entry_id(git_tree_entry_byindex(folder, i)));
+        g_autoptr(GBytes) text =
+            sl_git_blob_bytes(w->repo, git_tree_entry_id(git_tree_entry_byindex(folder, i)));
         g_autoptr(SlBundle) bundle = text != NULL ? sl_bundle_parse(text, error) : NULL;
         if (bundle == NULL)
             return text != NULL ? false : sl_git_throw(error, SLU_ENV_WRITE, path);
@@ -250,7 +264,8 @@ static bool bring_back_file(Write *w, const char *digest, void *earlier, GError 
         return true;
     if (git_tree_entry_bypath(&entry, earlier, path) < 0)
         return sl_throw(error, SLU_BLOB_MISSING, "%s is not in the earlier commit", path);
-    update(w, GIT_TREE_UPDATE_UPSERT, g_steal_pointer(&path), git_tree_entry_id(entry), GIT_FILEMODE_BLOB);
+    update(w, GIT_TREE_UPDATE_UPSERT, g_steal_pointer(&path), git_tree_entry_id(entry),
+           GIT_FILEMODE_BLOB);
     return true;
 }
 
@@ -260,17 +275,19 @@ static bool write_earlier(Write *w, const SlEnvUnit *unit, GError **error)
     git_oid oid;
     g_autoptr(git_commit) commit = NULL;
     g_autoptr(git_tree) root = NULL;
-    if (git_oid_fromstr(&oid, unit->from_commit) < 0 || git_commit_lookup(&commit, w->repo, &oid) < 0 ||
-        git_commit_tree(&root, commit) < 0)
+    if (git_oid_fromstr(&oid, unit->from_commit) < 0 ||
+        git_commit_lookup(&commit, w->repo, &oid) < 0 || git_commit_tree(&root, commit) < 0)
         return sl_git_throw(error, SLU_NOT_FOUND, unit->from_commit);
     static const char *const prefixes[] = {"manifests/", ".sluice/bundles/"};
     for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++) {
         g_autofree char *path = g_strconcat(prefixes[i], unit->app, NULL);
         g_autoptr(git_tree_entry) entry = NULL;
         if (git_tree_entry_bypath(&entry, root, path) == 0)
-            update(w, GIT_TREE_UPDATE_UPSERT, g_steal_pointer(&path), git_tree_entry_id(entry), GIT_FILEMODE_TREE);
+            update(w, GIT_TREE_UPDATE_UPSERT, g_steal_pointer(&path), git_tree_entry_id(entry),
+                   GIT_FILEMODE_TREE);
         else if (i == 1)
-            return sl_throw(error, SLU_NOT_FOUND, "commit %s has no bundles of %s", unit->from_commit, unit->app);
+            return sl_throw(error, SLU_NOT_FOUND, "commit %s has no bundles of %s",
+                            unit->from_commit, unit->app);
         else
             remove_path(w, g_steal_pointer(&path));
     }
@@ -302,7 +319,8 @@ static bool write_unit(Write *w, const SlEnvUnit *unit, GError **error)
     git_oid oid;
     if (unit->provenance == NULL) {
         remove_path(w, provenance);
-    } else if (sl_git_store_blob(w->store, unit->provenance, strlen(unit->provenance), &oid, error)) {
+    } else if (sl_git_store_blob(w->store, unit->provenance, strlen(unit->provenance), &oid,
+                                 error)) {
         update(w, GIT_TREE_UPDATE_UPSERT, provenance, &oid, GIT_FILEMODE_BLOB);
     } else {
         g_free(provenance);
@@ -334,7 +352,8 @@ static bool drop_files(Write *w, GError **error)
         return sl_git_throw(error, SLU_ENV_WRITE, ".sluice/bundles");
     for (size_t i = 0; i < git_tree_entrycount(apps); i++) {
         const char *app = git_tree_entry_name(git_tree_entry_byindex(apps, i));
-        if (!g_hash_table_contains(w->changed, app) && !each_listed_blob(w, w->base, app, note_kept, NULL, error))
+        if (!g_hash_table_contains(w->changed, app) &&
+            !each_listed_blob(w, w->base, app, note_kept, NULL, error))
             return false;
     }
     g_hash_table_iter_init(&iter, w->dropped);
@@ -351,7 +370,8 @@ static git_tree *base_tree(Write *w, GError **error)
     git_treebuilder *empty = NULL;
     int rc = 0;
     if (w->ask->old != NULL) {
-        rc = git_oid_fromstr(&oid, w->ask->old) < 0 ? -1 : git_commit_lookup(&commit, w->repo, &oid);
+        rc =
+            git_oid_fromstr(&oid, w->ask->old) < 0 ? -1 : git_commit_lookup(&commit, w->repo, &oid);
         if (rc == 0)
             rc = git_commit_tree(&tree, commit);
     } else {
@@ -371,14 +391,17 @@ static bool write_all(Write *w, git_oid *ret, GError **error)
 {
     for (guint i = 0; i < w->ask->units->len; i++)
         if (!write_unit(w, w->ask->units->pdata[i], error))
-            return sl_prefix(error, "%s in %s", ((SlEnvUnit *)w->ask->units->pdata[i])->app, w->ask->env);
+            return sl_prefix(error, "%s in %s", ((SlEnvUnit *)w->ask->units->pdata[i])->app,
+                             w->ask->env);
     if (!drop_files(w, error))
         return false;
     git_oid tree, old;
-    if (git_tree_create_updated(&tree, w->repo, w->base, w->updates->len, (git_tree_update *)(void *)w->updates->data) < 0)
+    if (git_tree_create_updated(&tree, w->repo, w->base, w->updates->len,
+                                (git_tree_update *)(void *)w->updates->data) < 0)
         return sl_git_throw(error, SLU_ENV_WRITE, "making the tree");
     bool have = w->ask->old != NULL && git_oid_fromstr(&old, w->ask->old) == 0;
-    return sl_git_store_commit(w->store, &tree, have ? &old : NULL, w->ask->time_us, w->ask->message, ret, error) &&
+    return sl_git_store_commit(w->store, &tree, have ? &old : NULL, w->ask->time_us,
+                               w->ask->message, ret, error) &&
            sl_git_store_flush(w->store, ret, error);
 }
 
@@ -389,8 +412,14 @@ char *sl_envs_write(SlGitStore *store, const SlEnvWrite *ask, GError **error)
     g_autoptr(GHashTable) files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GHashTable) dropped = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GHashTable) changed = g_hash_table_new(g_str_hash, g_str_equal);
-    Write w = {.store = store, .repo = sl_git_store_repo(store), .ask = ask, .updates = updates, .paths = paths, .files = files,
-               .dropped = dropped, .changed = changed};
+    Write w = {.store = store,
+               .repo = sl_git_store_repo(store),
+               .ask = ask,
+               .updates = updates,
+               .paths = paths,
+               .files = files,
+               .dropped = dropped,
+               .changed = changed};
     g_autoptr(git_tree) base = base_tree(&w, error);
     git_oid commit;
     w.base = base;

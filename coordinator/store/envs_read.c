@@ -1,4 +1,5 @@
-/* envs_read.c - the reading half of envs.h: tips, moves, and bytes of a digest out of the branches when the cache lost them. */
+/* envs_read.c - the reading half of envs.h: tips, moves, and bytes of a digest out of the branches
+ * when the cache lost them. */
 #include "base/digest.h"
 #include "base/text.h"
 #include "coordinator/store/envs.h"
@@ -29,7 +30,8 @@ bool sl_envs_descends(SlGitStore *store, const char *tip, const char *from)
     return git_oid_equal(&a, &b) || git_graph_descendant_of(sl_git_store_repo(store), &a, &b) == 1;
 }
 
-bool sl_envs_move(SlGitStore *store, const char *env, const char *old, const char *to, GError **error)
+bool sl_envs_move(SlGitStore *store, const char *env, const char *old, const char *to,
+                  GError **error)
 {
     g_autofree char *ref = ref_of(env);
     g_autofree char *tip = sl_envs_tip(store, env);
@@ -72,7 +74,9 @@ static GBytes *canonical_of_yaml(GBytes *yaml)
 {
     g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func((GDestroyNotify)sl_problem_free);
     g_autoptr(GPtrArray) docs = sl_yaml_read("manifest", yaml, false, problems);
-    char *text = docs != NULL && docs->len == 1 ? sl_json_canonical(sl_yaml_json(docs->pdata[0]), NULL) : NULL;
+    char *text = docs != NULL && docs->len == 1
+                     ? sl_json_canonical(sl_yaml_json(docs->pdata[0]), NULL)
+                     : NULL;
     return text != NULL ? g_bytes_new_take(text, strlen(text)) : NULL;
 }
 
@@ -100,8 +104,10 @@ static git_tree *subtree(Search *s, git_tree *parent, const git_tree_entry *entr
 {
     git_tree *tree = NULL;
     (void)parent;
-    return git_tree_entry_type(entry) == GIT_OBJECT_TREE && git_tree_lookup(&tree, s->repo, git_tree_entry_id(entry)) == 0 ? tree
-                                                                                                                           : NULL;
+    return git_tree_entry_type(entry) == GIT_OBJECT_TREE &&
+                   git_tree_lookup(&tree, s->repo, git_tree_entry_id(entry)) == 0
+               ? tree
+               : NULL;
 }
 
 static bool search_tree(Search *s)
@@ -119,7 +125,8 @@ static bool search_tree(Search *s)
         g_autoptr(git_tree) folders = subtree(s, apps, app);
         for (size_t k = 0; folders != NULL && k < git_tree_entrycount(folders); k++) {
             const git_tree_entry *folder = git_tree_entry_byindex(folders, k);
-            if (search_list(s, git_tree_entry_name(app), git_tree_entry_name(folder), git_tree_entry_id(folder)))
+            if (search_list(s, git_tree_entry_name(app), git_tree_entry_name(folder),
+                            git_tree_entry_id(folder)))
                 return true;
         }
     }
@@ -131,7 +138,8 @@ static bool search_commit(Search *s, const git_oid *tip, unsigned depth, bool *r
 {
     g_autoptr(git_commit) commit = NULL;
     g_autoptr(git_commit) at = NULL;
-    *ret_end = git_commit_lookup(&commit, s->repo, tip) < 0 || git_commit_nth_gen_ancestor(&at, commit, depth) < 0 ||
+    *ret_end = git_commit_lookup(&commit, s->repo, tip) < 0 ||
+               git_commit_nth_gen_ancestor(&at, commit, depth) < 0 ||
                git_commit_tree(&s->root, at) < 0;
     if (*ret_end)
         return false;

@@ -1,5 +1,5 @@
-/* gitstore.c - see gitstore.h. git_mempack_dump would pack the whole tree of every commit again, so new objects are found by walking
- * the new tree beside the old one. */
+/* gitstore.c - see gitstore.h. git_mempack_dump would pack the whole tree of every commit again, so
+ * new objects are found by walking the new tree beside the old one. */
 #include "coordinator/store/gitstore.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,8 @@ static bool add_memory(SlGitStore *store, GError **error)
     return true;
 }
 
-/* Lock files of refs and config that a killed process left: we hold the folder's lock, so nobody else is writing. */
+/* Lock files of refs and config that a killed process left: we hold the folder's lock, so nobody
+ * else is writing. */
 static void remove_locks(const char *folder, int depth)
 {
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
@@ -96,15 +97,16 @@ void sl_git_store_on_step(SlGitStore *store, void (*step)(const char *name, void
     store->step_user = user;
 }
 
-bool sl_git_store_blob(SlGitStore *store, const void *bytes, size_t len, git_oid *ret, GError **error)
+bool sl_git_store_blob(SlGitStore *store, const void *bytes, size_t len, git_oid *ret,
+                       GError **error)
 {
     if (git_blob_create_from_buffer(ret, store->repo, bytes, len) < 0)
         return sl_git_throw(error, SLU_IO, "making a blob");
     return true;
 }
 
-bool sl_git_store_commit(SlGitStore *store, const git_oid *tree_oid, const git_oid *parent_oid, int64_t time_us, const char *message,
-                         git_oid *ret, GError **error)
+bool sl_git_store_commit(SlGitStore *store, const git_oid *tree_oid, const git_oid *parent_oid,
+                         int64_t time_us, const char *message, git_oid *ret, GError **error)
 {
     g_autoptr(git_signature) who = NULL;
     g_autoptr(git_tree) tree = NULL;
@@ -114,22 +116,26 @@ bool sl_git_store_commit(SlGitStore *store, const git_oid *tree_oid, const git_o
         (parent_oid != NULL && git_commit_lookup(&parent, store->repo, parent_oid) < 0))
         return sl_git_throw(error, SLU_IO, "making a commit");
     const git_commit *parents[] = {parent};
-    if (git_commit_create(ret, store->repo, NULL, who, who, NULL, message, tree, parent != NULL ? 1 : 0, parents) < 0)
+    if (git_commit_create(ret, store->repo, NULL, who, who, NULL, message, tree,
+                          parent != NULL ? 1 : 0, parents) < 0)
         return sl_git_throw(error, SLU_IO, "making a commit");
     return true;
 }
 
 /* Adds every object of @now that @before does not have at the same place. */
-static bool gather(git_repository *repo, const git_oid *now_oid, const git_oid *before_oid, GArray *oids)
+static bool gather(git_repository *repo, const git_oid *now_oid, const git_oid *before_oid,
+                   GArray *oids)
 {
     g_autoptr(git_tree) now = NULL;
     g_autoptr(git_tree) before = NULL;
-    if (git_tree_lookup(&now, repo, now_oid) < 0 || (before_oid != NULL && git_tree_lookup(&before, repo, before_oid) < 0))
+    if (git_tree_lookup(&now, repo, now_oid) < 0 ||
+        (before_oid != NULL && git_tree_lookup(&before, repo, before_oid) < 0))
         return false;
     g_array_append_val(oids, *now_oid);
     for (size_t i = 0; i < git_tree_entrycount(now); i++) {
         const git_tree_entry *entry = git_tree_entry_byindex(now, i);
-        const git_tree_entry *old = before != NULL ? git_tree_entry_byname(before, git_tree_entry_name(entry)) : NULL;
+        const git_tree_entry *old =
+            before != NULL ? git_tree_entry_byname(before, git_tree_entry_name(entry)) : NULL;
         const git_oid *oid = git_tree_entry_id(entry);
         if (old != NULL && git_oid_equal(git_tree_entry_id(old), oid))
             continue;
@@ -150,7 +156,8 @@ static bool gather_commit(SlGitStore *store, const git_oid *commit_oid, GArray *
         return false;
     if (git_commit_parentcount(commit) > 0 && git_commit_parent(&parent, commit, 0) < 0)
         return false;
-    if (!gather(store->repo, git_commit_tree_id(commit), parent != NULL ? git_commit_tree_id(parent) : NULL, oids))
+    if (!gather(store->repo, git_commit_tree_id(commit),
+                parent != NULL ? git_commit_tree_id(parent) : NULL, oids))
         return false;
     g_array_append_val(oids, *commit_oid); /* last: what it names is there before it */
     return true;
@@ -168,7 +175,8 @@ static bool write_loose(SlGitStore *store, const GArray *oids)
         git_oid written;
         at_step(store, "object");
         if (git_odb_read(&object, from, oid) < 0 ||
-            git_odb_write(&written, to, git_odb_object_data(object), git_odb_object_size(object), git_odb_object_type(object)) < 0)
+            git_odb_write(&written, to, git_odb_object_data(object), git_odb_object_size(object),
+                          git_odb_object_type(object)) < 0)
             return false;
     }
     return true;
@@ -189,8 +197,9 @@ static bool write_pack(SlGitStore *store, const GArray *oids)
 bool sl_git_store_flush(SlGitStore *store, const git_oid *commit, GError **error)
 {
     g_autoptr(GArray) oids = g_array_new(FALSE, FALSE, sizeof(git_oid));
-    bool good = gather_commit(store, commit, oids) &&
-                (oids->len <= SL_STORE_LOOSE_MAX ? write_loose(store, oids) : write_pack(store, oids));
+    bool good =
+        gather_commit(store, commit, oids) &&
+        (oids->len <= SL_STORE_LOOSE_MAX ? write_loose(store, oids) : write_pack(store, oids));
     if (!good)
         sl_git_throw(error, SLU_IO, "writing objects into the state repository");
     sl_git_store_discard(store);
@@ -210,7 +219,8 @@ bool sl_git_store_tip(SlGitStore *store, const char *ref, git_oid *ret)
     return git_reference_name_to_id(ret, store->plain, ref) == 0;
 }
 
-bool sl_git_store_move(SlGitStore *store, const char *name, const git_oid *old, const git_oid *to, GError **error)
+bool sl_git_store_move(SlGitStore *store, const char *name, const git_oid *old, const git_oid *to,
+                       GError **error)
 {
     at_step(store, "ref");
     g_autoptr(git_reference) ref = NULL;

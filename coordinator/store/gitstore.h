@@ -1,31 +1,40 @@
-/* gitstore.h - durable writing into the state repository: new objects are gathered in memory, flushed loose (few) or as one pack
- * (many), fsynced, and only then a branch moves by compare-and-swap. Kill -9 at any point leaves the branch old or new, never between.
- * Belongs to one thread at a time. */
+/* gitstore.h - durable writing into the state repository: new objects are gathered in memory,
+ * flushed loose (few) or as one pack (many), fsynced, and only then a branch moves by
+ * compare-and-swap. Kill -9 at any point leaves the branch old or new, never between. Belongs to
+ * one thread at a time. */
 #pragma once
 #include "git/gitutil.h"
 
-#define SL_STORE_LOOSE_MAX 24 /* objects: about 0.4 ms each loose; a pack costs two fsyncs but stays for ever */
+#define SL_STORE_LOOSE_MAX                                                                         \
+    24 /* objects: about 0.4 ms each loose; a pack costs two fsyncs but stays for ever */
 
 typedef struct SlGitStore SlGitStore;
-/* Opens DIR (a bare repository of ours), made if @create. Locks that a killed process left are removed: the caller holds the folder's
- * lock. Errors: LEDGER_MISSING, STATE_READ_ONLY, IO. */
+/* Opens DIR (a bare repository of ours), made if @create. Locks that a killed process left are
+ * removed: the caller holds the folder's lock. Errors: LEDGER_MISSING, STATE_READ_ONLY, IO. */
 SL_MUST_USE SlGitStore *sl_git_store_open(const char *dir, bool create, GError **error);
 void sl_git_store_free(SlGitStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlGitStore, sl_git_store_free)
 /* Reads everything, writes into memory. Borrowed. */
 git_repository *sl_git_store_repo(SlGitStore *store);
 /* Blob of @bytes in memory. */
-SL_MUST_USE bool sl_git_store_blob(SlGitStore *store, const void *bytes, size_t len, git_oid *ret, GError **error);
-/* Commit of @tree on @parent (nullable) by Sluice <sluice@localhost> at @time_us: the same input gives the same commit. In memory. */
-SL_MUST_USE bool sl_git_store_commit(SlGitStore *store, const git_oid *tree, const git_oid *parent, int64_t time_us,
-                                     const char *message, git_oid *ret, GError **error);
-/* Makes everything new that @commit reaches durable. What its parent reaches is there already. Forgets the memory. */
+SL_MUST_USE bool sl_git_store_blob(SlGitStore *store, const void *bytes, size_t len, git_oid *ret,
+                                   GError **error);
+/* Commit of @tree on @parent (nullable) by Sluice <sluice@localhost> at @time_us: the same input
+ * gives the same commit. In memory. */
+SL_MUST_USE bool sl_git_store_commit(SlGitStore *store, const git_oid *tree, const git_oid *parent,
+                                     int64_t time_us, const char *message, git_oid *ret,
+                                     GError **error);
+/* Makes everything new that @commit reaches durable. What its parent reaches is there already.
+ * Forgets the memory. */
 SL_MUST_USE bool sl_git_store_flush(SlGitStore *store, const git_oid *commit, GError **error);
 /* Forgets what was gathered. */
 void sl_git_store_discard(SlGitStore *store);
 /* Where a branch points; false = there is none. */
 bool sl_git_store_tip(SlGitStore *store, const char *ref, git_oid *ret);
-/* Moves @ref from @old (NULL: it must not exist) to @to, durable. Errors: ENV_TIP if it is elsewhere, IO. */
-SL_MUST_USE bool sl_git_store_move(SlGitStore *store, const char *ref, const git_oid *old, const git_oid *to, GError **error);
+/* Moves @ref from @old (NULL: it must not exist) to @to, durable. Errors: ENV_TIP if it is
+ * elsewhere, IO. */
+SL_MUST_USE bool sl_git_store_move(SlGitStore *store, const char *ref, const git_oid *old,
+                                   const git_oid *to, GError **error);
 /* For tests: called before each durable step with its name. */
-void sl_git_store_on_step(SlGitStore *store, void (*step)(const char *name, void *user), void *user);
+void sl_git_store_on_step(SlGitStore *store, void (*step)(const char *name, void *user),
+                          void *user);

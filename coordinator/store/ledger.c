@@ -1,4 +1,5 @@
-/* ledger.c - see ledger.h. One writer handle, used by one thread at a time. It decides nothing and never rewrites a file. */
+/* ledger.c - see ledger.h. One writer handle, used by one thread at a time. It decides nothing and
+ * never rewrites a file. */
 #include "coordinator/store/ledger.h"
 #include "base/digest.h"
 #include "base/text.h"
@@ -46,14 +47,16 @@ static char *batch_path(const json_t *first)
     time_t seconds = (time_t)(time_of(first) / 1000000);
     struct tm utc = {0};
     gmtime_r(&seconds, &utc);
-    return g_strdup_printf("%04d/%02d/%02d/%02d/%02d/%" G_GINT64_FORMAT, utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                           utc.tm_hour, utc.tm_min, sl_json_int(first, "seq", 0));
+    return g_strdup_printf("%04d/%02d/%02d/%02d/%02d/%" G_GINT64_FORMAT, utc.tm_year + 1900,
+                           utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+                           sl_json_int(first, "seq", 0));
 }
 
 static void describe(GString *message, const json_t *event)
 {
     const char *app = sl_json_str(event, "app"), *env = sl_json_str(event, "env");
-    g_string_append_printf(message, "%" G_GINT64_FORMAT " %s", sl_json_int(event, "seq", 0), sl_json_str_or(event, "type", "?"));
+    g_string_append_printf(message, "%" G_GINT64_FORMAT " %s", sl_json_int(event, "seq", 0),
+                           sl_json_str_or(event, "type", "?"));
     if (app != NULL && env != NULL)
         g_string_append_printf(message, " %s/%s", app, env);
     else if (app != NULL || env != NULL)
@@ -94,24 +97,28 @@ typedef struct {
     GPtrArray *paths;
 } Updates;
 
-static bool add_file(SlLedger *ledger, Updates *updates, char *path /* taken */, const void *bytes, size_t len, GError **error)
+static bool add_file(SlLedger *ledger, Updates *updates, char *path /* taken */, const void *bytes,
+                     size_t len, GError **error)
 {
     g_ptr_array_add(updates->paths, path);
-    git_tree_update update = {.action = GIT_TREE_UPDATE_UPSERT, .filemode = GIT_FILEMODE_BLOB, .path = path};
+    git_tree_update update = {
+        .action = GIT_TREE_UPDATE_UPSERT, .filemode = GIT_FILEMODE_BLOB, .path = path};
     if (!sl_git_store_blob(ledger->store, bytes, len, &update.id, error))
         return false;
     g_array_append_val(updates->updates, update);
     return true;
 }
 
-static bool gather_files(SlLedger *ledger, const GPtrArray *events, GHashTable *blobs, Updates *updates, GError **error)
+static bool gather_files(SlLedger *ledger, const GPtrArray *events, GHashTable *blobs,
+                         Updates *updates, GError **error)
 {
     GString *text = batch_text(events, error);
     if (text == NULL)
         return false;
-    bool good = text->len <= SL_LEDGER_BATCH_MAX
-                    ? add_file(ledger, updates, batch_path(events->pdata[0]), text->str, text->len, error)
-                    : sl_throw(error, SLU_LIMIT, "a batch of %zu bytes", text->len);
+    bool good =
+        text->len <= SL_LEDGER_BATCH_MAX
+            ? add_file(ledger, updates, batch_path(events->pdata[0]), text->str, text->len, error)
+            : sl_throw(error, SLU_LIMIT, "a batch of %zu bytes", text->len);
     g_string_free(text, TRUE);
     GHashTableIter iter;
     gpointer digest = NULL, bytes = NULL;
@@ -120,13 +127,15 @@ static bool gather_files(SlLedger *ledger, const GPtrArray *events, GHashTable *
     while (good && blobs != NULL && g_hash_table_iter_next(&iter, &digest, &bytes)) {
         gsize len = 0;
         const void *data = g_bytes_get_data(bytes, &len);
-        good = add_file(ledger, updates, g_strdup_printf("maps/%.2s/%s", (char *)digest, (char *)digest), len > 0 ? data : "",
-                        len, error);
+        good = add_file(ledger, updates,
+                        g_strdup_printf("maps/%.2s/%s", (char *)digest, (char *)digest),
+                        len > 0 ? data : "", len, error);
     }
     return good;
 }
 
-static bool make_tree(SlLedger *ledger, const git_oid *tip, const Updates *updates, git_oid *ret, GError **error)
+static bool make_tree(SlLedger *ledger, const git_oid *tip, const Updates *updates, git_oid *ret,
+                      GError **error)
 {
     git_repository *repo = sl_git_store_repo(ledger->store);
     g_autoptr(git_commit) commit = NULL;
@@ -147,7 +156,8 @@ static bool make_tree(SlLedger *ledger, const git_oid *tip, const Updates *updat
         git_treebuilder_free(empty);
     }
     if (rc == 0)
-        rc = git_tree_create_updated(ret, repo, base, updates->updates->len, (git_tree_update *)(void *)updates->updates->data);
+        rc = git_tree_create_updated(ret, repo, base, updates->updates->len,
+                                     (git_tree_update *)(void *)updates->updates->data);
     return rc == 0 || sl_git_throw(error, SLU_LEDGER_APPEND, "making the ledger's tree");
 }
 
@@ -162,8 +172,8 @@ static bool append(SlLedger *ledger, const GPtrArray *events, GHashTable *blobs,
         !make_tree(ledger, have ? &tip : NULL, &updates, &tree, error))
         return false;
     g_autofree char *message = commit_message(events);
-    return sl_git_store_commit(ledger->store, &tree, have ? &tip : NULL, time_of(events->pdata[events->len - 1]), message,
-                               &commit, error) &&
+    return sl_git_store_commit(ledger->store, &tree, have ? &tip : NULL,
+                               time_of(events->pdata[events->len - 1]), message, &commit, error) &&
            sl_git_store_flush(ledger->store, &commit, error) &&
            sl_git_store_move(ledger->store, SL_LEDGER_REF, have ? &tip : NULL, &commit, error);
 }
@@ -208,8 +218,11 @@ static int note_batch(const char *root, const git_tree_entry *entry, void *paylo
 {
     Scan *scan = payload;
     if (git_tree_entry_type(entry) == GIT_OBJECT_TREE)
-        return *root == '\0' && strcmp(git_tree_entry_name(entry), "maps") == 0 ? 1 : 0; /* 1: not below it */
-    Batch batch = {.oid = *git_tree_entry_id(entry), .path = g_strconcat(root, git_tree_entry_name(entry), NULL)};
+        return *root == '\0' && strcmp(git_tree_entry_name(entry), "maps") == 0
+                   ? 1
+                   : 0; /* 1: not below it */
+    Batch batch = {.oid = *git_tree_entry_id(entry),
+                   .path = g_strconcat(root, git_tree_entry_name(entry), NULL)};
     if (!sl_parse_uint64(git_tree_entry_name(entry), &batch.first)) {
         g_free(scan->bad);
         scan->bad = batch.path;
@@ -230,23 +243,28 @@ static void clear_batch(void *batch)
     g_free(((Batch *)batch)->path);
 }
 
-static bool replay_lines(const Batch *batch, const char *text, size_t len, uint64_t *next, SlLedgerEach each, void *user,
-                         GError **error)
+static bool replay_lines(const Batch *batch, const char *text, size_t len, uint64_t *next,
+                         SlLedgerEach each, void *user, GError **error)
 {
     size_t line_no = 0;
     if (batch->first != *next)
-        return sl_throw(error, SLU_LEDGER_READ, "%s: event %" G_GUINT64_FORMAT " should come next", batch->path, *next);
+        return sl_throw(error, SLU_LEDGER_READ, "%s: event %" G_GUINT64_FORMAT " should come next",
+                        batch->path, *next);
     for (const char *end = text + len; text < end;) {
         const char *stop = memchr(text, '\n', (size_t)(end - text));
         line_no++;
         if (stop == NULL)
-            return sl_throw(error, SLU_LEDGER_READ, "%s:%zu: the line has no end", batch->path, line_no);
-        SlJsonLimits limits = {.bytes_max = SL_LEDGER_BATCH_MAX, .depth_max = 64, .nodes_max = 10000000};
-        g_autoptr(json_t) event = sl_json_parse(text, (size_t)(stop - text), &limits, batch->path, error);
+            return sl_throw(error, SLU_LEDGER_READ, "%s:%zu: the line has no end", batch->path,
+                            line_no);
+        SlJsonLimits limits = {
+            .bytes_max = SL_LEDGER_BATCH_MAX, .depth_max = 64, .nodes_max = 10000000};
+        g_autoptr(json_t) event =
+            sl_json_parse(text, (size_t)(stop - text), &limits, batch->path, error);
         if (event == NULL)
             return sl_prefix(error, "line %zu", line_no);
         if (sl_json_int(event, "seq", -1) != (int64_t)*next)
-            return sl_throw(error, SLU_LEDGER_READ, "%s:%zu: seq is not %" G_GUINT64_FORMAT, batch->path, line_no, *next);
+            return sl_throw(error, SLU_LEDGER_READ, "%s:%zu: seq is not %" G_GUINT64_FORMAT,
+                            batch->path, line_no, *next);
         if (!each(event, user, error))
             return false;
         (*next)++;
@@ -262,7 +280,8 @@ bool sl_ledger_replay(SlLedger *ledger, SlLedgerEach each, void *user, GError **
     g_autoptr(git_commit) commit = NULL;
     g_autoptr(git_tree) tree = NULL;
     if (!sl_git_store_tip(ledger->store, SL_LEDGER_REF, &tip))
-        return sl_throw(error, SLU_LEDGER_MISSING, "the state repository has no branch sluice/ledger");
+        return sl_throw(error, SLU_LEDGER_MISSING,
+                        "the state repository has no branch sluice/ledger");
     if (git_commit_lookup(&commit, repo, &tip) < 0 || git_commit_tree(&tree, commit) < 0)
         return sl_git_throw(error, SLU_LEDGER_READ, "reading the ledger's tip");
     Scan scan = {.batches = g_array_new(FALSE, FALSE, sizeof(Batch))};
@@ -282,7 +301,8 @@ bool sl_ledger_replay(SlLedger *ledger, SlLedgerEach each, void *user, GError **
         g_autoptr(GBytes) bytes = sl_git_blob_bytes(repo, &batch->oid);
         if (bytes == NULL)
             return sl_git_throw(error, SLU_LEDGER_READ, batch->path);
-        if (!replay_lines(batch, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &next, each, user, error))
+        if (!replay_lines(batch, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &next,
+                          each, user, error))
             return false;
     }
     return true;

@@ -28,7 +28,8 @@ static bool judge(const SlPush *push, const SlChildEnd *end, GError **error)
         return true;
     g_autoptr(json_t) line = sl_json_parse(text, len, NULL, "sluice-git", NULL);
     const char *kind = line != NULL ? sl_json_str_or(line, "error.kind", "") : "";
-    const char *said = line != NULL ? sl_json_str_or(line, "error.message", "") : "sluice-git ended without an answer";
+    const char *said = line != NULL ? sl_json_str_or(line, "error.message", "")
+                                    : "sluice-git ended without an answer";
     SlErrorCode code = strcmp(kind, "rewound") == 0 ? SLU_PUSH_REWOUND : SLU_PUSH_FAILED;
     return sl_throw(error, code, "%s: %s", push->url, said);
 }
@@ -45,7 +46,9 @@ bool sl_push_state(const SlPush *push, GError **error)
     for (size_t i = 0; push->refs[i] != NULL && i < REFS_MAX; i++)
         add_option(argv, "--ref", push->refs[i]);
     g_ptr_array_add(argv, NULL);
-    SlSpawn how = {.argv = (const char *const *)argv->pdata, .output_max = OUTPUT_MAX, .error_max = OUTPUT_MAX,
+    SlSpawn how = {.argv = (const char *const *)argv->pdata,
+                   .output_max = OUTPUT_MAX,
+                   .error_max = OUTPUT_MAX,
                    .timeout_us = push->timeout_us};
     SlChildEnd end = {0};
     if (!sl_spawn_wait(&how, &end, error))

@@ -1,5 +1,6 @@
-/* push.h - the state repository's branches to its remote, by sluice-git. Blocking: work-queue threads. Fast-forward only, so a
- * second coordinator or a restored state is noticed, never overwritten. */
+/* push.h - the state repository's branches to its remote, by sluice-git. Blocking: work-queue
+ * threads. Fast-forward only, so a second coordinator or a restored state is noticed, never
+ * overwritten. */
 #pragma once
 #include "sluice/error.h"
 

@@ -1,5 +1,6 @@
-/* upkeep.c - see upkeep.h. libgit2 has no gc; the child packs every object (nothing is ever pruned) and then removes what the new pack
- * holds. Handles that are open would lose their packs, so it happens at start. */
+/* upkeep.c - see upkeep.h. libgit2 has no gc; the child packs every object (nothing is ever pruned)
+ * and then removes what the new pack holds. Handles that are open would lose their packs, so it
+ * happens at start. */
 #include "coordinator/store/upkeep.h"
 #include "runtime/spawn.h"
 #include <string.h>
@@ -21,19 +22,22 @@ bool sl_upkeep_wanted(const char *repo)
 {
     g_autofree char *packs = g_build_filename(repo, "objects", "pack", NULL);
     g_autofree char *loose = g_build_filename(repo, "objects", "17", NULL);
-    return count_names(packs, ".pack") > SL_UPKEEP_PACKS_MAX || count_names(loose, NULL) * 256 > SL_UPKEEP_LOOSE_MAX;
+    return count_names(packs, ".pack") > SL_UPKEEP_PACKS_MAX ||
+           count_names(loose, NULL) * 256 > SL_UPKEEP_LOOSE_MAX;
 }
 
 bool sl_upkeep_repack(const char *git_path, const char *repo, GError **error)
 {
     const char *argv[] = {git_path, "repack", "--repo", repo, NULL};
-    SlSpawn how = {.argv = argv, .output_max = OUTPUT_MAX, .error_max = OUTPUT_MAX, .timeout_us = TIMEOUT_US};
+    SlSpawn how = {
+        .argv = argv, .output_max = OUTPUT_MAX, .error_max = OUTPUT_MAX, .timeout_us = TIMEOUT_US};
     SlChildEnd end = {0};
     if (!sl_spawn_wait(&how, &end, error))
         return false;
     bool good = end.code == 0;
     if (!good)
-        sl_throw(error, SLU_IO, "%s: repacking ended with code %d, signal %d", repo, end.code, end.signal);
+        sl_throw(error, SLU_IO, "%s: repacking ended with code %d, signal %d", repo, end.code,
+                 end.signal);
     sl_child_end_clear(&end);
     return good;
 }

@@ -1,4 +1,5 @@
-/* source_contract.c - what every row of sources.def must do, over a real Git repository (and a real HTTP server where it needs one). */
+/* source_contract.c - what every row of sources.def must do, over a real Git repository (and a real
+ * HTTP server where it needs one). */
 #include "../unit/coordinator/git_fixture.h"
 #include "render/tree.h"
 #include "sluice/clock.h"
@@ -123,7 +124,8 @@ static void test_tree(Case *c, gconstpointer ops)
     g_assert_no_error(error);
     g_autoptr(GPtrArray) list = tree->list(tree->user, "", &error);
     g_assert_cmpuint(list->len, ==, 2);
-    g_assert_cmpstr(((SlTreeEntry *)list->pdata[0])->name, ==, "app"); /* bytes, not Git's order with '/' */
+    g_assert_cmpstr(((SlTreeEntry *)list->pdata[0])->name, ==,
+                    "app"); /* bytes, not Git's order with '/' */
     g_assert_cmpint(((SlTreeEntry *)list->pdata[0])->mode, ==, SL_TREE_FOLDER);
     g_autoptr(GPtrArray) inner = tree->list(tree->user, "app", &error);
     g_assert_cmpint(((SlTreeEntry *)inner->pdata[1])->mode, ==, SL_TREE_SYMLINK);
@@ -187,7 +189,8 @@ int main(int argc, char **argv)
                  {"deleted-then-back", test_deleted_then_back}};
     for (size_t i = 0; sl_sources()[i] != NULL; i++) {
         for (size_t k = 0; k < G_N_ELEMENTS(tests); k++) {
-            g_autofree char *path = g_strdup_printf("/source/%s/%s", sl_sources()[i]->name, tests[k].name);
+            g_autofree char *path =
+                g_strdup_printf("/source/%s/%s", sl_sources()[i]->name, tests[k].name);
             g_test_add(path, Case, sl_sources()[i], set_up, tests[k].test, tear_down);
         }
     }

@@ -1,4 +1,5 @@
-/* git_fixture.h - a real Git repository made by the git program, and a small smart-HTTP server over it on 127.0.0.1. */
+/* git_fixture.h - a real Git repository made by the git program, and a small smart-HTTP server over
+ * it on 127.0.0.1. */
 #pragma once
 #include "runtime/atomicfile.h"
 #include <arpa/inet.h>
@@ -26,16 +27,22 @@ static inline char *git_run(const char *cwd, const char *const *args, GBytes *in
         g_ptr_array_add(argv, (char *)args[i]);
     g_ptr_array_add(argv, NULL);
     g_auto(GStrv) env = g_get_environ();
-    static const char *const set[][2] = {{"GIT_CONFIG_NOSYSTEM", "1"},          {"GIT_CONFIG_GLOBAL", "/dev/null"},
-                                         {"GIT_AUTHOR_NAME", "Alice"},          {"GIT_AUTHOR_EMAIL", "a@x.test"},
-                                         {"GIT_COMMITTER_NAME", "Alice"},       {"GIT_COMMITTER_EMAIL", "a@x.test"},
-                                         {"GIT_AUTHOR_DATE", "1700000000 +0000"}, {"GIT_COMMITTER_DATE", "1700000000 +0000"}};
+    static const char *const set[][2] = {{"GIT_CONFIG_NOSYSTEM", "1"},
+                                         {"GIT_CONFIG_GLOBAL", "/dev/null"},
+                                         {"GIT_AUTHOR_NAME", "Alice"},
+                                         {"GIT_AUTHOR_EMAIL", "a@x.test"},
+                                         {"GIT_COMMITTER_NAME", "Alice"},
+                                         {"GIT_COMMITTER_EMAIL", "a@x.test"},
+                                         {"GIT_AUTHOR_DATE", "1700000000 +0000"},
+                                         {"GIT_COMMITTER_DATE", "1700000000 +0000"}};
     for (size_t i = 0; i < G_N_ELEMENTS(set); i++)
         env = g_environ_setenv(env, set[i][0], set[i][1], TRUE);
     int in = -1, out = -1, status = 0;
     GPid pid = 0;
     g_autoptr(GError) error = NULL;
-    g_spawn_async_with_pipes(cwd, (char **)argv->pdata, env, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDERR_TO_DEV_NULL,
+    g_spawn_async_with_pipes(cwd, (char **)argv->pdata, env,
+                             G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD |
+                                 G_SPAWN_STDERR_TO_DEV_NULL,
                              NULL, NULL, &pid, &in, &out, NULL, &error);
     g_assert_no_error(error);
     if (input != NULL) { /* requests of these tests fit into a pipe */
@@ -90,7 +97,8 @@ typedef struct {
     GByteArray *body;
 } GitHttpCall;
 
-static inline enum MHD_Result git_http_answer(struct MHD_Connection *c, unsigned status, const char *type, void *bytes, size_t len,
+static inline enum MHD_Result git_http_answer(struct MHD_Connection *c, unsigned status,
+                                              const char *type, void *bytes, size_t len,
                                               const char *header, const char *value)
 {
     struct MHD_Response *r = MHD_create_response_from_buffer(len, bytes, MHD_RESPMEM_MUST_FREE);
@@ -111,11 +119,13 @@ static inline enum MHD_Result git_http_refs(GitFixture *f, struct MHD_Connection
     char *all = malloc(sizeof head - 1 + len);
     memcpy(all, head, sizeof head - 1);
     memcpy(all + sizeof head - 1, refs, len);
-    return git_http_answer(c, 200, "application/x-git-upload-pack-advertisement", all, sizeof head - 1 + len, NULL, NULL);
+    return git_http_answer(c, 200, "application/x-git-upload-pack-advertisement", all,
+                           sizeof head - 1 + len, NULL, NULL);
 }
 
-static inline enum MHD_Result git_http_handle(void *user, struct MHD_Connection *c, const char *url, const char *method,
-                                              const char *version, const char *data, size_t *size, void **state)
+static inline enum MHD_Result git_http_handle(void *user, struct MHD_Connection *c, const char *url,
+                                              const char *method, const char *version,
+                                              const char *data, size_t *size, void **state)
 {
     GitFixture *f = user;
     GitHttpCall *call = *state;
@@ -132,10 +142,12 @@ static inline enum MHD_Result git_http_handle(void *user, struct MHD_Connection 
         return MHD_YES;
     }
     if (f->mode == GIT_HTTP_REDIRECT)
-        return git_http_answer(c, 302, "text/plain", strdup(""), 0, "Location", "http://127.0.0.2:9/other.git/info/refs");
+        return git_http_answer(c, 302, "text/plain", strdup(""), 0, "Location",
+                               "http://127.0.0.2:9/other.git/info/refs");
     const char *auth = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
     if (f->mode == GIT_HTTP_AUTH && g_strcmp0(auth, "Basic Ym90OnNlY3JldA==") != 0) /* bot:secret */
-        return git_http_answer(c, 401, "text/plain", strdup(""), 0, "WWW-Authenticate", "Basic realm=\"git\"");
+        return git_http_answer(c, 401, "text/plain", strdup(""), 0, "WWW-Authenticate",
+                               "Basic realm=\"git\"");
     if (strcmp(method, "GET") == 0 && g_str_has_suffix(url, "/info/refs"))
         return git_http_refs(f, c);
     gsize len = 0;
@@ -147,7 +159,8 @@ static inline enum MHD_Result git_http_handle(void *user, struct MHD_Connection 
     return git_http_answer(c, 200, "application/x-git-upload-pack-result", copy, len, NULL, NULL);
 }
 
-static inline void git_http_completed(void *user, struct MHD_Connection *c, void **state, enum MHD_RequestTerminationCode code)
+static inline void git_http_completed(void *user, struct MHD_Connection *c, void **state,
+                                      enum MHD_RequestTerminationCode code)
 {
     GitHttpCall *call = *state;
     (void)user, (void)c, (void)code;
@@ -163,8 +176,10 @@ static inline void git_http_start(GitFixture *f)
     for (unsigned tries = 0; f->daemon == NULL && tries < 200; tries++) {
         port = port >= 32000 ? 20000 : port + 7;
         address.sin_port = htons((uint16_t)port);
-        f->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, git_http_handle, f, MHD_OPTION_SOCK_ADDR,
-                                     &address, MHD_OPTION_NOTIFY_COMPLETED, git_http_completed, f, MHD_OPTION_END);
+        f->daemon =
+            MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, git_http_handle, f,
+                             MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED,
+                             git_http_completed, f, MHD_OPTION_END);
     }
     g_assert_nonnull(f->daemon);
     f->url = g_strdup_printf("http://127.0.0.1:%u/bare.git", port);

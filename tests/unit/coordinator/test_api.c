@@ -1,4 +1,5 @@
-/* The HTTP API over its real sockets, with a shell made for the test: identity, scopes, limits, shapes, waiting and following. */
+/* The HTTP API over its real sockets, with a shell made for the test: identity, scopes, limits,
+ * shapes, waiting and following. */
 #include "base/digest.h"
 #include "coordinator/api/api.h"
 #include "runtime/atomicfile.h"
@@ -27,21 +28,26 @@ static json_t *view(void *user, const char *what, const json_t *args, GError **e
         return json_pack("{s:o}", "events", list);
     }
     if (strcmp(what, "release") == 0)
-        return sl_throw_null(error, SLU_NOT_FOUND, "there is no release %s", sl_json_str(args, "id"));
+        return sl_throw_null(error, SLU_NOT_FOUND, "there is no release %s",
+                             sl_json_str(args, "id"));
     return json_pack("{s:s,s:O}", "what", what, "args", args);
 }
 
-static void view_at(void *user, int64_t at_us, const json_t *args, void (*done)(json_t *, const GError *, void *), void *call)
+static void view_at(void *user, int64_t at_us, const json_t *args,
+                    void (*done)(json_t *, const GError *, void *), void *call)
 {
     (void)user, (void)args;
     done(json_pack("{s:I}", "at", (json_int_t)at_us), NULL, call);
 }
 
-static bool token(void *user, const char *text, const char **person, const char **scope, GError **error)
+static bool token(void *user, const char *text, const char **person, const char **scope,
+                  GError **error)
 {
     (void)user;
     *person = "bob";
-    *scope = strcmp(text, "slc_view") == 0 ? "view" : strcmp(text, "slc_op") == 0 ? "operate" : NULL;
+    *scope = strcmp(text, "slc_view") == 0 ? "view"
+             : strcmp(text, "slc_op") == 0 ? "operate"
+                                           : NULL;
     return *scope != NULL || sl_throw(error, SLU_API_TOKEN, "unknown token");
 }
 
@@ -79,7 +85,8 @@ static json_t *run_history(void *user, const char *run)
     return json_array();
 }
 
-static void no_log(void *user, const json_t *args, void (*done)(json_t *, const GError *, void *), void *call)
+static void no_log(void *user, const json_t *args, void (*done)(json_t *, const GError *, void *),
+                   void *call)
 {
     g_autoptr(GError) error = NULL;
     (void)user, (void)args;
@@ -104,8 +111,17 @@ static bool ready(void *user)
     return true;
 }
 
-static const SlApiOps ops = {.view = view, .view_at = view_at, .token = token, .action = action, .blob = blob, .statement = statement,
-                             .run_history = run_history, .log = no_log, .ledger_seq = ledger_seq, .metrics = metrics, .ready = ready};
+static const SlApiOps ops = {.view = view,
+                             .view_at = view_at,
+                             .token = token,
+                             .action = action,
+                             .blob = blob,
+                             .statement = statement,
+                             .run_history = run_history,
+                             .log = no_log,
+                             .ledger_seq = ledger_seq,
+                             .metrics = metrics,
+                             .ready = ready};
 
 static void set_up(Fixture *f, gconstpointer data)
 {
@@ -120,7 +136,11 @@ static void set_up(Fixture *f, gconstpointer data)
         g_clear_error(&error);
         g_free(f->listen);
         f->listen = g_strdup_printf("127.0.0.1:%u", port++);
-        SlApiConfig config = {.loop = f->loop, .socket_path = f->socket, .listen = f->listen, .owner_person = "alice", .ops = &ops,
+        SlApiConfig config = {.loop = f->loop,
+                              .socket_path = f->socket,
+                              .listen = f->listen,
+                              .owner_person = "alice",
+                              .ops = &ops,
                               .user = f};
         f->api = sl_api_new(&config, &error);
     }
@@ -136,7 +156,8 @@ static void tear_down(Fixture *f, gconstpointer data)
     sl_api_free(f->api);
     sl_loop_free(f->loop);
     g_assert_true(sl_dir_remove_tree(f->dir, &error));
-    char *const all[] = {f->dir, f->socket, f->listen, f->base, f->person, f->verb, f->key, f->pending};
+    char *const all[] = {f->dir,    f->socket, f->listen, f->base,
+                         f->person, f->verb,   f->key,    f->pending};
     for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
         g_free(all[i]);
 }
@@ -175,12 +196,18 @@ typedef struct {
 static void start(Fixture *f, const Ask *ask, Answer *a)
 {
     g_autofree char *url = g_strconcat(ask->tcp ? f->base : "http://x", ask->path, NULL);
-    g_autofree char *auth = ask->token != NULL ? g_strdup_printf("Authorization: Bearer %s", ask->token) : NULL;
-    g_autofree char *type = g_strdup_printf("Content-Type: %s", ask->type != NULL ? ask->type : "application/json");
+    g_autofree char *auth =
+        ask->token != NULL ? g_strdup_printf("Authorization: Bearer %s", ask->token) : NULL;
+    g_autofree char *type =
+        g_strdup_printf("Content-Type: %s", ask->type != NULL ? ask->type : "application/json");
     const char *headers[] = {type, auth, NULL};
     g_autoptr(GBytes) body = ask->body != NULL ? g_bytes_new(ask->body, strlen(ask->body)) : NULL;
-    SlHttpRequest request = {.method = ask->method != NULL ? ask->method : "GET", .url = url, .unix_socket = ask->tcp ? NULL : f->socket,
-                             .headers = headers, .body = body, .timeout_us = 5 * SL_SECOND_US};
+    SlHttpRequest request = {.method = ask->method != NULL ? ask->method : "GET",
+                             .url = url,
+                             .unix_socket = ask->tcp ? NULL : f->socket,
+                             .headers = headers,
+                             .body = body,
+                             .timeout_us = 5 * SL_SECOND_US};
     sl_http_send(f->http, &request, got, a);
 }
 
@@ -244,13 +271,23 @@ static void test_who(Fixture *f, gconstpointer data)
     fails(f, (Ask){.path = "/v1/status", .tcp = true}, 401, "SLU4105");
     fails(f, (Ask){.path = "/metrics", .tcp = true}, 401, "SLU4105");
     fails(f, (Ask){.path = "/v1/status", .tcp = true, .token = "slc_wrong"}, 401, "SLU4105");
-    fails(f, (Ask){.path = "/v1/status", .token = "slc_wrong"}, 401, "SLU4105"); /* a wrong token is no peer */
+    fails(f, (Ask){.path = "/v1/status", .token = "slc_wrong"}, 401,
+          "SLU4105"); /* a wrong token is no peer */
     g_auto(Answer) view_ok = ask(f, (Ask){.path = "/v1/status", .tcp = true, .token = "slc_view"});
     g_assert_cmpint(view_ok.status, ==, 200);
-    fails(f, (Ask){.method = "POST", .path = "/v1/actions/promote", .tcp = true, .token = "slc_view", .body = "{\"args\":{}}"}, 403,
-          "SLU4106");
+    fails(f,
+          (Ask){.method = "POST",
+                .path = "/v1/actions/promote",
+                .tcp = true,
+                .token = "slc_view",
+                .body = "{\"args\":{}}"},
+          403, "SLU4106");
     g_assert_null(f->verb);
-    g_auto(Answer) op = ask(f, (Ask){.method = "POST", .path = "/v1/actions/pin", .tcp = true, .token = "slc_op", .body = "{\"args\":{}}"});
+    g_auto(Answer) op = ask(f, (Ask){.method = "POST",
+                                     .path = "/v1/actions/pin",
+                                     .tcp = true,
+                                     .token = "slc_op",
+                                     .body = "{\"args\":{}}"});
     g_assert_cmpint(op.status, ==, 202);
     g_assert_cmpstr(f->person, ==, "bob");
 }
@@ -258,15 +295,24 @@ static void test_who(Fixture *f, gconstpointer data)
 static void test_actions(Fixture *f, gconstpointer data)
 {
     (void)data;
-    g_auto(Answer) a = ask(f, (Ask){.method = "POST", .path = "/v1/actions/promote", .body = "{\"args\":{\"app\":\"digits\"}}"});
+    g_auto(Answer) a = ask(f, (Ask){.method = "POST",
+                                    .path = "/v1/actions/promote",
+                                    .body = "{\"args\":{\"app\":\"digits\"}}"});
     g_assert_cmpint(a.status, ==, 202);
     g_assert_cmpint(sl_json_int(a.json, "attempt", 0), ==, 7);
     g_assert_cmpstr(sl_json_str(a.json, "args.app"), ==, "digits");
     g_assert_cmpstr(f->person, ==, "alice"); /* the socket's own user is the configured person */
-    g_auto(Answer) other = ask(f, (Ask){.method = "POST", .path = "/v1/actions/promote", .body = "{\"args\":{\"person\":\"carol\"}}"});
+    g_auto(Answer) other = ask(f, (Ask){.method = "POST",
+                                        .path = "/v1/actions/promote",
+                                        .body = "{\"args\":{\"person\":\"carol\"}}"});
     g_assert_cmpint(other.status, ==, 202);
     g_assert_cmpstr(f->person, ==, "carol");
-    fails(f, (Ask){.method = "POST", .path = "/v1/actions/pin", .tcp = true, .token = "slc_op", .body = "{\"args\":{\"person\":\"eve\"}}"},
+    fails(f,
+          (Ask){.method = "POST",
+                .path = "/v1/actions/pin",
+                .tcp = true,
+                .token = "slc_op",
+                .body = "{\"args\":{\"person\":\"eve\"}}"},
           403, "SLU4106");
 }
 
@@ -274,12 +320,16 @@ static void test_bad_bodies(Fixture *f, gconstpointer data)
 {
     (void)data;
     const char *path = "/v1/actions/promote";
-    fails(f, (Ask){.method = "POST", .path = path, .body = "{\"args\":{}}", .type = "text/plain"}, 415, "SLU4103");
+    fails(f, (Ask){.method = "POST", .path = path, .body = "{\"args\":{}}", .type = "text/plain"},
+          415, "SLU4103");
     fails(f, (Ask){.method = "POST", .path = path, .body = "{"}, 400, "SLU1102");
-    fails(f, (Ask){.method = "POST", .path = path, .body = "{\"args\":{\"a\":1,\"a\":2}}"}, 400, "SLU1103");
-    fails(f, (Ask){.method = "POST", .path = path, .body = "{\"args\":{\"a\":NaN}}"}, 400, "SLU1102");
+    fails(f, (Ask){.method = "POST", .path = path, .body = "{\"args\":{\"a\":1,\"a\":2}}"}, 400,
+          "SLU1103");
+    fails(f, (Ask){.method = "POST", .path = path, .body = "{\"args\":{\"a\":NaN}}"}, 400,
+          "SLU1102");
     fails(f, (Ask){.method = "POST", .path = path, .body = "[]"}, 400, "SLU4102");
-    fails(f, (Ask){.method = "POST", .path = path, .body = "{\"args\":{},\"more\":1}"}, 400, "SLU4102");
+    fails(f, (Ask){.method = "POST", .path = path, .body = "{\"args\":{},\"more\":1}"}, 400,
+          "SLU4102");
     fails(f, (Ask){.path = path}, 405, "SLU4101");
     g_autofree char *large = g_malloc(SL_API_BODY_MAX + 100);
     memset(large, ' ', SL_API_BODY_MAX + 99);
@@ -293,7 +343,8 @@ static void test_rate(Fixture *f, gconstpointer data)
     (void)data;
     int refused = 0;
     for (int i = 0; i < SL_API_RATE_BURST + 20; i++) {
-        g_auto(Answer) a = ask(f, (Ask){.method = "POST", .path = "/v1/actions/refresh", .body = "{\"args\":{}}"});
+        g_auto(Answer) a =
+            ask(f, (Ask){.method = "POST", .path = "/v1/actions/refresh", .body = "{\"args\":{}}"});
         refused += a.status == 429;
     }
     g_assert_cmpint(refused, >, 0);
@@ -306,7 +357,8 @@ static void test_later(Fixture *f, gconstpointer data)
     (void)data;
     g_auto(Answer) waiting = {0}, meanwhile = {0};
     f->answer_later = true;
-    start(f, &(Ask){.method = "POST", .path = "/v1/actions/promote", .body = "{\"args\":{}}"}, &waiting);
+    start(f, &(Ask){.method = "POST", .path = "/v1/actions/promote", .body = "{\"args\":{}}"},
+          &waiting);
     while (f->pending == NULL)
         sl_loop_turn(f->loop, 10000);
     meanwhile = ask(f, (Ask){.path = "/v1/status"}); /* one that waits delays nobody */
@@ -332,7 +384,8 @@ static void test_follow(Fixture *f, gconstpointer data)
     f->seq = 4;
     sl_api_events_grew(f->api);
     finish(f, &next);
-    g_assert_cmpint(json_integer_value(json_array_get(json_object_get(next.json, "events"), 0)), ==, 4);
+    g_assert_cmpint(json_integer_value(json_array_get(json_object_get(next.json, "events"), 0)), ==,
+                    4);
 }
 
 static void test_port_in_use(Fixture *f, gconstpointer data)
@@ -340,14 +393,20 @@ static void test_port_in_use(Fixture *f, gconstpointer data)
     (void)data;
     g_autoptr(GError) error = NULL, file = NULL;
     g_autofree char *other = g_build_filename(f->dir, "other.sock", NULL);
-    SlApiConfig config = {.loop = f->loop, .socket_path = other, .listen = f->listen, .owner_person = "alice", .ops = &ops, .user = f};
+    SlApiConfig config = {.loop = f->loop,
+                          .socket_path = other,
+                          .listen = f->listen,
+                          .owner_person = "alice",
+                          .ops = &ops,
+                          .user = f};
     g_assert_null(sl_api_new(&config, &error));
     g_assert_error(error, SL_ERROR, SLU_CONFIG_ADDRESS);
     g_assert_nonnull(strstr(error->message, f->listen));
     g_assert_true(g_file_set_contents(other, "precious", -1, NULL));
     g_assert_null(sl_api_new(&config, &file));
     g_assert_error(file, SL_ERROR, SLU_CONFIG_ADDRESS);
-    g_assert_true(g_file_test(other, G_FILE_TEST_IS_REGULAR)); /* a file that is no socket of ours stays */
+    g_assert_true(
+        g_file_test(other, G_FILE_TEST_IS_REGULAR)); /* a file that is no socket of ours stays */
 }
 
 int main(int argc, char **argv)

@@ -1,4 +1,5 @@
-/* Cache of bytes by digest, and the history database: both may be damaged or deleted at any time. */
+/* Cache of bytes by digest, and the history database: both may be damaged or deleted at any time.
+ */
 #include "base/digest.h"
 #include "coordinator/store/blobs.h"
 #include "coordinator/store/cache.h"
@@ -82,11 +83,12 @@ static void test_history(Fixture *f, gconstpointer data)
     (void)data;
     g_autoptr(GError) error = NULL;
     g_autofree char *path = g_build_filename(f->dir, "history.sqlite", NULL);
-    g_assert_true(g_file_set_contents(path, "this is no database at all, not even nearly", -1, NULL));
+    g_assert_true(
+        g_file_set_contents(path, "this is no database at all, not even nearly", -1, NULL));
     g_autoptr(SlCache) cache = sl_cache_open(path, &error); /* made anew: it holds no decision */
     g_assert_no_error(error);
-    g_autoptr(json_t) rows = json_pack("[{s:s,s:i},{s:s,s:i},{s:s,s:i}]", "run", "r1", "step", 1, "run", "r2", "step", 5, "run", "r1",
-                                       "step", 2);
+    g_autoptr(json_t) rows = json_pack("[{s:s,s:i},{s:s,s:i},{s:s,s:i}]", "run", "r1", "step", 1,
+                                       "run", "r2", "step", 5, "run", "r1", "step", 2);
     g_assert_true(sl_cache_add(cache, rows, &error));
     g_autoptr(json_t) points = sl_cache_run(cache, "r1");
     g_assert_cmpuint(json_array_size(points), ==, 2);

@@ -17,8 +17,12 @@ static SlConfig *load(const char *text, GError **error)
 static void test_defaults(void)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(SlConfig) config = load("{\"repository\":\"/srv/fleet\",\"person\":\"alice\",\"agents\":{\"listen\":\"tcp://127.0.0.1:7400\"},"
-                                      "\"enrol\":{\"listen\":\"tcp://127.0.0.1:7401\"},\"stateRemote\":null,\"api\":{\"listen\":null}}", &error);
+    g_autoptr(SlConfig) config =
+        load("{\"repository\":\"/srv/fleet\",\"person\":\"alice\",\"agents\":{\"listen\":\"tcp://"
+             "127.0.0.1:7400\"},"
+             "\"enrol\":{\"listen\":\"tcp://"
+             "127.0.0.1:7401\"},\"stateRemote\":null,\"api\":{\"listen\":null}}",
+             &error);
     g_assert_no_error(error);
     g_assert_cmpstr(config->branch, ==, "main");
     g_assert_cmpint(config->poll_us, ==, 30 * SL_SECOND_US);
@@ -32,14 +36,22 @@ static void test_defaults(void)
 static void test_all_mistakes_at_once(void)
 {
     g_autoptr(GError) error = NULL;
-    g_assert_null(load("{\"repositry\":\"/x\",\"branch\":\"a..b\",\"person\":\"Alice B\",\"poll\":\"fast\",\"agents\":{\"listen\":\"127.0.0.1:1\",\"port\":3},"
-                       "\"api\":{\"listen\":\"localhost\",\"socket\":\"rel\"},\"enrol\":7,\"stateRemote\":{\"url\":\"/r\",\"required\":\"yes\"}}",
+    g_assert_null(load("{\"repositry\":\"/x\",\"branch\":\"a..b\",\"person\":\"Alice "
+                       "B\",\"poll\":\"fast\",\"agents\":{\"listen\":\"127.0.0.1:1\",\"port\":3},"
+                       "\"api\":{\"listen\":\"localhost\",\"socket\":\"rel\"},\"enrol\":7,"
+                       "\"stateRemote\":{\"url\":\"/r\",\"required\":\"yes\"}}",
                        &error));
     g_assert_error(error, SL_ERROR, SLU_CONFIG_INVALID);
-    static const char *const wanted[] = {"repositry: unknown key; did you mean `repository`?", "repository: is missing", "a..b",
-                                         "person: `Alice B`", "poll:", "agents.listen: `127.0.0.1:1` is not tcp://HOST:PORT",
-                                         "agents.port: unknown key", "api.listen: `localhost` is not HOST:PORT",
-                                         "api.socket: must be an absolute path", "enrol: must be an object",
+    static const char *const wanted[] = {"repositry: unknown key; did you mean `repository`?",
+                                         "repository: is missing",
+                                         "a..b",
+                                         "person: `Alice B`",
+                                         "poll:",
+                                         "agents.listen: `127.0.0.1:1` is not tcp://HOST:PORT",
+                                         "agents.port: unknown key",
+                                         "api.listen: `localhost` is not HOST:PORT",
+                                         "api.socket: must be an absolute path",
+                                         "enrol: must be an object",
                                          "stateRemote.required: must be true or false"};
     for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++)
         if (strstr(error->message, wanted[i]) == NULL)
@@ -48,7 +60,8 @@ static void test_all_mistakes_at_once(void)
 
 static void test_bad_files(void)
 {
-    static const char *const bad[] = {"", "{", "[]", "{\"person\":\"a\",\"person\":\"b\"}", "{\"repository\":\"file:///x\"}"};
+    static const char *const bad[] = {"", "{", "[]", "{\"person\":\"a\",\"person\":\"b\"}",
+                                      "{\"repository\":\"file:///x\"}"};
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
         g_assert_null(load(bad[i], &error));

@@ -1,4 +1,5 @@
-/* Environment branches: folders, files that come and go, rollback to an exact folder, determinism, bytes back from the branch. */
+/* Environment branches: folders, files that come and go, rollback to an exact folder, determinism,
+ * bytes back from the branch. */
 #include "base/digest.h"
 #include "coordinator/store/envs.h"
 #include "core/bundle.h"
@@ -18,7 +19,8 @@ static void set_up(Fixture *f, gconstpointer data)
     f->dir = g_dir_make_tmp("sluice-envs-XXXXXX", NULL);
     f->store = sl_git_store_open(f->dir, true, &error);
     g_assert_no_error(error);
-    f->bytes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    f->bytes =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
 }
 
 static void tear_down(Fixture *f, gconstpointer data)
@@ -47,8 +49,11 @@ static char *keep(Fixture *f, GBytes *bytes /* consumed */)
 /* Bundle of one ConfigMap with @value and one file with @file. */
 static char *bundle(Fixture *f, const char *value, const char *file)
 {
-    g_autofree char *json = g_strdup_printf("{\"apiVersion\":\"v1\",\"data\":{\"a\":\"%s\",\"n\":\"no\",\"o\":\"0777\"},\"kind\":\"ConfigMap\","
-                                            "\"metadata\":{\"name\":\"conf\",\"namespace\":\"web\"}}", value);
+    g_autofree char *json =
+        g_strdup_printf("{\"apiVersion\":\"v1\",\"data\":{\"a\":\"%s\",\"n\":\"no\",\"o\":\"0777\"}"
+                        ",\"kind\":\"ConfigMap\","
+                        "\"metadata\":{\"name\":\"conf\",\"namespace\":\"web\"}}",
+                        value);
     g_autofree char *object = keep(f, g_bytes_new(json, strlen(json)));
     g_autofree char *blob = keep(f, g_bytes_new(file, strlen(file)));
     g_autoptr(SlBundle) made = sl_bundle_new();
@@ -82,8 +87,13 @@ static char *write_error(Fixture *f, const char *old, SlEnvUnit *made, GError **
 {
     g_autoptr(GPtrArray) units = g_ptr_array_new_with_free_func(unit_free);
     g_ptr_array_add(units, made);
-    SlEnvWrite ask = {.env = "prod", .old = old, .units = units, .message = "digits\n", .time_us = INT64_C(1700000000000000),
-                      .get = get, .user = f};
+    SlEnvWrite ask = {.env = "prod",
+                      .old = old,
+                      .units = units,
+                      .message = "digits\n",
+                      .time_us = INT64_C(1700000000000000),
+                      .get = get,
+                      .user = f};
     return sl_envs_write(f->store, &ask, error);
 }
 
@@ -99,8 +109,9 @@ static char *git(Fixture *f, const char *a, const char *b, const char *c, const 
 {
     char *out = NULL;
     const char *argv[] = {"git", "--git-dir", f->dir, a, b, c, d, NULL};
-    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &out, NULL, NULL,
-                               NULL));
+    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL,
+                               G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &out,
+                               NULL, NULL, NULL));
     return out;
 }
 
@@ -117,7 +128,8 @@ static void test_all_or_cluster(Fixture *f, gconstpointer data)
     g_assert_null(strstr(other, "/all/"));
     g_assert_nonnull(strstr(other, "manifests/digits/east/ConfigMap_web_conf.yaml\n"));
     g_assert_nonnull(strstr(other, "manifests/digits/west/ConfigMap_web_conf.yaml\n"));
-    g_autofree char *spec = g_strconcat(same, ":manifests/digits/all/ConfigMap_web_conf.yaml", NULL);
+    g_autofree char *spec =
+        g_strconcat(same, ":manifests/digits/all/ConfigMap_web_conf.yaml", NULL);
     g_autofree char *yaml = git(f, "cat-file", "-p", spec, NULL);
     g_assert_nonnull(strstr(yaml, "\"no\"")); /* strings stay strings for every reader */
 }
@@ -142,10 +154,13 @@ static void test_rollback_is_exact(Fixture *f, gconstpointer data)
     back->from_commit = g_strdup(g1);
     back->provenance = g_strdup("{}");
     g_autofree char *g3 = write_unit(f, g2, back);
-    g_autofree char *spec1 = g_strconcat(g1, ":manifests/digits", NULL), *spec3 = g_strconcat(g3, ":manifests/digits", NULL);
-    g_autofree char *tree1 = git(f, "rev-parse", spec1, NULL, NULL), *tree3 = git(f, "rev-parse", spec3, NULL, NULL);
+    g_autofree char *spec1 = g_strconcat(g1, ":manifests/digits", NULL),
+                    *spec3 = g_strconcat(g3, ":manifests/digits", NULL);
+    g_autofree char *tree1 = git(f, "rev-parse", spec1, NULL, NULL),
+                    *tree3 = git(f, "rev-parse", spec3, NULL, NULL);
     g_assert_cmpstr(tree1, ==, tree3);
-    g_autofree char *files1 = git(f, "ls-tree", "--name-only", g1, "files/"), *files2 = git(f, "ls-tree", "--name-only", g2, "files/");
+    g_autofree char *files1 = git(f, "ls-tree", "--name-only", g1, "files/"),
+                    *files2 = git(f, "ls-tree", "--name-only", g2, "files/");
     g_autofree char *files3 = git(f, "ls-tree", "--name-only", g3, "files/");
     g_assert_cmpstr(files1, ==, files3);
     g_assert_cmpstr(files1, !=, files2); /* and what nobody names any more is gone from the tree */
@@ -182,12 +197,14 @@ static void test_bytes_come_back(Fixture *f, gconstpointer data)
     GHashTableIter iter;
     gpointer digest = NULL, bytes = NULL;
     g_hash_table_iter_init(&iter, f->bytes);
-    while (g_hash_table_iter_next(&iter, &digest, &bytes)) { /* also those that only the history has */
+    while (
+        g_hash_table_iter_next(&iter, &digest, &bytes)) { /* also those that only the history has */
         g_autoptr(GBytes) found = sl_envs_find(f->store, digest);
         g_assert_nonnull(found);
         g_assert_true(g_bytes_equal(found, bytes));
     }
-    g_assert_null(sl_envs_find(f->store, "0000000000000000000000000000000000000000000000000000000000000000"));
+    g_assert_null(
+        sl_envs_find(f->store, "0000000000000000000000000000000000000000000000000000000000000000"));
 }
 
 static void test_moves(Fixture *f, gconstpointer data)
@@ -195,12 +212,13 @@ static void test_moves(Fixture *f, gconstpointer data)
     (void)data;
     g_autoptr(GError) error = NULL, elsewhere = NULL;
     g_autofree char *b1 = bundle(f, "one", "f1"), *b2 = bundle(f, "two", "f2");
-    g_autofree char *g1 = write_unit(f, NULL, unit("digits", b1, b1)), *g2 = write_unit(f, g1, unit("digits", b2, b2));
+    g_autofree char *g1 = write_unit(f, NULL, unit("digits", b1, b1)),
+                    *g2 = write_unit(f, g1, unit("digits", b2, b2));
     g_autofree char *other = write_unit(f, NULL, unit("letters", b1, b1));
     g_assert_null(sl_envs_tip(f->store, "prod"));
     g_assert_true(sl_envs_move(f->store, "prod", NULL, g1, &error));
     g_assert_true(sl_envs_move(f->store, "prod", g1, g2, &error));
-    g_assert_true(sl_envs_move(f->store, "prod", g1, g2, &error)); /* again is nothing */
+    g_assert_true(sl_envs_move(f->store, "prod", g1, g2, &error));   /* again is nothing */
     g_assert_true(sl_envs_move(f->store, "prod", NULL, g1, &error)); /* it is beyond already */
     g_autofree char *tip = sl_envs_tip(f->store, "prod");
     g_assert_cmpstr(tip, ==, g2);
@@ -237,7 +255,8 @@ static void test_refusals(Fixture *f, gconstpointer data)
 
 static void test_names(void)
 {
-    g_autofree char *a = sl_envs_file_name("core/ConfigMap", "-", "a"), *b = sl_envs_file_name("gitops.sluice/TrainingJob", "x", "t");
+    g_autofree char *a = sl_envs_file_name("core/ConfigMap", "-", "a"),
+                    *b = sl_envs_file_name("gitops.sluice/TrainingJob", "x", "t");
     g_autofree char *c = sl_envs_file_name("rbac.authorization.k8s.io/Role", "-", "system:../x_y");
     g_assert_cmpstr(a, ==, "ConfigMap_a.yaml");
     g_assert_cmpstr(b, ==, "TrainingJob.gitops.sluice_x_t.yaml");

@@ -1,4 +1,5 @@
-/* The ledger: order, maps, one commit per batch, and what a killed process leaves behind at every durable step. */
+/* The ledger: order, maps, one commit per batch, and what a killed process leaves behind at every
+ * durable step. */
 #include "base/digest.h"
 #include "coordinator/store/ledger.h"
 #include "runtime/atomicfile.h"
@@ -48,7 +49,8 @@ static GPtrArray *batch(int64_t first, unsigned count)
 
 static GHashTable *blob(const char *text, char **ret_digest)
 {
-    GHashTable *table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    GHashTable *table =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
     char *digest = sl_sha256_hex(text, strlen(text));
     *ret_digest = g_strdup(digest);
     g_hash_table_insert(table, digest, g_bytes_new(text, strlen(text)));
@@ -121,14 +123,18 @@ static void test_git_reads_it(Fixture *f, gconstpointer data)
     append_ok(ledger, 2, 2);
     append_ok(ledger, 4, 200);
     g_autofree char *out = NULL;
-    const char *log[] = {"git", "--git-dir", f->state, "log", "--format=%an <%ae> %s", "sluice/ledger", NULL};
-    g_assert_true(g_spawn_sync(NULL, (char **)log, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, NULL, NULL, NULL));
-    g_assert_nonnull(strstr(out, "Sluice <sluice@localhost> 2 Committed digits/prod; 3 Committed digits/prod\n"));
+    const char *log[] = {"git",           "--git-dir", f->state, "log", "--format=%an <%ae> %s",
+                         "sluice/ledger", NULL};
+    g_assert_true(g_spawn_sync(NULL, (char **)log, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out,
+                               NULL, NULL, NULL));
+    g_assert_nonnull(strstr(
+        out, "Sluice <sluice@localhost> 2 Committed digits/prod; 3 Committed digits/prod\n"));
     g_assert_nonnull(strstr(out, "and 194 more\n"));
     int status = -1;
     const char *fsck[] = {"git", "--git-dir", f->state, "fsck", "--full", "--strict", NULL};
-    g_assert_true(g_spawn_sync(NULL, (char **)fsck, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL, NULL,
-                               &status, NULL));
+    g_assert_true(g_spawn_sync(NULL, (char **)fsck, NULL,
+                               G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL,
+                               NULL, &status, NULL));
     g_assert_cmpint(status, ==, 0);
 }
 
@@ -137,10 +143,12 @@ static void test_many_objects_are_one_pack(Fixture *f, gconstpointer data)
     (void)data;
     g_autoptr(SlLedger) ledger = made(f);
     g_autoptr(GError) error = NULL;
-    g_autoptr(GHashTable) blobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    g_autoptr(GHashTable) blobs =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
     for (int i = 0; i < 500; i++) {
         g_autofree char *text = g_strdup_printf("line %d\n", i);
-        g_hash_table_insert(blobs, sl_sha256_hex(text, strlen(text)), g_bytes_new(text, strlen(text)));
+        g_hash_table_insert(blobs, sl_sha256_hex(text, strlen(text)),
+                            g_bytes_new(text, strlen(text)));
     }
     g_autoptr(GPtrArray) events = batch(2, 1);
     g_assert_true(sl_ledger_append(ledger, events, blobs, &error));
@@ -166,7 +174,8 @@ static void die_at(const char *name, void *user)
         raise(SIGKILL);
 }
 
-/* Child: appends one batch and dies at durable step @step. @ret_acknowledged: append returned. Returns false when it got through. */
+/* Child: appends one batch and dies at durable step @step. @ret_acknowledged: append returned.
+ * Returns false when it got through. */
 static bool killed_at(Fixture *f, unsigned step, int64_t first, bool *ret_acknowledged)
 {
     int pipe_fd[2];
@@ -216,7 +225,8 @@ static void test_stale_lock(Fixture *f, gconstpointer data)
 {
     (void)data;
     sl_ledger_free(made(f));
-    g_autofree char *lock = g_build_filename(f->state, "refs", "heads", "sluice", "ledger.lock", NULL);
+    g_autofree char *lock =
+        g_build_filename(f->state, "refs", "heads", "sluice", "ledger.lock", NULL);
     g_assert_true(g_file_set_contents(lock, "", 0, NULL));
     g_autoptr(GError) error = NULL;
     g_autoptr(SlLedger) ledger = sl_ledger_open(f->state, &error);
@@ -246,8 +256,10 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add("/ledger/order", Fixture, NULL, set_up, test_order, tear_down);
     g_test_add("/ledger/git-reads-it", Fixture, NULL, set_up, test_git_reads_it, tear_down);
-    g_test_add("/ledger/one-pack", Fixture, NULL, set_up, test_many_objects_are_one_pack, tear_down);
-    g_test_add("/ledger/kill-at-each-step", Fixture, NULL, set_up, test_kill_at_each_step, tear_down);
+    g_test_add("/ledger/one-pack", Fixture, NULL, set_up, test_many_objects_are_one_pack,
+               tear_down);
+    g_test_add("/ledger/kill-at-each-step", Fixture, NULL, set_up, test_kill_at_each_step,
+               tear_down);
     g_test_add("/ledger/stale-lock", Fixture, NULL, set_up, test_stale_lock, tear_down);
     g_test_add("/ledger/refusals", Fixture, NULL, set_up, test_refusals, tear_down);
     return g_test_run();

@@ -49,7 +49,10 @@ static bool push(GitFixture *f, const char *repo, GError **error)
     g_auto(GStrv) refs = sl_push_refs(repo, error);
     g_assert_nonnull(refs);
     g_assert_cmpstr(refs[0], ==, SL_LEDGER_REF);
-    SlPush how = {.git_path = SLUICE_BIN_DIR "/sluice-git", .repo = repo, .url = f->bare, .refs = (const char *const *)refs,
+    SlPush how = {.git_path = SLUICE_BIN_DIR "/sluice-git",
+                  .repo = repo,
+                  .url = f->bare,
+                  .refs = (const char *const *)refs,
                   .timeout_us = 20 * SL_SECOND_US};
     return sl_push_state(&how, error);
 }
@@ -58,17 +61,20 @@ static void test_push(GitFixture *f, gconstpointer data)
 {
     (void)data;
     g_autoptr(GError) error = NULL, rewound = NULL, away = NULL;
-    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL), *other = g_build_filename(f->dir, "other.git", NULL);
+    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL),
+                    *other = g_build_filename(f->dir, "other.git", NULL);
     g_autoptr(SlLedger) ledger = make(state);
     g_assert_true(push(f, state, &error));
     append(ledger, 2);
     g_assert_true(push(f, state, &error));
-    g_autofree char *here = GIT(state, "rev-parse", "sluice/ledger"), *there = GIT(f->bare, "rev-parse", "sluice/ledger");
+    g_autofree char *here = GIT(state, "rev-parse", "sluice/ledger"),
+                    *there = GIT(f->bare, "rev-parse", "sluice/ledger");
     g_assert_cmpstr(here, ==, there);
     g_autoptr(SlLedger) second = make(other);
     append(second, 7); /* another coordinator with a history of its own */
     g_assert_false(push(f, other, &rewound));
-    g_assert_true(g_error_matches(rewound, SL_ERROR, SLU_PUSH_REWOUND) || g_error_matches(rewound, SL_ERROR, SLU_PUSH_FAILED));
+    g_assert_true(g_error_matches(rewound, SL_ERROR, SLU_PUSH_REWOUND) ||
+                  g_error_matches(rewound, SL_ERROR, SLU_PUSH_FAILED));
     g_autofree char *still = GIT(f->bare, "rev-parse", "sluice/ledger");
     g_assert_cmpstr(still, ==, there);
     g_free(f->bare);
@@ -95,7 +101,8 @@ static void test_repack(GitFixture *f, gconstpointer data)
     const char *argv[] = {SLUICE_BIN_DIR "/sluice-git", "repack", "--repo", state, NULL};
     g_autofree char *out = NULL;
     int status = -1;
-    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, NULL, &status, NULL));
+    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, NULL,
+                               &status, NULL));
     g_assert_cmpint(status, ==, 0);
     g_assert_nonnull(strstr(out, "\"ok\":true"));
     g_autofree char *counts = GIT(state, "count-objects", "-v");
@@ -111,7 +118,8 @@ static void test_upkeep(GitFixture *f, gconstpointer data)
 {
     (void)data;
     g_autoptr(GError) error = NULL, missing = NULL;
-    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL), *folder = g_build_filename(state, "objects", "17", NULL);
+    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL),
+                    *folder = g_build_filename(state, "objects", "17", NULL);
     sl_ledger_free(make(state));
     g_assert_false(sl_upkeep_wanted(state));
     g_assert_cmpint(g_mkdir_with_parents(folder, 0755), ==, 0);

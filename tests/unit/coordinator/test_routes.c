@@ -32,12 +32,12 @@ static void test_openapi(void)
             g_error("%s %s is not in docs/openapi.yaml", routes[i].method, routes[i].path);
         g_assert_cmpstr(sl_json_str(row, "x-scope"), ==, sl_scope_name(routes[i].scope));
         g_assert_cmpstr(sl_json_str(row, "summary"), ==, routes[i].summary);
-        g_assert_true((json_object_get(row, "security") != NULL) == (routes[i].scope == SL_SCOPE_OPEN));
+        g_assert_true((json_object_get(row, "security") != NULL) ==
+                      (routes[i].scope == SL_SCOPE_OPEN));
     }
     const char *name = NULL;
     json_t *path = NULL;
-    json_object_foreach ((json_t *)paths, name, path)
-        described_count += json_object_size(path);
+    json_object_foreach((json_t *)paths, name, path) described_count += json_object_size(path);
     g_assert_cmpuint(described_count, ==, count);
 }
 
@@ -52,7 +52,9 @@ static void test_find(void)
     g_assert_null(sl_route_find("GET", "/v1/actions/promote", args, &method));
     g_assert_error(method, SL_ERROR, SLU_API_METHOD);
     g_assert_nonnull(strstr(method->message, "POST"));
-    static const char *const bad[] = {"/v1/releases/", "/v1/releases/a/b", "/v1", "/v1/status/", "/v1/releases/a\033b", "", "/../etc"};
+    static const char *const bad[] = {"/v1/releases/", "/v1/releases/a/b",    "/v1",
+                                      "/v1/status/",   "/v1/releases/a\033b", "",
+                                      "/../etc"};
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_clear_error(&none);
         g_assert_null(sl_route_find("GET", bad[i], args, &none));
@@ -61,7 +63,8 @@ static void test_find(void)
     }
 }
 
-/* Nothing that changes the fleet is open or readable with a view token; nothing that reads needs more than it says. */
+/* Nothing that changes the fleet is open or readable with a view token; nothing that reads needs
+ * more than it says. */
 static void test_scopes(void)
 {
     size_t count = 0;
@@ -89,7 +92,8 @@ static void test_query(void)
     g_assert_cmpint(sl_json_int(args, "limit", 0), ==, 10);
     g_assert_true(sl_json_bool(args, "follow", false));
     g_assert_cmpstr(sl_json_str(args, "app"), ==, "10");
-    static const char *const bad[][2] = {{"limit", "-1"}, {"limit", "1e3"}, {"since", ""}, {"follow", "yes"}, {"app", "a\nb\001"}};
+    static const char *const bad[][2] = {
+        {"limit", "-1"}, {"limit", "1e3"}, {"since", ""}, {"follow", "yes"}, {"app", "a\nb\001"}};
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_clear_error(&error);
         g_assert_false(sl_route_query(args, bad[i][0], bad[i][1], &error));
@@ -106,7 +110,8 @@ static void test_rates(void)
     g_assert_false(sl_rates_take(rates, "alice", 20, 40, now, &wait));
     g_assert_cmpint(wait, >, 0);
     g_assert_cmpint(wait, <=, 50001);
-    g_assert_true(sl_rates_take(rates, "bob", 20, 40, now, &wait)); /* one person delays only himself */
+    g_assert_true(
+        sl_rates_take(rates, "bob", 20, 40, now, &wait)); /* one person delays only himself */
     g_assert_true(sl_rates_take(rates, "alice", 20, 40, now + 60000, &wait));
     g_assert_false(sl_rates_take(rates, "alice", 20, 40, now + 60000, &wait));
     sl_rates_free(rates);

@@ -1,5 +1,5 @@
-/* The whole daemon in this process, without agents: start, follow a repository, keep the last good state through every mistake a user
- * can push, restart from the ledger alone. */
+/* The whole daemon in this process, without agents: start, follow a repository, keep the last good
+ * state through every mistake a user can push, restart from the ledger alone. */
 #include "base/text.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/init.h"
@@ -16,8 +16,10 @@ typedef struct {
     unsigned port;
 } Fixture;
 
-static const char documents[] = "apiVersion: gitops.sluice/v1alpha1\nkind: Fleet\nmetadata: {name: demo}\n---\n"
-                                "apiVersion: gitops.sluice/v1alpha1\nkind: Environment\nmetadata: {name: dev}\nspec: {promotion: newest}\n";
+static const char documents[] =
+    "apiVersion: gitops.sluice/v1alpha1\nkind: Fleet\nmetadata: {name: demo}\n---\n"
+    "apiVersion: gitops.sluice/v1alpha1\nkind: Environment\nmetadata: {name: dev}\nspec: "
+    "{promotion: newest}\n";
 
 static void write_root(Fixture *f)
 {
@@ -32,8 +34,14 @@ static void write_root(Fixture *f)
     g_autoptr(SlPublicKey) online_key = sl_public_key_from_ed25519(online + 32);
     g_autofree char *fleet = g_strnfill(64, 'a');
     const char *envs[] = {"dev", "prod", NULL};
-    SlRootNew how = {.fleet = fleet, .profile = SL_PROFILE_SOLO, .person = "alice", .email = "a@x.test", .person_key = person_key,
-                     .online_key = online_key, .envs = envs, .now_us = sl_now_us()};
+    SlRootNew how = {.fleet = fleet,
+                     .profile = SL_PROFILE_SOLO,
+                     .person = "alice",
+                     .email = "a@x.test",
+                     .person_key = person_key,
+                     .online_key = online_key,
+                     .envs = envs,
+                     .now_us = sl_now_us()};
     SlRoot *root = sl_root_new(&how, &error);
     g_assert_no_error(error);
     g_autoptr(GBytes) text = sl_root_format(root, &error);
@@ -47,9 +55,10 @@ static void write_root(Fixture *f)
 
 static void write_config(Fixture *f)
 {
-    g_autofree char *text = g_strdup_printf("{\"repository\":\"%s\",\"person\":\"alice\",\"poll\":\"1s\",\"agents\":{\"listen\":"
-                                            "\"tcp://127.0.0.1:%u\"},\"enrol\":{\"listen\":\"tcp://127.0.0.1:%u\"}}",
-                                            f->git.bare, f->port, f->port + 1);
+    g_autofree char *text = g_strdup_printf(
+        "{\"repository\":\"%s\",\"person\":\"alice\",\"poll\":\"1s\",\"agents\":{\"listen\":"
+        "\"tcp://127.0.0.1:%u\"},\"enrol\":{\"listen\":\"tcp://127.0.0.1:%u\"}}",
+        f->git.bare, f->port, f->port + 1);
     g_autofree char *path = g_build_filename(f->state, "coordinator.json", NULL);
     g_assert_true(g_file_set_contents(path, text, -1, NULL));
 }
@@ -137,7 +146,8 @@ static void until(Fixture *f, const char *key, const char *text)
         if (text == NULL ? last == NULL : last != NULL && strstr(last, text) != NULL)
             return;
     }
-    g_error("source's %s is `%s`, not `%s`", key, last != NULL ? last : "(none)", text != NULL ? text : "(none)");
+    g_error("source's %s is `%s`, not `%s`", key, last != NULL ? last : "(none)",
+            text != NULL ? text : "(none)");
 }
 
 static void test_follow_and_restart(Fixture *f, gconstpointer data)
@@ -166,13 +176,16 @@ static void test_bad_documents_keep_the_last_good(Fixture *f, gconstpointer data
     (void)data;
     start_ok(f);
     until(f, "subject", "first");
-    git_write(&f->git, "sluice.yaml", "apiVersion: gitops.sluice/v1alpha1\nkind: Fleet\nmetadata: {name: demo}\n---\nkind: [\n");
+    git_write(
+        &f->git, "sluice.yaml",
+        "apiVersion: gitops.sluice/v1alpha1\nkind: Fleet\nmetadata: {name: demo}\n---\nkind: [\n");
     g_free(git_commit_all(&f->git, "broken"));
     until(f, "subject", "broken");
     g_autoptr(json_t) view = status(f);
     g_autofree char *problems = sl_json_canonical(json_object_get(view, "problems"), NULL);
     g_assert_nonnull(strstr(problems, "sluice.yaml"));
-    g_assert_nonnull(sl_fleet_env(sl_coord_docs(f->c->brain), "dev")); /* what was good stays in force */
+    g_assert_nonnull(
+        sl_fleet_env(sl_coord_docs(f->c->brain), "dev")); /* what was good stays in force */
     git_write(&f->git, "sluice.yaml", documents);
     g_free(git_commit_all(&f->git, "repaired"));
     until(f, "subject", "repaired");
@@ -245,8 +258,10 @@ static void test_init_refusals(Fixture *f, gconstpointer data)
     g_autoptr(GError) twice = NULL, other = NULL;
     g_assert_false(sl_init_fleet(f->state, "demo", f->root_file, &twice));
     g_assert_error(twice, SL_ERROR, SLU_LEDGER_EXISTS);
-    g_autofree char *fresh = g_build_filename(f->git.dir, "fresh", NULL), *key = g_build_filename(fresh, "keys", "online", NULL);
-    g_autofree char *folder = g_path_get_dirname(key), *made = g_build_filename(fresh, "state.git", NULL);
+    g_autofree char *fresh = g_build_filename(f->git.dir, "fresh", NULL),
+                    *key = g_build_filename(fresh, "keys", "online", NULL);
+    g_autofree char *folder = g_path_get_dirname(key),
+                    *made = g_build_filename(fresh, "state.git", NULL);
     uint8_t secret[64];
     g_assert_true(sl_dir_make(folder, 0700, &other));
     g_assert_true(sl_signing_key_load(key, true, "", secret, &other));

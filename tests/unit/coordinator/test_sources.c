@@ -1,4 +1,5 @@
-/* What is special about one source: refused URLs, redirects, credentials, a server that never answers, a missing program. */
+/* What is special about one source: refused URLs, redirects, credentials, a server that never
+ * answers, a missing program. */
 #include "git_fixture.h"
 #include "sluice/clock.h"
 #include "sluice/source.h"
@@ -20,8 +21,14 @@ static void tear_down(GitFixture *f, gconstpointer data)
 
 static SlSourceConfig config_of(GitFixture *f, const char *url)
 {
-    return (SlSourceConfig){.name = "", .url = url, .branch = "main", .cache_dir = f->cache, .git_path = SLUICE_BIN_DIR "/sluice-git",
-                            .timeout_us = 20 * SL_SECOND_US, .pack_bytes_max = 1 << 20, .objects_max = 1000};
+    return (SlSourceConfig){.name = "",
+                            .url = url,
+                            .branch = "main",
+                            .cache_dir = f->cache,
+                            .git_path = SLUICE_BIN_DIR "/sluice-git",
+                            .timeout_us = 20 * SL_SECOND_US,
+                            .pack_bytes_max = 1 << 20,
+                            .objects_max = 1000};
 }
 
 static void fails(const SlSourceConfig *config, int code, const char *text)
@@ -36,7 +43,13 @@ static void fails(const SlSourceConfig *config, int code, const char *text)
 
 static void test_urls(void)
 {
-    static const char *const refused[] = {"file:///etc", "ext::sh -c id", "git@host:x", "ssh://host/x", "../up", "-upload-pack=x", ""};
+    static const char *const refused[] = {"file:///etc",
+                                          "ext::sh -c id",
+                                          "git@host:x",
+                                          "ssh://host/x",
+                                          "../up",
+                                          "-upload-pack=x",
+                                          ""};
     for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
         g_assert_null(sl_source_find(refused[i]));
     g_assert_cmpstr(sl_source_find("https://x/y.git")->name, ==, "http");
@@ -145,7 +158,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/sources/urls", test_urls);
-#define ADD(name, function) g_test_add("/sources/" name, GitFixture, NULL, set_up, function, tear_down)
+#define ADD(name, function)                                                                        \
+    g_test_add("/sources/" name, GitFixture, NULL, set_up, function, tear_down)
     ADD("user-info", test_user_info);
     ADD("redirect", test_redirect);
     ADD("credentials", test_credentials);
