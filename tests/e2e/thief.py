@@ -103,10 +103,13 @@ class Thief:
         self.f, self.online, self.fields = f, online, fields
         self.agents = {agent.name: agent for agent in agents}
         self.curves = {agent.curve: agent for agent in agents}
-        self.program = subprocess.Popen([fleet.BIN + "/sluice-evil", f"tcp://127.0.0.1:{f.port}", f.state + "/keys/curve",
-                                         f.state + "/blobs", *self.curves], env=f.env, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=open(f.dir + "/evil.log", "ab"), text=True)
-        self.lines = queue.Queue()
+        self.log = open(f.dir + "/evil.log", "ab")
+        with open(f.state + "/coordinator.json") as config:
+            endpoint = json.load(config)["agents"]["listen"]
+        self.program = subprocess.Popen([fleet.BIN + "/sluice-evil", endpoint, f.state + "/keys/curve",
+                                         f.state + "/cache/blobs", *self.curves], env=f.env, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.lists, self.lines = 0, queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -117,6 +120,7 @@ class Thief:
         self.program.stdin.close()
         self.program.wait(timeout=20)
         self.program.stdout.close()
+        self.log.close()
 
     # -- talking to the program --
 
@@ -198,9 +202,14 @@ class Thief:
         self.ask(do="head", to=agent.curve, digest=digest)
         return int(fields["term"]), int(fields["version"])
 
-    def desire(self, name, entries, **changes):
+    def desired(self, entries):
+        """Root of a list that was never sent before: an agent says at once that it took a head with another list."""
+        self.lists += 1
+        return self.map({**entries, f"note/{self.lists}": "thief"})
+
+    def desire(self, name, entries):
         """Lists `entries` and waits until that head is in force."""
-        order = self.head(name, self.map(entries), **changes)
+        order = self.head(name, self.desired(entries))
         self.wait(f"{name} takes head {order}", lambda: self.agents[name].at == order)
 
     def steps(self, name, roots=(), registries=()):
