@@ -90,7 +90,8 @@ char *sl_template_train(const SlNewApp *app)
 {
     GString *out = g_string_new("apiVersion: gitops.sluice/v1alpha1\nkind: TrainingJob\nmetadata:\n  name: train\nspec:\n");
     command(out, app->train);
-    g_string_append(out, "  files: {from: train/code}   # this folder travels in the signed bundle; a change here trains anew\n");
+    g_string_append(out, app->train_files ? "  files: {from: train/code}   # this folder travels in the signed bundle; a change here trains anew\n"
+                                          : "  # files: {from: train/code}   # a folder of yours that travels in the signed bundle\n");
     if (app->output != NULL) {
         g_autofree char *upper = g_ascii_strup(app->output, -1);
         g_string_append_printf(out, "  outputs:\n    # the program writes it into the folder $SLUICE_OUTPUT_%s\n    - {name: %s, path: %s}\n",
@@ -104,7 +105,7 @@ char *sl_template_serve(const SlNewApp *app)
 {
     GString *out = g_string_new("apiVersion: gitops.sluice/v1alpha1\nkind: ModelServer\nmetadata:\n  name: serve\nspec:\n");
     command(out, app->serve);
-    g_string_append(out, "  files: {from: serve/code}\n");
+    g_string_append(out, app->serve_files ? "  files: {from: serve/code}\n" : "  # files: {from: serve/code}   # a folder of yours that travels in the signed bundle\n");
     if (app->train != NULL && app->output != NULL) {
         g_string_append_printf(out, "  model: model://%s           # its verified folder is $SLUICE_MODEL\n", app->output);
     }

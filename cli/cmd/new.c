@@ -19,14 +19,27 @@ static bool parse_command(const char *text, char ***ret_argv, GError **error)
     return true;
 }
 
+static bool is_script(const char *word)
+{
+    return sl_check_relative_path(word, NULL) && g_file_test(word, G_FILE_TEST_IS_REGULAR);
+}
+
+/* Does the command name files of this folder? */
+static bool has_scripts(char **argv)
+{
+    for (size_t i = 0; argv != NULL && argv[i] != NULL; i++) {
+        if (is_script(argv[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Copies the files of this folder that the command names ("train.py") to @to. */
 static bool copy_scripts(char **argv, const char *to, GError **error)
 {
-    if (!sl_dir_make(to, 0755, error)) {
-        return false;
-    }
     for (size_t i = 0; argv[i] != NULL; i++) {
-        if (!sl_check_relative_path(argv[i], NULL) || !g_file_test(argv[i], G_FILE_TEST_IS_REGULAR)) {
+        if (!is_script(argv[i])) {
             continue;
         }
         g_autofree char *target = g_build_filename(to, argv[i], NULL);
@@ -124,6 +137,10 @@ static int run(SlCli *cli)
     if (!parse_command(sl_cli_option(cli, "train"), &train, &error) || !parse_command(sl_cli_option(cli, "serve"), &serve, &error)) {
         return sl_cli_fail(cli, error);
     }
+    const char *probe = sl_cli_option(cli, "probe");
+    if (probe != NULL && (*probe != '/' || strpbrk(probe, " \t\r\n\"'#") != NULL)) {
+        return sl_cli_usage(cli, "--probe is a path that starts with /, without spaces and quotes");
+    }
     const char *port = sl_cli_option(cli, "port") != NULL ? sl_cli_option(cli, "port") : "8500", *output = sl_cli_option(cli, "output");
     int64_t number = 0;
     bool port_fits = sl_parse_int64(port, &number) && number >= 1 && number <= 65000;
@@ -135,8 +152,8 @@ static int run(SlCli *cli)
     if (envs == NULL) {
         return sl_cli_fail(cli, error);
     }
-    SlNewApp app = {.app = sl_cli_arg(cli, 0), .train = train, .serve = serve, .output = output, .port = port,
-                    .envs = (const char *const *)envs, .probe = sl_cli_option(cli, "probe")};
+    SlNewApp app = {.app = sl_cli_arg(cli, 0), .train = train, .serve = serve, .train_files = has_scripts(train), .serve_files = has_scripts(serve), .output = output, .port = port,
+                    .envs = (const char *const *)envs, .probe = probe};
     if (!write_all(folder, &app, &error)) {
         return sl_cli_fail(cli, error);
     }

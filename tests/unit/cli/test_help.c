@@ -61,6 +61,10 @@ static void test_overview(void)
     assert_code(r, RUN(r, "help", "nothing"), SL_EXIT_USAGE);
     assert_code(r, RUN(r, "help", "--man", "cluster", "add"), 0);
     assert_has(r->out, ".TH SLUICE\\-CLUSTER\\-ADD 1");
+    assert_code(r, RUN(r, "help", "--man-dir", "man"), 0);
+    g_autofree char *main_page = rig_read(r, "man/sluice.1"), *sub_page = rig_read(r, "man/sluice-root-add-person.1");
+    g_assert_cmpstr(main_page, ==, page);
+    assert_has(sub_page, "SLUICE\\-ROOT\\-ADD\\-PERSON");
     assert_code(r, RUN(r, "--version"), 0);
     assert_has(r->out, SLUICE_VERSION);
 }

@@ -51,7 +51,7 @@ static void test_hostile_words(void)
 {
     g_autoptr(Rig) r = rig_new();
     start(r);
-    assert_code(r, RUN(r, "new", "a", "--serve", "python3 'x\"y: {#' \"\\$HOME\" ---", "--probe", "/a\"b: c"), 0);
+    assert_code(r, RUN(r, "new", "a", "--serve", "python3 'x\"y: {#' \"\\$HOME\" ---", "--probe", "/ready?x={y}"), 0);
     valid(r);
     g_autofree char *serve = rig_read(r, "a/serve/serve.yaml");
     assert_has(serve, "\"x\\\"y: {#\"");
@@ -63,6 +63,7 @@ static void test_refusals(void)
     start(r);
     assert_code(r, RUN(r, "new", "Bad_Name", "--train", "x"), SL_EXIT_USAGE);
     assert_code(r, RUN(r, "new", "a"), SL_EXIT_USAGE);
+    assert_code(r, RUN(r, "new", "a", "--serve", "x", "--probe", "/a\"b: c"), SL_EXIT_USAGE);
     assert_code(r, RUN(r, "new", "a", "--serve", "x", "--port", "99999"), SL_EXIT_USAGE);
     assert_code(r, RUN(r, "new", "a", "--train", "x", "--output", "a: b"), SL_EXIT_USAGE);
     assert_code(r, RUN(r, "new", "a", "--train", "python3 'unclosed"), 3);
