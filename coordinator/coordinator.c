@@ -6,9 +6,13 @@
 #include "coordinator/store/upkeep.h"
 #include "runtime/atomicfile.h"
 #include <errno.h>
+#include <poll.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/eventfd.h>
+
+#define LOCK_TRIES 20
+#define LOCK_WAIT_MS 50
 
 static GBytes *lend_blob(const char *digest, void *user)
 {
@@ -27,14 +31,23 @@ static bool check_folder(const SlConfig *config, GError **error)
     return true;
 }
 
+/* A process that was killed a moment ago may still be on its way out. */
 static bool take_lock(SlCoordinator *c, GError **error)
 {
-    g_autoptr(GError) inner = NULL;
-    if (sl_dir_lock(c->config->dir, &c->lock_fd, &inner))
-        return true;
-    if (sl_error_class(inner) == SL_CLASS_CONFLICT)
-        return sl_throw(error, SLU_CONFIG_LOCKED, "%s", inner->message);
-    g_propagate_error(error, g_steal_pointer(&inner));
+    for (int tries = 0; tries < LOCK_TRIES; tries++) {
+        g_autoptr(GError) inner = NULL;
+        if (sl_dir_lock(c->config->dir, &c->lock_fd, &inner))
+            return true;
+        bool taken = sl_error_class(inner) == SL_CLASS_CONFLICT;
+        if (taken && tries + 1 < LOCK_TRIES) {
+            poll(NULL, 0, LOCK_WAIT_MS);
+            continue;
+        }
+        if (taken)
+            return sl_throw(error, SLU_CONFIG_LOCKED, "%s", inner->message);
+        g_propagate_error(error, g_steal_pointer(&inner));
+        return false;
+    }
     return false;
 }
 
