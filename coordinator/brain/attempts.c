@@ -1,11 +1,13 @@
-/* attempts.c - takes requests in and moves every active attempt as far as facts allow. Nothing here waits silently: whatever
- * holds an attempt back is put into its `waiting`, and every state has an end (machine.c). */
+/* attempts.c - takes requests in and moves every active attempt as far as facts allow. Nothing here
+ * waits silently: whatever holds an attempt back is put into its `waiting`, and every state has an
+ * end (machine.c). */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
 bool sl_attempt_waits(const SlAttempt *a)
 {
-    return a->state == SL_STATE_QUEUED || a->state == SL_STATE_RENDERING || a->state == SL_STATE_GATING;
+    return a->state == SL_STATE_QUEUED || a->state == SL_STATE_RENDERING ||
+           a->state == SL_STATE_GATING;
 }
 
 bool sl_attempt_live(const SlAttempt *a)
@@ -16,8 +18,10 @@ bool sl_attempt_live(const SlAttempt *a)
 int64_t sl_attempt_until(const SlCoord *c, const SlAttempt *a)
 {
     const SlEnvironmentDoc *env = c->docs != NULL ? sl_fleet_env(c->docs, a->env) : NULL;
-    int64_t gate_us = env != NULL && env->gate_timeout_us > 0 ? env->gate_timeout_us : 7 * SL_DAY_US;
-    int64_t health_us = env != NULL && env->health_timeout_us > 0 ? env->health_timeout_us : 10 * SL_MINUTE_US;
+    int64_t gate_us =
+        env != NULL && env->gate_timeout_us > 0 ? env->gate_timeout_us : 7 * SL_DAY_US;
+    int64_t health_us =
+        env != NULL && env->health_timeout_us > 0 ? env->health_timeout_us : 10 * SL_MINUTE_US;
     switch (sl_state_expiry(a->state)) {
     case SL_EXPIRY_GATE:
         return a->since_us + gate_us;
@@ -42,14 +46,15 @@ static void set_waiting(SlAttempt *a, const char *format, ...)
     a->who = NULL;
 }
 
-/* A newer request ends older ones that wait and that nobody has signed. An automatic one never ends a person's, and a
- * promotion never ends a rollback. */
+/* A newer request ends older ones that wait and that nobody has signed. An automatic one never ends
+ * a person's, and a promotion never ends a rollback. */
 static bool is_superseded_by(const SlAttempt *old, const SlAttempt *new)
 {
     bool signed_by_anyone = old->approvers->len > 0;
     bool person_first = old->requester != NULL && new->requester == NULL;
     bool old_is_return = old->act == SL_ACT_ROLLBACK && new->act != SL_ACT_ROLLBACK;
-    return old->n < new->n && sl_attempt_waits(old) && !signed_by_anyone && !person_first && !old_is_return;
+    return old->n < new->n &&sl_attempt_waits(old) && !signed_by_anyone && !person_first &&
+           !old_is_return;
 }
 
 uint64_t sl_brain_request(SlCoord *c, const SlAsk *ask)
@@ -79,11 +84,13 @@ uint64_t sl_brain_request(SlCoord *c, const SlAsk *ask)
     }
     sl_emit(c, event);
     const SlAttempt *new = sl_brain_attempt(c, n);
-    g_autoptr(GPtrArray) attempts = g_ptr_array_copy(sl_brain_unit(c, ask->app, ask->env)->attempts, NULL, NULL);
+    g_autoptr(GPtrArray) attempts =
+        g_ptr_array_copy(sl_brain_unit(c, ask->app, ask->env)->attempts, NULL, NULL);
     for (guint i = 0; i < attempts->len; i++) {
         SlAttempt *old = g_ptr_array_index(attempts, i);
         if (is_superseded_by(old, new)) {
-            sl_emit_end(c, old, "Superseded", SLU_CONFLICT, "attempt %" G_GUINT64_FORMAT " took its place", n);
+            sl_emit_end(c, old, "Superseded", SLU_CONFLICT,
+                        "attempt %" G_GUINT64_FORMAT " took its place", n);
         }
     }
     return n;
@@ -181,15 +188,18 @@ static bool is_unchanged(const SlCoord *c, const SlAttempt *a, const char *root)
 {
     const SlUnit *u = sl_brain_unit(c, a->app, a->env);
     const SlRootEnv *env = sl_root_env(c->root, a->env);
-    if (a->act != SL_ACT_PROMOTE || u->live == NULL || env == NULL || strcmp(u->live->targets, root) != 0) {
+    if (a->act != SL_ACT_PROMOTE || u->live == NULL || env == NULL ||
+        strcmp(u->live->targets, root) != 0) {
         return false;
     }
     g_autoptr(SlPromotion) p = sl_promotion_parse(u->live->statement->text, NULL);
     return p != NULL && p->epoch == env->epoch;
 }
 
-/* Emits Rendered: seq is reserved here, before anyone is asked to sign. @event has jobs and withheld already. */
-static bool emit_rendered(SlCoord *c, SlAttempt *a, json_t *event /* consumed */, GHashTable *target_of, GError **error)
+/* Emits Rendered: seq is reserved here, before anyone is asked to sign. @event has jobs and
+ * withheld already. */
+static bool emit_rendered(SlCoord *c, SlAttempt *a, json_t *event /* consumed */,
+                          GHashTable *target_of, GError **error)
 {
     g_autoptr(json_t) owned = event;
     SlUnit *u = sl_brain_unit(c, a->app, a->env);
@@ -205,7 +215,8 @@ static bool emit_rendered(SlCoord *c, SlAttempt *a, json_t *event /* consumed */
     } else {
         uint64_t seq = u->seq + 1;
         const SlRelease *r = sl_brain_release(c, a->release);
-        g_autoptr(GBytes) text = sl_brain_statement(c, a, r, seq, root, g_hash_table_size(target_of), error);
+        g_autoptr(GBytes) text =
+            sl_brain_statement(c, a, r, seq, root, g_hash_table_size(target_of), error);
         if (text == NULL) {
             return false;
         }
@@ -254,7 +265,8 @@ static void render_remove(SlCoord *c, SlAttempt *a)
     GHashTableIter iter;
     gpointer cluster;
     if (u->live == NULL) {
-        sl_emit_end(c, a, "Failed", SLU_NOTHING_THERE, "nothing is deployed in %s any more", u->key);
+        sl_emit_end(c, a, "Failed", SLU_NOTHING_THERE, "nothing is deployed in %s any more",
+                    u->key);
         return;
     }
     g_hash_table_iter_init(&iter, u->live->target_of);
@@ -347,7 +359,8 @@ static void advance_queued(SlCoord *c, SlAttempt *a)
         render_rollback(c, a);
     } else if (a->act == SL_ACT_REMOVE) {
         render_remove(c, a);
-    } else if (sl_brain_eligible(c, sl_brain_release(c, a->release), a->app, a->env, &reason) != SL_ELIGIBLE_OPEN) {
+    } else if (sl_brain_eligible(c, sl_brain_release(c, a->release), a->app, a->env, &reason) !=
+               SL_ELIGIBLE_OPEN) {
         set_waiting(a, "%s", reason);
     } else if (c->renders >= SL_RENDERS_MAX) {
         set_waiting(a, "its turn: %u renders are under way", c->renders);
@@ -373,15 +386,17 @@ static void advance_gating(SlCoord *c, SlAttempt *a)
     const SlVeto *veto = NULL;
     g_autofree char *reason = NULL;
     a->ready = false;
-    if (a->act != SL_ACT_ROLLBACK && a->act != SL_ACT_REMOVE && sl_brain_vetoed(u, a->release, a->target_of, &veto)) {
-        sl_emit_end(c, a, "Rejected", SLU_VETOED, "vetoed in %s by %s: %s", u->key, veto->by, veto->reason);
+    if (a->act != SL_ACT_ROLLBACK && a->act != SL_ACT_REMOVE &&
+        sl_brain_vetoed(u, a->release, a->target_of, &veto)) {
+        sl_emit_end(c, a, "Rejected", SLU_VETOED, "vetoed in %s by %s: %s", u->key, veto->by,
+                    veto->reason);
         return;
     }
     if (!sl_brain_gates(c, a)) {
         return;
     }
-    if (a->act == SL_ACT_PROMOTE &&
-        sl_brain_eligible(c, sl_brain_release(c, a->release), a->app, a->env, &reason) != SL_ELIGIBLE_OPEN) {
+    if (a->act == SL_ACT_PROMOTE && sl_brain_eligible(c, sl_brain_release(c, a->release), a->app,
+                                                      a->env, &reason) != SL_ELIGIBLE_OPEN) {
         set_waiting(a, "%s", reason);
         return;
     }
@@ -391,7 +406,8 @@ static void advance_gating(SlCoord *c, SlAttempt *a)
         return;
     }
     if (a->unchanged && (u->live == NULL || strcmp(u->live->targets, a->targets) != 0)) {
-        sl_emit_end(c, a, "Superseded", SLU_CONFLICT, "what the unit runs has changed since it was rendered");
+        sl_emit_end(c, a, "Superseded", SLU_CONFLICT,
+                    "what the unit runs has changed since it was rendered");
     } else if (a->unchanged) {
         sl_attempt_move(c, a, SL_ON_UNCHANGED);
     } else {
@@ -409,7 +425,8 @@ static bool ended_by_time(SlCoord *c, SlAttempt *a)
         return false;
     }
     if (expiry == SL_EXPIRY_GATE) {
-        g_autofree char *what = g_strdup(a->waiting != NULL ? a->waiting : sl_state_info(a->state)->waits);
+        g_autofree char *what =
+            g_strdup(a->waiting != NULL ? a->waiting : sl_state_info(a->state)->waits);
         sl_emit_end(c, a, "Expired", SLU_STATE_TIMEOUT, "waited too long for: %s", what);
         return true;
     }

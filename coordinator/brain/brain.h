@@ -1,16 +1,22 @@
-/* brain.h - what the decision files of this room offer each other. Private. Each is called inside a step only. */
+/* brain.h - what the decision files of this room offer each other. Private. Each is called inside a
+ * step only. */
 #pragma once
 #include "coordinator/brain/state.h"
 
-/* candidates.c: the one predicate. OPEN: may be requested and committed; WAIT: not yet; SHUT: not in this unit. */
+/* candidates.c: the one predicate. OPEN: may be requested and committed; WAIT: not yet; SHUT: not
+ * in this unit. */
 typedef enum { SL_ELIGIBLE_OPEN, SL_ELIGIBLE_WAIT, SL_ELIGIBLE_SHUT } SlEligible;
-SlEligible sl_brain_eligible(const SlCoord *c, const SlRelease *r, const char *app, const char *env, char **ret_reason);
+SlEligible sl_brain_eligible(const SlCoord *c, const SlRelease *r, const char *app, const char *env,
+                             char **ret_reason);
 /* What `newest` would ask for now; NULL = nothing. Borrowed. */
-SlRelease *sl_brain_candidate(const SlCoord *c, const char *app, const char *env, int64_t now_us, int64_t *ret_next_us);
+SlRelease *sl_brain_candidate(const SlCoord *c, const char *app, const char *env, int64_t now_us,
+                              int64_t *ret_next_us);
 /* Newest eligible release, for a person's promote without a release. */
 SlRelease *sl_brain_newest(const SlCoord *c, const char *app, const char *env, char **ret_reason);
-GPtrArray *sl_brain_clusters(const SlCoord *c, const char *env); /* narrowed; of SlCluster*, borrowed, by id */
-bool sl_brain_vetoed(const SlUnit *u, const char *release, GHashTable *target_of, const SlVeto **ret_veto);
+GPtrArray *sl_brain_clusters(const SlCoord *c,
+                             const char *env); /* narrowed; of SlCluster*, borrowed, by id */
+bool sl_brain_vetoed(const SlUnit *u, const char *release, GHashTable *target_of,
+                     const SlVeto **ret_veto);
 void sl_brain_auto(SlCoord *c);
 
 /* attempts.c */
@@ -22,20 +28,22 @@ typedef struct {
     uint64_t to;
 } SlAsk;
 uint64_t sl_brain_request(SlCoord *c, const SlAsk *ask); /* emits Requested; n */
-void sl_brain_attempts(SlCoord *c);                      /* moves every active attempt as far as it goes */
+void sl_brain_attempts(SlCoord *c); /* moves every active attempt as far as it goes */
 void sl_brain_rendered(SlCoord *c, const SlCoordRendered *in);
-bool sl_attempt_waits(const SlAttempt *a);               /* before COMMITTING and not final */
-bool sl_attempt_live(const SlAttempt *a);                /* COMMITTED .. VERIFYING */
+bool sl_attempt_waits(const SlAttempt *a); /* before COMMITTING and not final */
+bool sl_attempt_live(const SlAttempt *a);  /* COMMITTED .. VERIFYING */
 int64_t sl_attempt_until(const SlCoord *c, const SlAttempt *a);
 
-/* gating.c: judges gates and approvals; true when everything is open (online key signed where the threshold is 0). */
+/* gating.c: judges gates and approvals; true when everything is open (online key signed where the
+ * threshold is 0). */
 bool sl_brain_gates(SlCoord *c, SlAttempt *a);
 /* signing.c */
-SL_MUST_USE GBytes *sl_brain_statement(SlCoord *c, SlAttempt *a, const SlRelease *r, uint64_t seq, const char *targets,
-                                       uint64_t target_count, GError **error);
+SL_MUST_USE GBytes *sl_brain_statement(SlCoord *c, SlAttempt *a, const SlRelease *r, uint64_t seq,
+                                       const char *targets, uint64_t target_count, GError **error);
 char **sl_brain_authors(const SlCoord *c, const SlAttempt *a);
 SlPolicyAsk sl_brain_policy_ask(const SlAttempt *a, char **authors);
-SL_MUST_USE bool sl_brain_approve(SlCoord *c, SlAttempt *a, const char *armour, const char *by, GError **error);
+SL_MUST_USE bool sl_brain_approve(SlCoord *c, SlAttempt *a, const char *armour, const char *by,
+                                  GError **error);
 char *sl_brain_policy_digest(const SlCoord *c, const char *app, const char *env);
 
 /* commit.c */
@@ -63,21 +71,26 @@ void sl_brain_enrol(SlCoord *c, const SlCoordEnrol *in);
 void sl_brain_lease(SlCoord *c, uint64_t above);
 SlSession *sl_brain_session(const SlCoord *c, const char *cluster);
 /* Parsed entry of what a cluster reported; NULL. (transfer full) */
-json_t *sl_brain_seen_entry(const SlCoord *c, const char *cluster, const char *format, ...) G_GNUC_PRINTF(3, 4);
-void sl_brain_alarm(SlCoord *c, const char *cluster, const char *what, int code, const char *message);
+json_t *sl_brain_seen_entry(const SlCoord *c, const char *cluster, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
+void sl_brain_alarm(SlCoord *c, const char *cluster, const char *what, int code,
+                    const char *message);
 void sl_brain_clear_alarm(SlCoord *c, const char *cluster, const char *what);
 /* heads.c */
 void sl_brain_heads(SlCoord *c);
-/* registry.c: text of the next registry of an environment; adds/removes are filled with cluster ids. */
-SL_MUST_USE GBytes *sl_brain_registry_draft(SlCoord *c, const char *env, json_t *adds, json_t *removes, SlMap **ret_map,
-                                            GError **error);
-SL_MUST_USE bool sl_brain_registry_emit(SlCoord *c, const char *env, const SlSigned *s, const SlMap *map, GError **error);
+/* registry.c: text of the next registry of an environment; adds/removes are filled with cluster
+ * ids. */
+SL_MUST_USE GBytes *sl_brain_registry_draft(SlCoord *c, const char *env, json_t *adds,
+                                            json_t *removes, SlMap **ret_map, GError **error);
+SL_MUST_USE bool sl_brain_registry_emit(SlCoord *c, const char *env, const SlSigned *s,
+                                        const SlMap *map, GError **error);
 /* Threshold 0: the online key signs. false: a person must. */
 bool sl_brain_registry_auto(SlCoord *c, const char *env);
 /* orders.c */
-SL_MUST_USE GBytes *sl_brain_order_draft(SlCoord *c, const json_t *args, const char *person, unsigned *ret_threshold,
-                                         json_t *who, GError **error);
-SL_MUST_USE bool sl_brain_order_take(SlCoord *c, const char *text, const json_t *sigs, char **ret_digest, GError **error);
+SL_MUST_USE GBytes *sl_brain_order_draft(SlCoord *c, const json_t *args, const char *person,
+                                         unsigned *ret_threshold, json_t *who, GError **error);
+SL_MUST_USE bool sl_brain_order_take(SlCoord *c, const char *text, const json_t *sigs,
+                                     char **ret_digest, GError **error);
 /* requests.c */
 void sl_brain_handle_request(SlCoord *c, const SlCoordRequest *in);
 
@@ -85,7 +98,8 @@ void sl_brain_handle_request(SlCoord *c, const SlCoordRequest *in);
 json_t *sl_view_attempt(const SlCoord *c, const SlAttempt *a);
 json_t *sl_view_release(const SlCoord *c, const SlRelease *r);
 json_t *sl_view_run(const SlCoord *c, const SlRun *run);
-json_t *sl_view_cluster(const SlCoord *c, const SlCluster *cluster, const char *env, int64_t now_us);
+json_t *sl_view_cluster(const SlCoord *c, const SlCluster *cluster, const char *env,
+                        int64_t now_us);
 json_t *sl_view_status(const SlCoord *c, const json_t *args, int64_t now_us, GError **error);
 json_t *sl_view_clusters(const SlCoord *c, const json_t *args, int64_t now_us, GError **error);
 json_t *sl_view_attempt_full(const SlCoord *c, const json_t *args, GError **error);
@@ -93,5 +107,6 @@ json_t *sl_view_diff(const SlCoord *c, const json_t *args, GError **error);
 json_t *sl_view_why(const SlCoord *c, const json_t *args, int64_t now_us, GError **error);
 json_t *sl_view_environments(const SlCoord *c);
 json_t *sl_view_problems(const SlCoord *c);
-/* Objects that differ between two target maps: [{change, kind, namespace, name, from, to, clusters}]. */
+/* Objects that differ between two target maps: [{change, kind, namespace, name, from, to,
+ * clusters}]. */
 json_t *sl_view_changes(const SlCoord *c, GHashTable *from, GHashTable *to);

@@ -1,5 +1,5 @@
-/* candidates.c - may this release go into this unit? One pure predicate, used by lists, automatic promotion, a person's
- * request and the commit: so that they can never disagree. */
+/* candidates.c - may this release go into this unit? One pure predicate, used by lists, automatic
+ * promotion, a person's request and the commit: so that they can never disagree. */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
@@ -34,7 +34,8 @@ static bool succeeded_in(const SlCoord *c, const SlRelease *r, const char *app, 
     const SlUnit *u = sl_brain_unit(c, app, env);
     for (guint i = u != NULL ? u->attempts->len : 0; i > 0; i--) {
         const SlAttempt *a = g_ptr_array_index(u->attempts, i - 1);
-        if (a->state == SL_STATE_SUCCEEDED && a->withheld == 0 && a->act != SL_ACT_REMOVE && strcmp(a->release, r->id) == 0) {
+        if (a->state == SL_STATE_SUCCEEDED && a->withheld == 0 && a->act != SL_ACT_REMOVE &&
+            strcmp(a->release, r->id) == 0) {
             return true;
         }
     }
@@ -42,7 +43,8 @@ static bool succeeded_in(const SlCoord *c, const SlRelease *r, const char *app, 
 }
 
 /* `after` of an environment; one that the application leaves out stands for its own `after`. */
-static bool after_holds(const SlCoord *c, const SlRelease *r, const SlApplicationDoc *app, const char *env, int depth)
+static bool after_holds(const SlCoord *c, const SlRelease *r, const SlApplicationDoc *app,
+                        const char *env, int depth)
 {
     const SlEnvironmentDoc *doc = sl_fleet_env(c->docs, env);
     if (doc == NULL || depth > 64) {
@@ -50,13 +52,15 @@ static bool after_holds(const SlCoord *c, const SlRelease *r, const SlApplicatio
     }
     int have = 0;
     for (char **name = doc->after.names; name != NULL && *name != NULL; name++) {
-        bool ok = sl_app_env(app, *name) != NULL ? succeeded_in(c, r, app->name, *name) : after_holds(c, r, app, *name, depth + 1);
+        bool ok = sl_app_env(app, *name) != NULL ? succeeded_in(c, r, app->name, *name)
+                                                 : after_holds(c, r, app, *name, depth + 1);
         have += ok ? 1 : 0;
     }
     return doc->after.names == NULL || doc->after.names[0] == NULL || have >= doc->after.need;
 }
 
-bool sl_brain_vetoed(const SlUnit *u, const char *release, GHashTable *target_of, const SlVeto **ret_veto)
+bool sl_brain_vetoed(const SlUnit *u, const char *release, GHashTable *target_of,
+                     const SlVeto **ret_veto)
 {
     for (guint i = 0; u != NULL && i < u->vetoes->len; i++) {
         const SlVeto *veto = g_ptr_array_index(u->vetoes, i);
@@ -79,7 +83,8 @@ bool sl_brain_vetoed(const SlUnit *u, const char *release, GHashTable *target_of
     return false;
 }
 
-static SlEligible say(SlEligible verdict, char **ret_reason, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static SlEligible say(SlEligible verdict, char **ret_reason, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
 static SlEligible say(SlEligible verdict, char **ret_reason, const char *format, ...)
 {
     if (ret_reason != NULL) {
@@ -97,25 +102,30 @@ static char *after_names(const SlEnvironmentDoc *doc)
 }
 
 /* Documents first: what is not there cannot be judged. */
-static SlEligible documents_allow(const SlCoord *c, const SlRelease *r, const char *app, const char *env, char **ret_reason)
+static SlEligible documents_allow(const SlCoord *c, const SlRelease *r, const char *app,
+                                  const char *env, char **ret_reason)
 {
     const SlApplicationDoc *doc = c->docs != NULL ? sl_fleet_app(c->docs, app) : NULL;
     if (doc == NULL || sl_fleet_env(c->docs, env) == NULL || sl_app_env(doc, env) == NULL) {
-        return say(SL_ELIGIBLE_SHUT, ret_reason, "the documents in force have no application %s in environment %s", app, env);
+        return say(SL_ELIGIBLE_SHUT, ret_reason,
+                   "the documents in force have no application %s in environment %s", app, env);
     }
     if (strcmp(r->app, app) != 0) {
         return say(SL_ELIGIBLE_SHUT, ret_reason, "%s is a release of %s", r->name, r->app);
     }
     if (doc->broken) {
-        return say(SL_ELIGIBLE_WAIT, ret_reason, "the Application document of %s has errors: `sluice validate` lists them", app);
+        return say(SL_ELIGIBLE_WAIT, ret_reason,
+                   "the Application document of %s has errors: `sluice validate` lists them", app);
     }
     if (sl_root_env(c->root, env) == NULL) {
-        return say(SL_ELIGIBLE_WAIT, ret_reason, "the root does not know environment %s; a root step must add it", env);
+        return say(SL_ELIGIBLE_WAIT, ret_reason,
+                   "the root does not know environment %s; a root step must add it", env);
     }
     return SL_ELIGIBLE_OPEN;
 }
 
-SlEligible sl_brain_eligible(const SlCoord *c, const SlRelease *r, const char *app, const char *env, char **ret_reason)
+SlEligible sl_brain_eligible(const SlCoord *c, const SlRelease *r, const char *app, const char *env,
+                             char **ret_reason)
 {
     const SlVeto *veto = NULL;
     SlEligible documents = documents_allow(c, r, app, env, ret_reason);
@@ -123,13 +133,16 @@ SlEligible sl_brain_eligible(const SlCoord *c, const SlRelease *r, const char *a
         return documents;
     }
     if (sl_brain_vetoed(sl_brain_unit(c, app, env), r->id, NULL, &veto)) {
-        return say(SL_ELIGIBLE_SHUT, ret_reason, "%s is vetoed in %s/%s by %s: %s", r->name, app, env, veto->by, veto->reason);
+        return say(SL_ELIGIBLE_SHUT, ret_reason, "%s is vetoed in %s/%s by %s: %s", r->name, app,
+                   env, veto->by, veto->reason);
     }
     for (guint i = 0; i < r->items->len; i++) {
         const SlItem *item = g_ptr_array_index(r->items, i);
         if (item->digest == NULL && g_strcmp0(item->origin, env) != 0) {
-            return say(SL_ELIGIBLE_WAIT, ret_reason, "item %s of %s is pending: job %s in %s has no successful seal yet",
-                       item->name, r->name, item->job != NULL ? item->job : "?", item->origin != NULL ? item->origin : "?");
+            return say(SL_ELIGIBLE_WAIT, ret_reason,
+                       "item %s of %s is pending: job %s in %s has no successful seal yet",
+                       item->name, r->name, item->job != NULL ? item->job : "?",
+                       item->origin != NULL ? item->origin : "?");
         }
     }
     if (!after_holds(c, r, sl_fleet_app(c->docs, app), env, 0)) {
@@ -138,7 +151,8 @@ SlEligible sl_brain_eligible(const SlCoord *c, const SlRelease *r, const char *a
     }
     g_autoptr(GPtrArray) clusters = sl_brain_clusters(c, env);
     if (clusters->len == 0) {
-        return say(SL_ELIGIBLE_WAIT, ret_reason, "environment %s has no cluster yet: `sluice cluster add`", env);
+        return say(SL_ELIGIBLE_WAIT, ret_reason,
+                   "environment %s has no cluster yet: `sluice cluster add`", env);
     }
     return say(SL_ELIGIBLE_OPEN, ret_reason, "may be promoted");
 }
@@ -170,10 +184,13 @@ static int64_t auto_again_us(const SlUnit *u, const SlRelease *r)
     if (errored == 0) {
         return 1;
     }
-    return errored >= SL_TRIES_MAX ? 0 : last_us + MIN(SL_RETRY_FIRST_US << MIN(errored, 20), SL_RETRY_MAX_US);
+    return errored >= SL_TRIES_MAX
+               ? 0
+               : last_us + MIN(SL_RETRY_FIRST_US << MIN(errored, 20), SL_RETRY_MAX_US);
 }
 
-/* The latest release in release order that was current in the unit and (if @complete) has no pending items. */
+/* The latest release in release order that was current in the unit and (if @complete) has no
+ * pending items. */
 static const SlRelease *latest_been(const SlCoord *c, const SlUnit *u, bool complete)
 {
     const SlRelease *latest = NULL;
@@ -182,14 +199,16 @@ static const SlRelease *latest_been(const SlCoord *c, const SlUnit *u, bool comp
     g_hash_table_iter_init(&iter, u->been);
     while (g_hash_table_iter_next(&iter, &id, NULL)) {
         const SlRelease *r = sl_brain_release(c, id);
-        if (r != NULL && (!complete || !sl_release_pending(r)) && (latest == NULL || sl_release_compare(r, latest) > 0)) {
+        if (r != NULL && (!complete || !sl_release_pending(r)) &&
+            (latest == NULL || sl_release_compare(r, latest) > 0)) {
             latest = r;
         }
     }
     return latest;
 }
 
-/* `newest` moves forward only: never back to what has been current, and past a complete release only with a later one. */
+/* `newest` moves forward only: never back to what has been current, and past a complete release
+ * only with a later one. */
 static bool is_forward(const SlCoord *c, const SlUnit *u, const SlRelease *r)
 {
     if (u == NULL) {
@@ -211,7 +230,8 @@ static bool unit_is_busy(const SlUnit *u, const SlRelease *r)
         if (sl_state_info(a->state)->final) {
             continue;
         }
-        /* A person's waiting request is never overtaken by an automatic one; nor is the same one asked for twice. */
+        /* A person's waiting request is never overtaken by an automatic one; nor is the same one
+         * asked for twice. */
         if (strcmp(a->release, r->id) == 0 || (a->requester != NULL && sl_attempt_waits(a))) {
             return true;
         }
@@ -219,7 +239,8 @@ static bool unit_is_busy(const SlUnit *u, const SlRelease *r)
     return false;
 }
 
-SlRelease *sl_brain_candidate(const SlCoord *c, const char *app, const char *env, int64_t now_us, int64_t *ret_next_us)
+SlRelease *sl_brain_candidate(const SlCoord *c, const char *app, const char *env, int64_t now_us,
+                              int64_t *ret_next_us)
 {
     const SlUnit *u = sl_brain_unit(c, app, env);
     GPtrArray *releases = g_hash_table_lookup(c->app_releases, app);
@@ -256,14 +277,16 @@ SlRelease *sl_brain_newest(const SlCoord *c, const char *app, const char *env, c
     for (guint i = 0; releases != NULL && i < releases->len; i++) {
         SlRelease *r = g_ptr_array_index(releases, i);
         newest = newest == NULL || sl_release_compare(r, newest) > 0 ? r : newest;
-        if ((best == NULL || sl_release_compare(r, best) > 0) && sl_brain_eligible(c, r, app, env, NULL) == SL_ELIGIBLE_OPEN) {
+        if ((best == NULL || sl_release_compare(r, best) > 0) &&
+            sl_brain_eligible(c, r, app, env, NULL) == SL_ELIGIBLE_OPEN) {
             best = r;
         }
     }
     if (best == NULL && newest != NULL) {
         (void)sl_brain_eligible(c, newest, app, env, ret_reason);
     } else if (best == NULL) {
-        *ret_reason = g_strdup_printf("application %s has no release yet: push a commit, or `sluice refresh`", app);
+        *ret_reason = g_strdup_printf(
+            "application %s has no release yet: push a commit, or `sluice refresh`", app);
     }
     return best;
 }
@@ -282,7 +305,11 @@ void sl_brain_auto(SlCoord *c)
             const SlRelease *r = sl_brain_candidate(c, app->name, env->name, c->now_us, &next_us);
             sl_wake(c, next_us);
             if (r != NULL) {
-                SlAsk ask = {.app = app->name, .env = env->name, .release = r->id, .act = SL_ACT_PROMOTE, .reason = "newest"};
+                SlAsk ask = {.app = app->name,
+                             .env = env->name,
+                             .release = r->id,
+                             .act = SL_ACT_PROMOTE,
+                             .reason = "newest"};
                 (void)sl_brain_request(c, &ask);
             }
         }

@@ -2,7 +2,8 @@
  *
  *   ENV_WRITE (objects only) -> ENV_WRITTEN -> event COMMITTED -> ENV_MOVE (the ref) -> ENV_TIP
  *
- * Until COMMITTED an attempt may still drop out (the write is made again without it); after it, recovery only rolls forward. */
+ * Until COMMITTED an attempt may still drop out (the write is made again without it); after it,
+ * recovery only rolls forward. */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
@@ -11,7 +12,8 @@ static SlAttempt *ready_of_unit(const SlUnit *u)
     SlAttempt *best = NULL;
     for (guint i = 0; i < u->attempts->len; i++) {
         SlAttempt *a = g_ptr_array_index(u->attempts, i);
-        if (a->state == SL_STATE_GATING && a->ready && (best == NULL || (a->act == SL_ACT_ROLLBACK && best->act != SL_ACT_ROLLBACK))) {
+        if (a->state == SL_STATE_GATING && a->ready &&
+            (best == NULL || (a->act == SL_ACT_ROLLBACK && best->act != SL_ACT_ROLLBACK))) {
             best = a;
         }
     }
@@ -80,8 +82,9 @@ static char *message_of(const SlCoord *c, const GPtrArray *group)
     for (guint i = 0; i < group->len; i++) {
         const SlAttempt *a = g_ptr_array_index(group, i);
         g_autofree char *reason = sl_escape_for_people(a->reason, SL_REASON_MAX);
-        g_string_append_printf(text, "\n%s/%s attempt %" G_GUINT64_FORMAT " release %s\npromotion %s\nreason %s\n", a->app, a->env, a->n,
-                               a->release, a->promotion, reason);
+        g_string_append_printf(
+            text, "\n%s/%s attempt %" G_GUINT64_FORMAT " release %s\npromotion %s\nreason %s\n",
+            a->app, a->env, a->n, a->release, a->promotion, reason);
     }
     return g_string_free(text, FALSE);
 }
@@ -111,14 +114,16 @@ static void write_group(SlCoord *c, SlEnv *env, GPtrArray *group)
     }
 }
 
-/* Policy revert: a commit on top of what somebody made, with every folder as it was at our last commit. */
+/* Policy revert: a commit on top of what somebody made, with every folder as it was at our last
+ * commit. */
 static void write_revert(SlCoord *c, SlEnv *env)
 {
     SlCoordEffect *effect = write_effect(c, env);
     GHashTableIter iter;
     gpointer value;
     effect->old = env->external[0] != '\0' ? g_strdup(env->external) : NULL;
-    effect->message = g_strdup_printf("%s: put back what was changed by hand in %.12s\n", env->name, env->external);
+    effect->message = g_strdup_printf("%s: put back what was changed by hand in %.12s\n", env->name,
+                                      env->external);
     env->reverting = true;
     g_array_set_size(env->group, 0);
     g_hash_table_iter_init(&iter, c->units);
@@ -177,7 +182,8 @@ static void commit_env(SlCoord *c, SlEnv *env)
         return;
     }
     if (env->writing || env->retry_us > c->now_us) {
-        hold_group(group, env->writing ? "the commit before it on the environment's branch" : "another try of the commit");
+        hold_group(group, env->writing ? "the commit before it on the environment's branch"
+                                       : "another try of the commit");
         sl_wake(c, env->writing ? env->asked_us + SL_WORK_LIMIT_US : env->retry_us);
         return;
     }
@@ -186,8 +192,11 @@ static void commit_env(SlCoord *c, SlEnv *env)
         return;
     }
     if (env->external != NULL) {
-        g_autofree char *why = g_strdup_printf("a person: the branch sluice/env/%s was changed by hand (%.12s) and the environment is halted; "
-                                               "`sluice adopt` takes it over", env->name, env->external[0] != '\0' ? env->external : "deleted");
+        g_autofree char *why =
+            g_strdup_printf("a person: the branch sluice/env/%s was changed by hand (%.12s) and "
+                            "the environment is halted; "
+                            "`sluice adopt` takes it over",
+                            env->name, env->external[0] != '\0' ? env->external : "deleted");
         hold_group(group, why);
         return;
     }
@@ -214,19 +223,24 @@ void sl_brain_commits(SlCoord *c)
     }
 }
 
-/* What a commit ends in its unit: waiting attempts with a lower seq, and (rollback) the one under way. */
+/* What a commit ends in its unit: waiting attempts with a lower seq, and (rollback) the one under
+ * way. */
 static void end_others(SlCoord *c, const SlAttempt *a)
 {
-    g_autoptr(GPtrArray) attempts = g_ptr_array_copy(sl_brain_unit(c, a->app, a->env)->attempts, NULL, NULL);
+    g_autoptr(GPtrArray) attempts =
+        g_ptr_array_copy(sl_brain_unit(c, a->app, a->env)->attempts, NULL, NULL);
     for (guint i = 0; i < attempts->len; i++) {
         SlAttempt *other = g_ptr_array_index(attempts, i);
         if (other == a) {
             continue;
         }
         if (sl_attempt_live(other)) {
-            sl_emit_end(c, other, "Failed", SLU_PREEMPTED, "attempt %" G_GUINT64_FORMAT " (%s) took its place", a->n, sl_act_name(a->act));
+            sl_emit_end(c, other, "Failed", SLU_PREEMPTED,
+                        "attempt %" G_GUINT64_FORMAT " (%s) took its place", a->n,
+                        sl_act_name(a->act));
         } else if (other->state == SL_STATE_GATING && other->seq != 0 && other->seq < a->seq) {
-            sl_emit_end(c, other, "Superseded", SLU_CONFLICT, "attempt %" G_GUINT64_FORMAT " was committed with a higher number", a->n);
+            sl_emit_end(c, other, "Superseded", SLU_CONFLICT,
+                        "attempt %" G_GUINT64_FORMAT " was committed with a higher number", a->n);
         }
     }
 }
@@ -301,7 +315,8 @@ static void move_ref(SlCoord *c, const SlEnv *env, const char *old)
     effect->new_ = g_strdup(env->tip);
 }
 
-/* The group's attempts that may still be committed; the others have ended or lost a gate meanwhile. */
+/* The group's attempts that may still be committed; the others have ended or lost a gate meanwhile.
+ */
 static GPtrArray *still_ready(SlCoord *c, const SlEnv *env)
 {
     GPtrArray *group = g_ptr_array_new();
@@ -312,7 +327,8 @@ static GPtrArray *still_ready(SlCoord *c, const SlEnv *env)
             continue;
         }
         if (a->act == SL_ACT_PROMOTE &&
-            sl_brain_eligible(c, sl_brain_release(c, a->release), a->app, a->env, &reason) != SL_ELIGIBLE_OPEN) {
+            sl_brain_eligible(c, sl_brain_release(c, a->release), a->app, a->env, &reason) !=
+                SL_ELIGIBLE_OPEN) {
             continue;
         }
         g_ptr_array_add(group, a);
@@ -328,7 +344,8 @@ static void give_back_group(SlCoord *c, SlEnv *env, const GError *error)
             continue;
         }
         if (error != NULL && env->tries >= SL_TRIES_MAX) {
-            sl_emit_end(c, a, "Errored", SLU_COMMIT_ERROR, "%s (tried %u times)", error->message, env->tries);
+            sl_emit_end(c, a, "Errored", SLU_COMMIT_ERROR, "%s (tried %u times)", error->message,
+                        env->tries);
         } else {
             sl_attempt_move(c, a, SL_ON_RETRY);
         }
@@ -342,7 +359,8 @@ void sl_brain_env_written(SlCoord *c, const SlCoordEnvWritten *in)
     if (env == NULL || !env->writing) {
         return;
     }
-    const char *base = env->reverting ? (env->external[0] != '\0' ? env->external : NULL) : env->tip;
+    const char *base =
+        env->reverting ? (env->external[0] != '\0' ? env->external : NULL) : env->tip;
     bool revert = env->reverting;
     env->writing = false;
     if (in->error != NULL || in->commit == NULL || g_strcmp0(in->old, base) != 0) {
@@ -382,7 +400,8 @@ static void external_change(SlCoord *c, SlEnv *env, const SlCoordEnvTip *in)
     sl_json_set_str(event, "expected", env->tip);
     sl_json_set_str(event, "found", in->tip);
     sl_json_set_bool(event, "descends", in->descends_from_new);
-    sl_json_set_str(event, "policy", in->tip == NULL && strcmp(policy, "adopt") == 0 ? "halt" : policy);
+    sl_json_set_str(event, "policy",
+                    in->tip == NULL && strcmp(policy, "adopt") == 0 ? "halt" : policy);
     sl_emit(c, event);
 }
 

@@ -1,9 +1,11 @@
-/* coord.c - step: one input in, then everything is settled until nothing moves any more. Each round is level-triggered: it looks
- * at the state, not at the input, so a lost or repeated input only delays. */
+/* coord.c - step: one input in, then everything is settled until nothing moves any more. Each round
+ * is level-triggered: it looks at the state, not at the input, so a lost or repeated input only
+ * delays. */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
-#define ROUNDS_MAX 64 /* a chain request -> render -> sign -> commit -> run takes 5; more is a mistake of ours */
+#define ROUNDS_MAX                                                                                 \
+    64 /* a chain request -> render -> sign -> commit -> run takes 5; more is a mistake of ours */
 
 static void list_free(GPtrArray *list)
 {
@@ -17,8 +19,9 @@ void sl_coord_effect_free(SlCoordEffect *e)
     if (e == NULL) {
         return;
     }
-    char *const texts[] = {e->id,  e->app,    e->env,   e->repository, e->commit, e->old,   e->new_,
-                           e->message, e->curve, e->boot, e->digest,     e->refused, e->reason};
+    char *const texts[] = {e->id,     e->app,     e->env,     e->repository, e->commit,
+                           e->old,    e->new_,    e->message, e->curve,      e->boot,
+                           e->digest, e->refused, e->reason};
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_free(texts[i]);
     }
@@ -39,8 +42,10 @@ SlCoordOutput *sl_coord_output_new(void)
 {
     SlCoordOutput *out = g_new0(SlCoordOutput, 1);
     out->events = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
-    out->ledger_blobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
-    out->cache_blobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    out->ledger_blobs =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    out->cache_blobs =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
     out->effects = g_ptr_array_new_with_free_func((GDestroyNotify)sl_coord_effect_free);
     out->next_us = INT64_MAX;
     return out;
@@ -219,7 +224,8 @@ const SlSigned *sl_coord_statement(const SlCoord *c, const char *digest)
     return g_hash_table_lookup(c->statements, digest);
 }
 
-bool sl_coord_locate(const SlCoord *c, const char *bundle, const char **ret_env, const char **ret_app, const char **ret_commit)
+bool sl_coord_locate(const SlCoord *c, const char *bundle, const char **ret_env,
+                     const char **ret_app, const char **ret_commit)
 {
     for (guint i = c->attempts->len; i > 0; i--) {
         const SlAttempt *a = g_ptr_array_index(c->attempts, i - 1);
@@ -241,8 +247,8 @@ bool sl_coord_locate(const SlCoord *c, const char *bundle, const char **ret_env,
     return false;
 }
 
-bool sl_coord_token_check(const SlCoord *c, const char *token, int64_t now_us, const char **ret_person, const char **ret_scope,
-                          GError **error)
+bool sl_coord_token_check(const SlCoord *c, const char *token, int64_t now_us,
+                          const char **ret_person, const char **ret_scope, GError **error)
 {
     g_auto(GStrv) parts = g_strsplit(token, "_", 4);
     const SlToken *known = NULL;
@@ -250,8 +256,10 @@ bool sl_coord_token_check(const SlCoord *c, const char *token, int64_t now_us, c
         known = g_hash_table_lookup(c->tokens, parts[1]);
     }
     g_autofree char *hash = known != NULL ? sl_sha256_hex(parts[2], strlen(parts[2])) : NULL;
-    if (known == NULL || strcmp(hash, known->hash) != 0 || (known->expires_us != 0 && known->expires_us <= now_us)) {
-        return sl_throw(error, SLU_API_TOKEN_UNKNOWN, "this API token is not known, was revoked or has expired");
+    if (known == NULL || strcmp(hash, known->hash) != 0 ||
+        (known->expires_us != 0 && known->expires_us <= now_us)) {
+        return sl_throw(error, SLU_API_TOKEN_UNKNOWN,
+                        "this API token is not known, was revoked or has expired");
     }
     *ret_person = known->person;
     *ret_scope = known->scope;

@@ -1,4 +1,5 @@
-/* dump.c - the durable state as JSON: what a replay of the ledger must give again, from every prefix. */
+/* dump.c - the durable state as JSON: what a replay of the ledger must give again, from every
+ * prefix. */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
@@ -48,7 +49,8 @@ static json_t *unit_json(const SlUnit *u)
         sl_json_set_str(been, key, value);
     }
     for (guint i = 0; i < u->vetoes->len; i++) {
-        json_array_append_new(vetoes, json_string(((SlVeto *)g_ptr_array_index(u->vetoes, i))->release));
+        json_array_append_new(vetoes,
+                              json_string(((SlVeto *)g_ptr_array_index(u->vetoes, i))->release));
     }
     sl_json_set_int(json, "seq", (int64_t)u->seq);
     sl_json_set_int(json, "live", u->live != NULL ? (int64_t)u->live->n : 0);
@@ -170,7 +172,8 @@ json_t *sl_coord_dump(const SlCoord *c)
         json_array_append_new(attempts, attempt_json(g_ptr_array_index(c->attempts, i)));
     }
     for (guint i = 0; i < c->orders->len; i++) {
-        json_array_append_new(orders, json_string(((SlOrderKept *)g_ptr_array_index(c->orders, i))->digest));
+        json_array_append_new(
+            orders, json_string(((SlOrderKept *)g_ptr_array_index(c->orders, i))->digest));
     }
     sl_json_set_int(json, "seq", (int64_t)c->seq);
     sl_json_set_str(json, "hash", c->hash);

@@ -1,10 +1,12 @@
-/* enrol.c - join tokens and agents that use them. A token's secret is HMAC(key of the coordinator, token id): so the ledger holds
- * nothing that lets anyone join, and the proof can still be checked after a restart. */
+/* enrol.c - join tokens and agents that use them. A token's secret is HMAC(key of the coordinator,
+ * token id): so the ledger holds nothing that lets anyone join, and the proof can still be checked
+ * after a restart. */
 #include "coordinator/brain/enrol.h"
 #include <sodium.h>
 #include <string.h>
 
-/* Key for join secrets: from the online key, so that it needs no storage of its own; it never leaves this function. */
+/* Key for join secrets: from the online key, so that it needs no storage of its own; it never
+ * leaves this function. */
 void sl_join_secret(const SlCoord *c, const char *id, uint8_t ret_secret[32])
 {
     static const char label[] = "sluice join token 1";
@@ -31,7 +33,8 @@ char *sl_join_token(const SlCoord *c, const char *id)
     return g_strdup_printf("slj_%s_%s_%s", id, hex, root);
 }
 
-static void answer(SlCoord *c, const SlCoordEnrol *in, const char *state, const char *message, const SlJoin *join)
+static void answer(SlCoord *c, const SlCoordEnrol *in, const char *state, const char *message,
+                   const SlJoin *join)
 {
     SlCoordEffect *effect = sl_effect(c, SL_COORD_DO_ENROL_REPLY);
     effect->id = g_strdup(in->request_id);
@@ -61,7 +64,8 @@ static void refuse(SlCoord *c, const SlCoordEnrol *in, const GError *error)
     answer(c, in, "refused", message, NULL);
 }
 
-static bool check_proof(const SlCoord *c, const SlCoordEnrol *in, const SlJoin *join, GError **error)
+static bool check_proof(const SlCoord *c, const SlCoordEnrol *in, const SlJoin *join,
+                        GError **error)
 {
     uint8_t secret[32];
     gsize len = 0;
@@ -69,11 +73,13 @@ static bool check_proof(const SlCoord *c, const SlCoordEnrol *in, const SlJoin *
     sl_join_secret(c, join->id, secret);
     bool ok = in->proof != NULL && crypto_auth_hmacsha256_verify(in->proof, text, len, secret) == 0;
     sodium_memzero(secret, sizeof secret);
-    return ok || sl_throw(error, SLU_ENROL_PROOF, "the proof does not fit join token %.8s", join->id);
+    return ok ||
+           sl_throw(error, SLU_ENROL_PROOF, "the proof does not fit join token %.8s", join->id);
 }
 
 /* The request is signed by the key that it asks to register: whoever asks holds it. */
-static bool check_statement(const SlCoord *c, const SlCoordEnrol *in, const SlJoin *join, const SlStatement *ask, GError **error)
+static bool check_statement(const SlCoord *c, const SlCoordEnrol *in, const SlJoin *join,
+                            const SlStatement *ask, GError **error)
 {
     g_autoptr(SlPublicKey) key = sl_public_key_parse(sl_statement_get(ask, "sign"), error);
     if (key == NULL) {
@@ -86,13 +92,18 @@ static bool check_statement(const SlCoord *c, const SlCoordEnrol *in, const SlJo
         own = own || strcmp(signer->line, key->line) == 0;
     }
     if (!own) {
-        return sl_throw(error, SLU_ENROL_PROOF, "the request is not signed by the key that it asks to register");
+        return sl_throw(error, SLU_ENROL_PROOF,
+                        "the request is not signed by the key that it asks to register");
     }
     g_autofree char *root = sl_signed_digest(g_ptr_array_index(c->roots, 0));
-    if (strcmp(sl_statement_get(ask, "fleet"), c->root->fleet) != 0 || strcmp(sl_statement_get(ask, "environment"), join->env) != 0 ||
-        strcmp(sl_statement_get(ask, "cluster"), join->name) != 0 || strcmp(sl_statement_get(ask, "token"), join->id) != 0 ||
+    if (strcmp(sl_statement_get(ask, "fleet"), c->root->fleet) != 0 ||
+        strcmp(sl_statement_get(ask, "environment"), join->env) != 0 ||
+        strcmp(sl_statement_get(ask, "cluster"), join->name) != 0 ||
+        strcmp(sl_statement_get(ask, "token"), join->id) != 0 ||
         strcmp(sl_statement_get(ask, "root"), root) != 0) {
-        return sl_throw(error, SLU_ENROL_PROOF, "the request names another fleet, environment, cluster, token or root than join token %.8s",
+        return sl_throw(error, SLU_ENROL_PROOF,
+                        "the request names another fleet, environment, cluster, token or root than "
+                        "join token %.8s",
                         join->id);
     }
     return true;
@@ -137,7 +148,8 @@ static char *entry_of(const SlJoin *join, const SlStatement *ask, GError **error
     g_hash_table_replace(labels, g_strdup("engine"), g_strdup(engine));
     g_hash_table_replace(labels, g_strdup("cluster"), g_strdup(join->name));
     g_autofree char *entry = sl_cluster_format(&cluster);
-    g_autoptr(SlCluster) again = sl_cluster_parse(join->name, entry, error); /* nothing enters that we would not read back */
+    g_autoptr(SlCluster) again =
+        sl_cluster_parse(join->name, entry, error); /* nothing enters that we would not read back */
     return again != NULL ? g_steal_pointer(&entry) : NULL;
 }
 
@@ -160,8 +172,9 @@ static void answer_state(SlCoord *c, const SlCoordEnrol *in, const SlJoin *join)
     if (sl_brain_cluster(c, join->cluster, NULL) != NULL) {
         answer(c, in, "accepted", "welcome", join);
     } else if (g_hash_table_contains(c->pending, join->cluster)) {
-        g_autofree char *message = g_strdup_printf("cluster %s waits until a person signs the registry of %s: `sluice cluster sign %s`",
-                                                   join->cluster, join->env, join->env);
+        g_autofree char *message = g_strdup_printf(
+            "cluster %s waits until a person signs the registry of %s: `sluice cluster sign %s`",
+            join->cluster, join->env, join->env);
         answer(c, in, "pending", message, join);
     } else {
         answer(c, in, "refused", "the cluster was removed", NULL);
@@ -209,14 +222,17 @@ void sl_brain_enrol(SlCoord *c, const SlCoordEnrol *in)
     }
     if (join->cluster != NULL) {
         const SlCluster *pending = g_hash_table_lookup(c->pending, join->cluster);
-        const SlCluster *known = pending != NULL ? pending : sl_brain_cluster(c, join->cluster, NULL);
-        bool same = known != NULL && strcmp(known->sign->line, sl_statement_get(ask, "sign")) == 0 &&
+        const SlCluster *known =
+            pending != NULL ? pending : sl_brain_cluster(c, join->cluster, NULL);
+        bool same = known != NULL &&
+                    strcmp(known->sign->line, sl_statement_get(ask, "sign")) == 0 &&
                     strcmp(known->curve, sl_statement_get(ask, "curve")) == 0;
         if (same) {
             answer_state(c, in, join); /* the same agent asks again */
             return;
         }
-        (void)sl_throw(&error, SLU_JOIN_TOKEN_USED, "join token %.8s was used by another agent already", join->id);
+        (void)sl_throw(&error, SLU_JOIN_TOKEN_USED,
+                       "join token %.8s was used by another agent already", join->id);
     } else if (join->expires_us <= c->now_us) {
         (void)sl_throw(&error, SLU_JOIN_TOKEN_EXPIRED, "join token %.8s has expired", join->id);
     } else if (curve_is_taken(c, sl_statement_get(ask, "curve"))) {

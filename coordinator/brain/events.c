@@ -1,5 +1,6 @@
-/* events.c - the ledger's side of the brain: number, chain, fold. sl_emit() is the only way in which step changes what is
- * durable; fold_*.c are the only writers of it. An unknown event type stops the reader: never skipped. */
+/* events.c - the ledger's side of the brain: number, chain, fold. sl_emit() is the only way in
+ * which step changes what is durable; fold_*.c are the only writers of it. An unknown event type
+ * stops the reader: never skipped. */
 #include "coordinator/brain/brain.h"
 #include "coordinator/brain/fold.h"
 #include <string.h>
@@ -21,7 +22,8 @@ bool sl_fold_one(SlCoord *c, const char *type, const json_t *event, int64_t at_u
         }
     }
     return sl_throw(error, SLU_UNSUPPORTED,
-                    "ledger event %" G_GUINT64_FORMAT " has the unknown type \"%s\"; a newer Sluice wrote it",
+                    "ledger event %" G_GUINT64_FORMAT
+                    " has the unknown type \"%s\"; a newer Sluice wrote it",
                     c->seq + 1, type);
 }
 
@@ -35,11 +37,13 @@ static bool fold_checked(SlCoord *c, const json_t *event, GError **error)
         return false;
     }
     if (seq < 0 || (uint64_t)seq != c->seq + 1) {
-        return sl_throw(error, SLU_LEDGER_CHAIN, "event %" G_GINT64_FORMAT " follows event %" G_GUINT64_FORMAT, seq, c->seq);
+        return sl_throw(error, SLU_LEDGER_CHAIN,
+                        "event %" G_GINT64_FORMAT " follows event %" G_GUINT64_FORMAT, seq, c->seq);
     }
     if (strcmp(prev, c->hash) != 0) {
         return sl_throw(error, SLU_LEDGER_CHAIN,
-                        "event %" G_GINT64_FORMAT " names %.12s as the one before, which is %.12s", seq, prev, c->hash);
+                        "event %" G_GINT64_FORMAT " names %.12s as the one before, which is %.12s",
+                        seq, prev, c->hash);
     }
     if (!sl_parse_time(at, &at_us)) {
         return sl_throw(error, SLU_LEDGER_EVENT, "event %" G_GINT64_FORMAT ": at is no time", seq);
@@ -94,7 +98,8 @@ void sl_emit(SlCoord *c, json_t *event)
     sl_json_set_str(event, "prev", c->hash);
     sl_json_set_str(event, "at", at);
     if (!fold_checked(c, event, &error)) {
-        /* Our own mistake: what we decide must fold. Going on would let the ledger and the state part. */
+        /* Our own mistake: what we decide must fold. Going on would let the ledger and the state
+         * part. */
         g_error("own event does not fold: %s", error->message);
     }
     g_ptr_array_add(c->out->events, event);

@@ -1,4 +1,5 @@
-/* fold_attempt.c - events of attempts. Every state is reached through machine.def; a move that is not in it is a damaged ledger. */
+/* fold_attempt.c - events of attempts. Every state is reached through machine.def; a move that is
+ * not in it is a damaged ledger. */
 #include "coordinator/brain/brain.h"
 #include "coordinator/brain/fold.h"
 #include <string.h>
@@ -10,14 +11,17 @@ static SlAttempt *attempt_of(SlCoord *c, const json_t *event, GError **error)
         return NULL;
     }
     SlAttempt *a = n > 0 ? sl_brain_attempt(c, (uint64_t)n) : NULL;
-    return a != NULL ? a : sl_throw_null(error, SLU_LEDGER_EVENT, "attempt %" G_GINT64_FORMAT " is not known", n);
+    return a != NULL ? a
+                     : sl_throw_null(error, SLU_LEDGER_EVENT,
+                                     "attempt %" G_GINT64_FORMAT " is not known", n);
 }
 
 static bool move(SlCoord *c, SlAttempt *a, SlOn on, int64_t at_us, GError **error)
 {
     SlState to;
     if (!sl_state_next(a->state, on, &to)) {
-        return sl_throw(error, SLU_LEDGER_EVENT, "attempt %" G_GUINT64_FORMAT " is %s: this cannot follow", a->n,
+        return sl_throw(error, SLU_LEDGER_EVENT,
+                        "attempt %" G_GUINT64_FORMAT " is %s: this cannot follow", a->n,
                         sl_state_info(a->state)->name);
     }
     a->state = to;
@@ -48,7 +52,8 @@ bool sl_fold_requested(SlCoord *c, const json_t *event, int64_t at_us, GError **
     SlAct which;
     const SlRelease *r = sl_brain_release(c, release);
     if (n != (int64_t)c->attempts->len + 1 || r == NULL || !sl_act_parse(act, &which)) {
-        return sl_throw(error, SLU_LEDGER_EVENT, "attempt %" G_GINT64_FORMAT " does not fit: number, release or act", n);
+        return sl_throw(error, SLU_LEDGER_EVENT,
+                        "attempt %" G_GINT64_FORMAT " does not fit: number, release or act", n);
     }
     SlUnit *u = sl_brain_unit_make(c, app, env);
     SlAttempt *a = g_new0(SlAttempt, 1);
@@ -118,7 +123,8 @@ static void take_rendered(SlAttempt *a, const json_t *event)
     json_t *count;
     json_object_foreach(sl_json_at(event, "withheld"), bundle, count)
     {
-        g_hash_table_insert(a->withheld_of, g_strdup(bundle), g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(count)));
+        g_hash_table_insert(a->withheld_of, g_strdup(bundle),
+                            g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(count)));
         a->withheld += (uint64_t)json_integer_value(count);
     }
 }
@@ -136,7 +142,9 @@ bool sl_fold_rendered(SlCoord *c, const json_t *event, int64_t at_us, GError **e
     json_t *text = sl_json_at(event, "statement");
     g_autoptr(SlSigned) s = text != NULL ? sl_signed_from_json(text, error) : NULL;
     if (text != NULL && (s == NULL || seq <= 0 || (uint64_t)seq <= u->seq)) {
-        return s != NULL && sl_throw(error, SLU_LEDGER_EVENT, "seq %" G_GINT64_FORMAT " is not above %" G_GUINT64_FORMAT, seq, u->seq);
+        return s != NULL &&
+               sl_throw(error, SLU_LEDGER_EVENT,
+                        "seq %" G_GINT64_FORMAT " is not above %" G_GUINT64_FORMAT, seq, u->seq);
     }
     if (!move(c, a, SL_ON_RENDERED, at_us, error)) {
         return false;
@@ -178,8 +186,10 @@ static bool add_signature(SlAttempt *a, const json_t *event, GError **error)
     if (sig == NULL) {
         return false;
     }
-    if (a->statement == NULL || a->state < SL_STATE_GATING || a->statement->sigs->len >= SL_STATEMENT_SIGS_MAX) {
-        return sl_throw(error, SLU_LEDGER_EVENT, "attempt %" G_GUINT64_FORMAT " has nothing to sign", a->n);
+    if (a->statement == NULL || a->state < SL_STATE_GATING ||
+        a->statement->sigs->len >= SL_STATEMENT_SIGS_MAX) {
+        return sl_throw(error, SLU_LEDGER_EVENT,
+                        "attempt %" G_GUINT64_FORMAT " has nothing to sign", a->n);
     }
     sl_signed_add(a->statement, sig);
     return true;
@@ -217,7 +227,8 @@ static void make_current(SlUnit *u, SlAttempt *a)
         u->last_live = a;
     }
     if (u->current != NULL) {
-        g_hash_table_replace(u->been, g_strdup(a->release), g_strdup_printf("%" G_GUINT64_FORMAT, a->order));
+        g_hash_table_replace(u->been, g_strdup(a->release),
+                             g_strdup_printf("%" G_GUINT64_FORMAT, a->order));
     }
 }
 
@@ -227,7 +238,8 @@ bool sl_fold_committed(SlCoord *c, const json_t *event, int64_t at_us, GError **
     const char *tip = name != NULL ? sl_json_need_str(event, "new", error) : NULL;
     SlEnv *env = tip != NULL ? sl_brain_env(c, name) : NULL;
     if (env == NULL) {
-        return tip != NULL && sl_throw(error, SLU_LEDGER_EVENT, "environment %s is not known", name);
+        return tip != NULL &&
+               sl_throw(error, SLU_LEDGER_EVENT, "environment %s is not known", name);
     }
     size_t i;
     json_t *unit;
@@ -274,8 +286,8 @@ bool sl_fold_succeeded(SlCoord *c, const json_t *event, int64_t at_us, GError **
     a->held = (uint64_t)sl_json_int(event, "held", 0);
     if (a->unchanged) {
         SlUnit *u = sl_brain_unit(c, a->app, a->env);
-        /* Its bytes stand in the commit of what is live: without it, an attempt that errored after its commit and was asked for
-         * again could never be rolled back to. */
+        /* Its bytes stand in the commit of what is live: without it, an attempt that errored after
+         * its commit and was asked for again could never be rolled back to. */
         a->commit = u->live != NULL && a->commit == NULL ? g_strdup(u->live->commit) : a->commit;
         make_current(u, a);
     }

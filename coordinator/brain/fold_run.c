@@ -1,4 +1,5 @@
-/* fold_run.c - events of runs, orders, marks on units (pins, vetoes) and of environment branches changed by others. */
+/* fold_run.c - events of runs, orders, marks on units (pins, vetoes) and of environment branches
+ * changed by others. */
 #include "coordinator/brain/brain.h"
 #include "coordinator/brain/fold.h"
 #include <string.h>
@@ -40,20 +41,24 @@ bool sl_fold_sealed(SlCoord *c, const json_t *event, int64_t at_us, GError **err
     }
     SlRun *run = g_hash_table_lookup(c->runs, seal->run_id);
     if (run == NULL || run->sealed != NULL) {
-        return sl_throw(error, SLU_LEDGER_EVENT, "run %.12s was not placed, or has its seal", seal->run_id);
+        return sl_throw(error, SLU_LEDGER_EVENT, "run %.12s was not placed, or has its seal",
+                        seal->run_id);
     }
     run->seal_digest = sl_signed_digest(s);
     run->sealed = g_steal_pointer(&s);
     run->seal = g_steal_pointer(&seal);
     run->sealed_us = at_us;
     g_hash_table_replace(c->statements, g_strdup(run->seal_digest), run->sealed);
-    if (run->seal->phase == SL_RUN_SUCCEEDED && sl_brain_win(c, run->app, run->env, run->key) == NULL) {
-        g_hash_table_insert(c->wins, g_strdup_printf("%s/%s/%s", run->app, run->env, run->key), run);
+    if (run->seal->phase == SL_RUN_SUCCEEDED &&
+        sl_brain_win(c, run->app, run->env, run->key) == NULL) {
+        g_hash_table_insert(c->wins, g_strdup_printf("%s/%s/%s", run->app, run->env, run->key),
+                            run);
     }
     return true;
 }
 
-/* The proof of a verdict: the signed report that it was taken from. Nothing is decided from it again. */
+/* The proof of a verdict: the signed report that it was taken from. Nothing is decided from it
+ * again. */
 bool sl_fold_health(SlCoord *c, const json_t *event, int64_t at_us, GError **error)
 {
     (void)c;
@@ -73,7 +78,8 @@ bool sl_fold_order(SlCoord *c, const json_t *event, int64_t at_us, GError **erro
     }
     SlOrderKept *kept = g_new0(SlOrderKept, 1);
     g_autofree char *scope = g_strdup_printf("%s %s", order->env, order->scope);
-    g_hash_table_replace(c->floors, g_steal_pointer(&scope), g_strdup_printf("%" G_GUINT64_FORMAT, order->number));
+    g_hash_table_replace(c->floors, g_steal_pointer(&scope),
+                         g_strdup_printf("%" G_GUINT64_FORMAT, order->number));
     kept->digest = sl_signed_digest(s);
     kept->order = g_steal_pointer(&order);
     kept->statement = g_steal_pointer(&s);
@@ -171,7 +177,8 @@ bool sl_fold_external_change(SlCoord *c, const json_t *event, int64_t at_us, GEr
     const char *policy = name != NULL ? sl_json_need_str(event, "policy", error) : NULL;
     SlEnv *env = policy != NULL ? sl_brain_env(c, name) : NULL;
     if (env == NULL) {
-        return policy != NULL && sl_throw(error, SLU_LEDGER_EVENT, "environment %s is not known", name);
+        return policy != NULL &&
+               sl_throw(error, SLU_LEDGER_EVENT, "environment %s is not known", name);
     }
     const char *found = sl_json_str(event, "found");
     g_clear_pointer(&env->external, g_free);
@@ -191,7 +198,8 @@ bool sl_fold_external_resolved(SlCoord *c, const json_t *event, int64_t at_us, G
     const char *name = sl_json_need_str(event, "env", error);
     SlEnv *env = name != NULL ? sl_brain_env(c, name) : NULL;
     if (env == NULL) {
-        return name != NULL && sl_throw(error, SLU_LEDGER_EVENT, "environment %s is not known", name);
+        return name != NULL &&
+               sl_throw(error, SLU_LEDGER_EVENT, "environment %s is not known", name);
     }
     g_clear_pointer(&env->external, g_free);
     return true;

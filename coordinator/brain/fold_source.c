@@ -28,7 +28,7 @@ bool sl_fold_source_read(SlCoord *c, const json_t *event, int64_t at_us, GError 
     for (char **old = s->authors; *old != NULL; old++) {
         g_ptr_array_add(all, g_strdup(*old));
     }
-    for (char **new = authors; *new != NULL; new++) {
+    for (char **new = authors; *new != NULL; new ++) {
         if (!g_strv_contains((const char *const *)s->authors, *new)) {
             g_ptr_array_add(all, g_strdup(*new));
         }
@@ -85,7 +85,8 @@ static bool put_array(SlCoord *c, const json_t *event, const char *key, json_t *
     return true;
 }
 
-/* Applications change one by one: {"name": digest | null}. The result is in byte order of the names. */
+/* Applications change one by one: {"name": digest | null}. The result is in byte order of the
+ * names. */
 static bool put_applications(SlCoord *c, const json_t *event, json_t *all, GError **error)
 {
     g_autoptr(GTree) tree = g_tree_new((GCompareFunc)(void (*)(void))strcmp);
@@ -129,7 +130,8 @@ bool sl_fold_documents(SlCoord *c, const json_t *event, int64_t at_us, GError **
         }
         json_object_set_new(all, "fleet", doc);
     }
-    if (!put_array(c, event, "repositories", all, error) || !put_array(c, event, "environments", all, error) ||
+    if (!put_array(c, event, "repositories", all, error) ||
+        !put_array(c, event, "environments", all, error) ||
         !put_applications(c, event, all, error)) {
         return false;
     }

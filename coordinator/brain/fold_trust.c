@@ -1,4 +1,5 @@
-/* fold_trust.c - events about the fleet itself: root, term, registries, join and API tokens, remembered answers. */
+/* fold_trust.c - events about the fleet itself: root, term, registries, join and API tokens,
+ * remembered answers. */
 #include "coordinator/brain/brain.h"
 #include "coordinator/brain/fold.h"
 #include <string.h>
@@ -40,7 +41,8 @@ bool sl_fold_lease(SlCoord *c, const json_t *event, int64_t at_us, GError **erro
         return false;
     }
     if (c->root == NULL || term <= 0 || (uint64_t)term <= c->term) {
-        return sl_throw(error, SLU_LEDGER_EVENT, "term %" G_GINT64_FORMAT " is not above %" G_GUINT64_FORMAT, term, c->term);
+        return sl_throw(error, SLU_LEDGER_EVENT,
+                        "term %" G_GINT64_FORMAT " is not above %" G_GUINT64_FORMAT, term, c->term);
     }
     c->term = (uint64_t)term;
     return true;
@@ -91,13 +93,16 @@ bool sl_fold_registry(SlCoord *c, const json_t *event, int64_t at_us, GError **e
     (void)at_us;
     g_autoptr(SlSigned) s = statement_at(event, "registry", error);
     g_autoptr(SlRegistry) registry = s != NULL ? sl_registry_parse(s->text, error) : NULL;
-    g_autoptr(SlMap) map = registry != NULL ? sl_map_load(registry->clusters, get_blob, c, error) : NULL;
+    g_autoptr(SlMap) map =
+        registry != NULL ? sl_map_load(registry->clusters, get_blob, c, error) : NULL;
     if (map == NULL) {
         return false;
     }
     SlEnv *env = sl_brain_env(c, registry->env);
     if (env == NULL || registry->version <= env->registry_version) {
-        return sl_throw(error, SLU_LEDGER_EVENT, "registry of %s, version %" G_GUINT64_FORMAT ": unknown environment or not newer",
+        return sl_throw(error, SLU_LEDGER_EVENT,
+                        "registry of %s, version %" G_GUINT64_FORMAT
+                        ": unknown environment or not newer",
                         registry->env, registry->version);
     }
     g_autoptr(GHashTable) clusters =

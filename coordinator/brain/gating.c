@@ -1,5 +1,6 @@
-/* gating.c - judges the gates of an attempt (documents' gates, then the root's threshold) and lets the online key sign where
- * the threshold is 0. Judged at every step while it waits, and again at the commit: tightening counts, and voids nothing. */
+/* gating.c - judges the gates of an attempt (documents' gates, then the root's threshold) and lets
+ * the online key sign where the threshold is 0. Judged at every step while it waits, and again at
+ * the commit: tightening counts, and voids nothing. */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
@@ -19,7 +20,8 @@ static void gate_line_free(SlGateLine *line)
     g_free(line);
 }
 
-/* Run key of @job of a release in an environment: of the item that it fills, else as it was rendered there. */
+/* Run key of @job of a release in an environment: of the item that it fills, else as it was
+ * rendered there. */
 static char *run_key_of(const SlCoord *c, const SlRelease *r, const char *job, const char *env)
 {
     for (guint i = 0; i < r->items->len; i++) {
@@ -42,7 +44,8 @@ static char *run_key_of(const SlCoord *c, const SlRelease *r, const char *job, c
 }
 
 /* The winning seal; a failed one only if no later generation may still win. */
-static const SlRun *sealed_run(const SlCoord *c, const char *app, const char *env, const char *job, const char *key)
+static const SlRun *sealed_run(const SlCoord *c, const char *app, const char *env, const char *job,
+                               const char *key)
 {
     const SlRun *win = sl_brain_win(c, app, env, key);
     const SlUnit *u = sl_brain_unit(c, app, env);
@@ -65,8 +68,10 @@ static json_t *seal_fact(const SlGateFacts *facts, const char *job, const char *
         id = u != NULL && u->current != NULL ? u->current->release : NULL;
     }
     const SlRelease *r = sl_brain_release(user->c, id);
-    g_autofree char *key = r != NULL ? run_key_of(user->c, r, job, in != NULL ? in : user->a->env) : NULL;
-    const SlRun *run = key != NULL ? sealed_run(user->c, r->app, in != NULL ? in : user->a->env, job, key) : NULL;
+    g_autofree char *key =
+        r != NULL ? run_key_of(user->c, r, job, in != NULL ? in : user->a->env) : NULL;
+    const SlRun *run =
+        key != NULL ? sealed_run(user->c, r->app, in != NULL ? in : user->a->env, job, key) : NULL;
     return run != NULL ? lend(user, sl_seal_to_json(run->seal, run->seal_digest)) : NULL;
 }
 
@@ -76,7 +81,8 @@ static json_t *approvals_json(SlCoord *c, const SlAttempt *a)
     SlPolicyAsk ask = sl_brain_policy_ask(a, authors);
     SlPolicyNeed need = {0};
     sl_policy_need(c->root, &ask, &need);
-    g_autoptr(GPtrArray) who = sl_policy_who_can(c->root, &ask, a->statement, SL_STATEMENT_PROMOTION);
+    g_autoptr(GPtrArray) who =
+        sl_policy_who_can(c->root, &ask, a->statement, SL_STATEMENT_PROMOTION);
     json_t *json = json_object();
     sl_json_set_int(json, "threshold", need.threshold);
     /* A person who left the roles since counts no more. */
@@ -103,7 +109,8 @@ static json_t *approvals_fact(const SlGateFacts *facts)
     return lend(user, approvals_json(user->c, user->a));
 }
 
-static SlGateLine *add_line(SlAttempt *a, const char *type, const char *where, SlGateVerdict verdict, const char *reason)
+static SlGateLine *add_line(SlAttempt *a, const char *type, const char *where,
+                            SlGateVerdict verdict, const char *reason)
 {
     SlGateLine *line = g_new0(SlGateLine, 1);
     line->type = g_strdup(type);
@@ -118,7 +125,8 @@ static void judge(SlCoord *c, SlAttempt *a, const SlGateDoc *gate)
 {
     const SlGateOps *ops = sl_gate_find(gate->type);
     if (ops == NULL) {
-        g_autofree char *why = g_strdup_printf("gate %s is not known to this coordinator", gate->type);
+        g_autofree char *why =
+            g_strdup_printf("gate %s is not known to this coordinator", gate->type);
         (void)add_line(a, gate->type, gate->where, SL_GATE_WAIT, why);
         return;
     }
@@ -160,12 +168,15 @@ static void judge_root(SlCoord *c, SlAttempt *a, bool *ret_online)
     sl_policy_need(c->root, &ask, &need);
     *ret_online = need.allowed && need.threshold == 0;
     if (!need.allowed) {
-        g_autofree char *why = g_strdup_printf("no role of the root allows %s of %s in %s", sl_act_name(a->act), a->app, a->env);
+        g_autofree char *why = g_strdup_printf("no role of the root allows %s of %s in %s",
+                                               sl_act_name(a->act), a->app, a->env);
         (void)add_line(a, "approval", where, SL_GATE_WAIT, why);
     } else if (need.threshold > 0) {
-        bool open = sl_policy_check(c->root, &ask, a->statement, SL_STATEMENT_PROMOTION, NULL, &error);
+        bool open =
+            sl_policy_check(c->root, &ask, a->statement, SL_STATEMENT_PROMOTION, NULL, &error);
         g_autoptr(json_t) approvals = approvals_json(c, a);
-        g_autofree char *why = g_strdup_printf("approval %" G_GINT64_FORMAT " of %u", sl_json_int(approvals, "count", 0), need.threshold);
+        g_autofree char *why = g_strdup_printf("approval %" G_GINT64_FORMAT " of %u",
+                                               sl_json_int(approvals, "count", 0), need.threshold);
         SlGateLine *line = add_line(a, "approval", where, open ? SL_GATE_OPEN : SL_GATE_WAIT, why);
         line->who = open ? NULL : json_incref(json_object_get(approvals, "who"));
     }
@@ -194,7 +205,8 @@ static json_t *gates_json(const SlAttempt *a)
     return list;
 }
 
-/* The verdicts go into the ledger when they decide: all open, or one shut; again only if they changed. */
+/* The verdicts go into the ledger when they decide: all open, or one shut; again only if they
+ * changed. */
 static void record_gates(SlCoord *c, SlAttempt *a)
 {
     g_autoptr(json_t) gates = gates_json(a);
@@ -210,7 +222,8 @@ static void sign_online(SlCoord *c, SlAttempt *a)
 {
     gsize len = 0;
     const char *text = g_bytes_get_data(a->statement->text, &len);
-    g_autofree char *sig = sl_sshsig_sign(c->config.online_secret, text, len, sl_statement_namespace(SL_STATEMENT_PROMOTION));
+    g_autofree char *sig = sl_sshsig_sign(c->config.online_secret, text, len,
+                                          sl_statement_namespace(SL_STATEMENT_PROMOTION));
     json_t *event = sl_event("Signed");
     sl_json_set_int(event, "attempt", (int64_t)a->n);
     sl_json_set_str(event, "promotion", a->promotion);
@@ -260,7 +273,8 @@ bool sl_brain_gates(SlCoord *c, SlAttempt *a)
     const SlGateLine *closed = first_closed(a);
     if (closed != NULL && closed->verdict == SL_GATE_SHUT) {
         record_gates(c, a);
-        sl_emit_end(c, a, "Rejected", SLU_GATE_SHUT, "gate %s of %s: %s", closed->type, closed->where, closed->reason);
+        sl_emit_end(c, a, "Rejected", SLU_GATE_SHUT, "gate %s of %s: %s", closed->type,
+                    closed->where, closed->reason);
         return false;
     }
     if (closed != NULL) {

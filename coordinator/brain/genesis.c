@@ -3,11 +3,14 @@
 #include "base/text.h"
 #include <string.h>
 
-json_t *sl_coord_genesis(const SlSigned *root, const char *fleet_name, int64_t now_us, GError **error)
+json_t *sl_coord_genesis(const SlSigned *root, const char *fleet_name, int64_t now_us,
+                         GError **error)
 {
     char zeros[SL_HEX_DIGEST_LEN + 1];
     if (!sl_is_name(fleet_name)) {
-        return sl_throw_null(error, SLU_INVALID, "fleet name: lower-case letters, digits and '-', at most %d", SL_NAME_MAX);
+        return sl_throw_null(error, SLU_INVALID,
+                             "fleet name: lower-case letters, digits and '-', at most %d",
+                             SL_NAME_MAX);
     }
     g_autoptr(SlRoot) checked = sl_root_accept_first(root, NULL, error);
     if (checked == NULL) {

@@ -1,5 +1,6 @@
-/* heads.c - "this is all you should run now", to each cluster with a session. A head is issued when the desired list changed,
- * and renewed at a third of its lifetime; each raises the version. Equal lists are one map, made once. */
+/* heads.c - "this is all you should run now", to each cluster with a session. A head is issued when
+ * the desired list changed, and renewed at a third of its lifetime; each raises the version. Equal
+ * lists are one map, made once. */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
@@ -20,7 +21,8 @@ static void add_orders(const SlCoord *c, SlMap *map, const char *env, const char
     for (guint i = 0; i < c->orders->len; i++) {
         const SlOrderKept *kept = g_ptr_array_index(c->orders, i);
         const SlOrder *order = kept->order;
-        bool here = strcmp(order->env, env) == 0 && (order->cluster == NULL || strcmp(order->cluster, cluster) == 0);
+        bool here = strcmp(order->env, env) == 0 &&
+                    (order->cluster == NULL || strcmp(order->cluster, cluster) == 0);
         if (here && order->expires_us > c->now_us) {
             (void)add(map, sl_act_name(order->act), "order/%s", kept->digest);
         }
@@ -38,14 +40,16 @@ static SlMap *desired_of(const SlCoord *c, const char *env, const char *cluster)
         if (strcmp(u->env, env) != 0) {
             continue;
         }
-        const SlAttempt *a = u->last_live; /* after a remove: its statement, with the empty bundle */
+        const SlAttempt *a =
+            u->last_live; /* after a remove: its statement, with the empty bundle */
         if (a != NULL && g_hash_table_contains(a->target_of, cluster)) {
             (void)add(map, a->promotion, "unit/%s/%s", u->app, u->env);
         }
         for (guint i = 0; i < u->runs->len; i++) {
             const SlRun *run = g_ptr_array_index(u->runs, i);
             if (run->sealed == NULL && strcmp(run->cluster, cluster) == 0) {
-                (void)add(map, run->id, "run/%s/%s/%s/%" G_GUINT64_FORMAT, run->app, run->env, run->job, run->generation);
+                (void)add(map, run->id, "run/%s/%s/%s/%" G_GUINT64_FORMAT, run->app, run->env,
+                          run->job, run->generation);
             }
         }
     }
@@ -81,11 +85,13 @@ static uint64_t next_version(SlCoord *c, const char *cluster)
         (void)sl_parse_uint64(text, &version);
     }
     version++;
-    g_hash_table_replace(c->head_versions, g_strdup(cluster), g_strdup_printf("%" G_GUINT64_FORMAT, version));
+    g_hash_table_replace(c->head_versions, g_strdup(cluster),
+                         g_strdup_printf("%" G_GUINT64_FORMAT, version));
     return version;
 }
 
-static void send_head(SlCoord *c, SlSession *session, const SlRootEnv *root_env, const SlEnv *env, char *desired)
+static void send_head(SlCoord *c, SlSession *session, const SlRootEnv *root_env, const SlEnv *env,
+                      char *desired)
 {
     SlHead head = {
         .fleet = c->root->fleet,
@@ -121,7 +127,8 @@ static void serve(SlCoord *c, SlSession *session)
 {
     const SlEnv *env = sl_brain_env(c, session->env);
     const SlRootEnv *root_env = sl_root_env(c->root, session->env);
-    if (env == NULL || root_env == NULL || env->registry == NULL || !g_hash_table_contains(env->clusters, session->cluster)) {
+    if (env == NULL || root_env == NULL || env->registry == NULL ||
+        !g_hash_table_contains(env->clusters, session->cluster)) {
         return; /* removed from the registry: what it runs goes on, heads end */
     }
     g_autoptr(SlMap) map = desired_of(c, env->name, session->cluster);

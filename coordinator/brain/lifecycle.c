@@ -102,16 +102,16 @@ void sl_coord_free(SlCoord *c)
     if (c == NULL) {
         return;
     }
-    GHashTable *const tables[] = {c->wins,    c->statements,   c->app_releases, c->releases,
-                                  c->units,   c->envs,         c->runs,         c->pending,
-                                  c->pending_env, c->removed,  c->joins,        c->tokens,
-                                  c->floors,  c->sources,      c->answers,      c->sessions,
-                                  c->seen,    c->head_versions, c->desired_lists};
+    GHashTable *const tables[] = {c->wins,        c->statements,    c->app_releases, c->releases,
+                                  c->units,       c->envs,          c->runs,         c->pending,
+                                  c->pending_env, c->removed,       c->joins,        c->tokens,
+                                  c->floors,      c->sources,       c->answers,      c->sessions,
+                                  c->seen,        c->head_versions, c->desired_lists};
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
         g_hash_table_unref(tables[i]);
     }
-    GPtrArray *const arrays[] = {c->roots,   c->attempts, c->orders,
-                                 c->history, c->alarms,   c->doc_problems, c->active};
+    GPtrArray *const arrays[] = {c->roots,  c->attempts,     c->orders, c->history,
+                                 c->alarms, c->doc_problems, c->active};
     for (size_t i = 0; i < G_N_ELEMENTS(arrays); i++) {
         g_ptr_array_unref(arrays[i]);
     }

@@ -1,5 +1,5 @@
-/* machine.c - lookups in machine.def. A move that is not in the table does not happen: the caller decides whether that is a
- * damaged ledger (fold) or our own mistake (step). */
+/* machine.c - lookups in machine.def. A move that is not in the table does not happen: the caller
+ * decides whether that is a damaged ledger (fold) or our own mistake (step). */
 #include "coordinator/brain/machine.h"
 #include <stddef.h>
 

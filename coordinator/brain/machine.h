@@ -1,4 +1,5 @@
-/* machine.h - the attempt's state machine as tables (machine.def). Pure; decides nothing but which move is legal. */
+/* machine.h - the attempt's state machine as tables (machine.def). Pure; decides nothing but which
+ * move is legal. */
 #pragma once
 #include <stdbool.h>
 
@@ -11,15 +12,15 @@ typedef enum {
 
 typedef enum {
     SL_ON_ADMIT,
-    SL_ON_RENDER,     /* not in the ledger */
-    SL_ON_RETRY,      /* not in the ledger: a technical failure, tried again later */
+    SL_ON_RENDER, /* not in the ledger */
+    SL_ON_RETRY,  /* not in the ledger: a technical failure, tried again later */
     SL_ON_RENDERED,
-    SL_ON_UNCHANGED,  /* the target map is what the unit has: judged on what runs */
-    SL_ON_WRITE,      /* not in the ledger */
+    SL_ON_UNCHANGED, /* the target map is what the unit has: judged on what runs */
+    SL_ON_WRITE,     /* not in the ledger */
     SL_ON_COMMITTED,
-    SL_ON_PUBLISH,    /* not in the ledger */
-    SL_ON_APPLY,      /* not in the ledger */
-    SL_ON_VERIFY,     /* not in the ledger */
+    SL_ON_PUBLISH, /* not in the ledger */
+    SL_ON_APPLY,   /* not in the ledger */
+    SL_ON_VERIFY,  /* not in the ledger */
     SL_ON_SUCCEED,
     SL_ON_FAIL,
     SL_ON_ERROR,
@@ -31,7 +32,7 @@ typedef enum {
 } SlOn;
 
 typedef struct {
-    const char *name;  /* "GATING" */
+    const char *name; /* "GATING" */
     bool final;
     const char *acts;  /* who can act: "coordinator", "gates", "agents" */
     const char *waits; /* what it waits for, for people */
@@ -44,5 +45,6 @@ const SlStateInfo *sl_state_info(SlState state);
 SlExpiry sl_state_expiry(SlState state);
 /* false: the move is not in the table; @ret_to is untouched. */
 bool sl_state_next(SlState from, SlOn on, SlState *ret_to);
-/* The state that a replay of the ledger gives for @state. @unchanged: an attempt without a commit of its own. */
+/* The state that a replay of the ledger gives for @state. @unchanged: an attempt without a commit
+ * of its own. */
 SlState sl_state_durable(SlState state, bool unchanged);

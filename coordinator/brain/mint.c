@@ -1,5 +1,5 @@
-/* mint.c - from what a source offers to documents in force and releases. Whatever is broken, gone or rewound changes nothing:
- * the last good state stays, and the problem is shown. */
+/* mint.c - from what a source offers to documents in force and releases. Whatever is broken, gone
+ * or rewound changes nothing: the last good state stays, and the problem is shown. */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
@@ -9,8 +9,10 @@ static json_t *problem_json(const SlProblem *problem)
 {
     json_t *json = json_object();
     g_autofree char *code = g_strdup_printf("SLU%d", problem->code);
-    g_autofree char *message = sl_escape_for_people(problem->message != NULL ? problem->message : "", 1000);
-    g_autofree char *file = problem->file != NULL ? sl_escape_for_people(problem->file, 1024) : NULL;
+    g_autofree char *message =
+        sl_escape_for_people(problem->message != NULL ? problem->message : "", 1000);
+    g_autofree char *file =
+        problem->file != NULL ? sl_escape_for_people(problem->file, 1024) : NULL;
     sl_json_set_str(json, "file", file);
     sl_json_set_int(json, "line", problem->line);
     sl_json_set_int(json, "column", problem->column);
@@ -23,12 +25,14 @@ static json_t *problem_json(const SlProblem *problem)
 
 static void add_problems(json_t *list, const GPtrArray *problems)
 {
-    for (guint i = 0; problems != NULL && i < problems->len && json_array_size(list) < PROBLEMS_KEPT; i++) {
+    for (guint i = 0;
+         problems != NULL && i < problems->len && json_array_size(list) < PROBLEMS_KEPT; i++) {
         json_array_append_new(list, problem_json(g_ptr_array_index(problems, i)));
     }
 }
 
-/* Member of @event for a list of documents whose order matters; only if it differs from what is in force. */
+/* Member of @event for a list of documents whose order matters; only if it differs from what is in
+ * force. */
 static void put_list(SlCoord *c, json_t *event, const json_t *all, const char *key)
 {
     json_t *list = json_object_get(all, key);
@@ -61,7 +65,9 @@ static json_t *changed_applications(SlCoord *c, const SlFleetDocs *docs, const j
         bool same = false;
         for (guint k = 0; c->docs != NULL && k < c->docs->applications->len && !same; k++) {
             const SlApplicationDoc *old = g_ptr_array_index(c->docs->applications, k);
-            same = strcmp(old->name, app->name) == 0 && json_equal(doc, json_array_get(json_object_get(c->docs_json, "applications"), k));
+            same =
+                strcmp(old->name, app->name) == 0 &&
+                json_equal(doc, json_array_get(json_object_get(c->docs_json, "applications"), k));
         }
         if (!same) {
             g_autofree char *digest = sl_brain_keep_json(c, doc);
@@ -71,7 +77,8 @@ static json_t *changed_applications(SlCoord *c, const SlFleetDocs *docs, const j
     return changed;
 }
 
-/* A broken document of an application leaves the last good one in force only for its commit; @docs has it marked broken. */
+/* A broken document of an application leaves the last good one in force only for its commit; @docs
+ * has it marked broken. */
 static void adopt_documents(SlCoord *c, const SlCoordSource *in)
 {
     g_autoptr(json_t) all = sl_fleet_to_json(in->docs);
@@ -104,9 +111,11 @@ static const SlItemDoc *item_doc(const SlCoord *c, const char *app, const char *
 }
 
 /* Digest that a sealed run gives an item; NULL = pending. */
-static char *filled_by(const SlCoord *c, const char *app, const char *origin, const char *key, const char *output)
+static char *filled_by(const SlCoord *c, const char *app, const char *origin, const char *key,
+                       const char *output)
 {
-    const SlRun *win = origin != NULL && key != NULL && output != NULL ? sl_brain_win(c, app, origin, key) : NULL;
+    const SlRun *win =
+        origin != NULL && key != NULL && output != NULL ? sl_brain_win(c, app, origin, key) : NULL;
     return win != NULL ? sl_seal_output(win->seal, output) : NULL;
 }
 
@@ -172,13 +181,16 @@ static void put_commit(SlCoord *c, json_t *event, const SlCoordSource *in)
 static void mint(SlCoord *c, const SlCoordSource *in, const SlOffer *offer)
 {
     g_autoptr(json_t) items = json_object();
-    g_autoptr(GPtrArray) values = g_ptr_array_new_with_free_func((GDestroyNotify)sl_item_value_free);
+    g_autoptr(GPtrArray) values =
+        g_ptr_array_new_with_free_func((GDestroyNotify)sl_item_value_free);
     for (guint i = 0; i < offer->items->len; i++) {
         const SlItemValue *value = g_ptr_array_index(offer->items, i);
         const SlItemDoc *doc = item_doc(c, offer->app, value->name);
-        const char *origin = doc != NULL ? doc->origin : NULL, *output = doc != NULL ? doc->output : NULL;
-        g_autofree char *digest = value->digest != NULL ? g_strdup(value->digest)
-                                                        : filled_by(c, offer->app, origin, value->run_key, output);
+        const char *origin = doc != NULL ? doc->origin : NULL,
+                   *output = doc != NULL ? doc->output : NULL;
+        g_autofree char *digest = value->digest != NULL
+                                      ? g_strdup(value->digest)
+                                      : filled_by(c, offer->app, origin, value->run_key, output);
         SlItem item = {.name = value->name, .digest = digest, .run_key = value->run_key};
         item.job = doc != NULL ? doc->job : NULL;
         item.output = (char *)(uintptr_t)output;
@@ -233,8 +245,10 @@ static bool is_refused_rewind(SlCoord *c, const SlCoordSource *in)
     g_free(s->error);
     g_free(s->rewound);
     s->rewound = g_strdup(in->commit);
-    s->error = g_strdup_printf("SLU%d: branch %s was rewound: %.12s is not a descendant of %.12s, which was read last and stays in force",
-                               SLU_SOURCE_REWOUND, in->branch != NULL ? in->branch : "?", in->commit, s->commit);
+    s->error = g_strdup_printf("SLU%d: branch %s was rewound: %.12s is not a descendant of %.12s, "
+                               "which was read last and stays in force",
+                               SLU_SOURCE_REWOUND, in->branch != NULL ? in->branch : "?",
+                               in->commit, s->commit);
     return true;
 }
 
@@ -255,7 +269,8 @@ static void emit_source_read(SlCoord *c, const SlCoordSource *in, json_t *proble
     sl_json_set_int(event, "position", (int64_t)in->position);
     g_autofree char *subject = sl_escape_for_people(in->subject != NULL ? in->subject : "", 200);
     sl_json_set_str(event, "subject", subject);
-    json_object_set_new(event, "authors", in->authors != NULL ? json_deep_copy(in->authors) : json_array());
+    json_object_set_new(event, "authors",
+                        in->authors != NULL ? json_deep_copy(in->authors) : json_array());
     if (json_array_size(problems) > 0) {
         json_object_set(event, "problems", problems);
     }
@@ -294,20 +309,23 @@ void sl_brain_source(SlCoord *c, const SlCoordSource *in)
 static json_t *child_event(const SlCoord *c, const SlRelease *parent, const SlRun *run)
 {
     g_autoptr(json_t) items = json_object();
-    g_autoptr(GPtrArray) values = g_ptr_array_new_with_free_func((GDestroyNotify)sl_item_value_free);
+    g_autoptr(GPtrArray) values =
+        g_ptr_array_new_with_free_func((GDestroyNotify)sl_item_value_free);
     bool filled = false;
     for (guint i = 0; i < parent->items->len; i++) {
         const SlItem *old = g_ptr_array_index(parent->items, i);
         SlItem item = *old;
         g_autofree char *digest = NULL;
-        if (old->digest == NULL && g_strcmp0(old->run_key, run->key) == 0 && g_strcmp0(old->origin, run->env) == 0) {
+        if (old->digest == NULL && g_strcmp0(old->run_key, run->key) == 0 &&
+            g_strcmp0(old->origin, run->env) == 0) {
             digest = sl_seal_output(run->seal, old->output);
             item.digest = digest;
             filled = filled || digest != NULL;
         }
         add_item(items, values, &item);
     }
-    g_autofree char *id = filled ? sl_release_id(parent->app, parent->trees, parent->document, values) : NULL;
+    g_autofree char *id =
+        filled ? sl_release_id(parent->app, parent->trees, parent->document, values) : NULL;
     if (id == NULL || sl_brain_release(c, id) != NULL) {
         return NULL;
     }

@@ -1,4 +1,5 @@
-/* orders.c - drafts and acceptance of orders: pause, resume, renew, start-run, stop-run. Numbers rise per scope. */
+/* orders.c - drafts and acceptance of orders: pause, resume, renew, start-run, stop-run. Numbers
+ * rise per scope. */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
@@ -35,7 +36,8 @@ static SlRun *run_by_prefix(const SlCoord *c, const char *id)
 }
 
 /* The run key that the live promotion gives a job, and the next generation of it. */
-static char *start_scope(const SlCoord *c, const char *app, const char *env, const char *job, GError **error)
+static char *start_scope(const SlCoord *c, const char *app, const char *env, const char *job,
+                         GError **error)
 {
     const SlUnit *u = app != NULL ? sl_brain_unit(c, app, env) : NULL;
     for (guint i = 0; job != NULL && u != NULL && u->live != NULL && i < u->live->jobs->len; i++) {
@@ -43,20 +45,25 @@ static char *start_scope(const SlCoord *c, const char *app, const char *env, con
         if (strcmp(one->name, job) == 0) {
             const SlRun *run = sl_brain_run_of(u, job, one->run_key);
             if (run != NULL && run->sealed == NULL) {
-                return sl_throw_null(error, SLU_ORDER_REFUSED, "run %.12s of job %s goes on; stop it first", run->id, job);
+                return sl_throw_null(error, SLU_ORDER_REFUSED,
+                                     "run %.12s of job %s goes on; stop it first", run->id, job);
             }
             uint64_t generation = run != NULL ? run->generation + 1 : 0;
-            return g_strdup_printf("run-key %s/%s %s %s %" G_GUINT64_FORMAT, app, env, job, one->run_key, generation);
+            return g_strdup_printf("run-key %s/%s %s %s %" G_GUINT64_FORMAT, app, env, job,
+                                   one->run_key, generation);
         }
     }
-    return sl_throw_null(error, SLU_NO_SUCH_RUN, "%s/%s runs no bundle with a job %s", app != NULL ? app : "?", env, job != NULL ? job : "?");
+    return sl_throw_null(error, SLU_NO_SUCH_RUN, "%s/%s runs no bundle with a job %s",
+                         app != NULL ? app : "?", env, job != NULL ? job : "?");
 }
 
-static char *scope_of(const SlCoord *c, SlAct act, const char *env, const json_t *args, GError **error)
+static char *scope_of(const SlCoord *c, SlAct act, const char *env, const json_t *args,
+                      GError **error)
 {
     const char *app = sl_json_str(args, "app");
     if (act == SL_ACT_PAUSE || act == SL_ACT_RESUME) {
-        return app != NULL ? g_strdup_printf("unit %s/%s", app, env) : g_strdup_printf("env %s", env);
+        return app != NULL ? g_strdup_printf("unit %s/%s", app, env)
+                           : g_strdup_printf("env %s", env);
     }
     if (act == SL_ACT_START_RUN) {
         return start_scope(c, app, env, sl_json_str(args, "job"), error);
@@ -64,7 +71,8 @@ static char *scope_of(const SlCoord *c, SlAct act, const char *env, const json_t
     if (act == SL_ACT_STOP_RUN) {
         const SlRun *run = run_by_prefix(c, sl_json_str(args, "run"));
         if (run == NULL || strcmp(run->env, env) != 0) {
-            return sl_throw_null(error, SLU_NO_SUCH_RUN, "no run %s in %s", sl_json_str_or(args, "run", "(none named)"), env);
+            return sl_throw_null(error, SLU_NO_SUCH_RUN, "no run %s in %s",
+                                 sl_json_str_or(args, "run", "(none named)"), env);
         }
         if (run->sealed != NULL) {
             return sl_throw_null(error, SLU_ORDER_REFUSED, "run %.12s is over already", run->id);
@@ -73,14 +81,16 @@ static char *scope_of(const SlCoord *c, SlAct act, const char *env, const json_t
     }
     const SlUnit *u = app != NULL ? sl_brain_unit(c, app, env) : NULL;
     if (u == NULL || u->live == NULL) {
-        return sl_throw_null(error, SLU_NOTHING_THERE, "%s/%s has no promotion to renew", app != NULL ? app : "?", env);
+        return sl_throw_null(error, SLU_NOTHING_THERE, "%s/%s has no promotion to renew",
+                             app != NULL ? app : "?", env);
     }
     return g_strdup_printf("promotion %s", u->live->promotion);
 }
 
 static bool is_order(SlAct act)
 {
-    return act == SL_ACT_RENEW || act == SL_ACT_PAUSE || act == SL_ACT_RESUME || act == SL_ACT_START_RUN || act == SL_ACT_STOP_RUN;
+    return act == SL_ACT_RENEW || act == SL_ACT_PAUSE || act == SL_ACT_RESUME ||
+           act == SL_ACT_START_RUN || act == SL_ACT_STOP_RUN;
 }
 
 static bool expiry_of(const SlCoord *c, const json_t *args, int64_t *ret_us, GError **error)
@@ -110,7 +120,8 @@ static char **unit_floors(const SlCoord *c, const char *env, const char *cluster
         const SlUnit *u = value;
         const SlAttempt *a = u->last_live;
         if (strcmp(u->env, env) == 0 && a != NULL && g_hash_table_contains(a->target_of, cluster)) {
-            g_ptr_array_add(floors, g_strdup_printf("%s %" G_GUINT64_FORMAT " %s", u->key, a->seq, a->promotion));
+            g_ptr_array_add(floors, g_strdup_printf("%s %" G_GUINT64_FORMAT " %s", u->key, a->seq,
+                                                    a->promotion));
         }
     }
     g_ptr_array_add(floors, NULL);
@@ -119,10 +130,12 @@ static char **unit_floors(const SlCoord *c, const char *env, const char *cluster
 
 static SlPolicyAsk policy_ask(const SlOrder *order, const char *app)
 {
-    return (SlPolicyAsk){.env = order->env, .app = app, .act = order->act, .requester = order->requester};
+    return (SlPolicyAsk){
+        .env = order->env, .app = app, .act = order->act, .requester = order->requester};
 }
 
-GBytes *sl_brain_order_draft(SlCoord *c, const json_t *args, const char *person, unsigned *ret_threshold, json_t *who, GError **error)
+GBytes *sl_brain_order_draft(SlCoord *c, const json_t *args, const char *person,
+                             unsigned *ret_threshold, json_t *who, GError **error)
 {
     SlAct act = SL_N_ACTS;
     const char *name = sl_json_need_str(args, "act", error);
@@ -131,7 +144,8 @@ GBytes *sl_brain_order_draft(SlCoord *c, const json_t *args, const char *person,
         return NULL;
     }
     if (!sl_act_parse(name, &act) || !is_order(act)) {
-        return sl_throw_null(error, SLU_INVALID, "act: one of pause, resume, start-run, stop-run, renew; not %s", name);
+        return sl_throw_null(error, SLU_INVALID,
+                             "act: one of pause, resume, start-run, stop-run, renew; not %s", name);
     }
     const SlRootEnv *root_env = sl_root_env(c->root, env);
     if (root_env == NULL) {
@@ -140,10 +154,13 @@ GBytes *sl_brain_order_draft(SlCoord *c, const json_t *args, const char *person,
     const char *cluster = sl_json_str(args, "cluster");
     const SlSession *session = cluster != NULL ? sl_brain_session(c, cluster) : NULL;
     if (cluster != NULL && (act != SL_ACT_RESUME || session == NULL || !session->state_lost)) {
-        return sl_throw_null(error, SLU_ORDER_REFUSED, "cluster: only a resume of a connected cluster that lost its state names one");
+        return sl_throw_null(
+            error, SLU_ORDER_REFUSED,
+            "cluster: only a resume of a connected cluster that lost its state names one");
     }
     int64_t expires_us = 0;
-    g_autofree char *scope = expiry_of(c, args, &expires_us, error) ? scope_of(c, act, env, args, error) : NULL;
+    g_autofree char *scope =
+        expiry_of(c, args, &expires_us, error) ? scope_of(c, act, env, args, error) : NULL;
     if (scope == NULL) {
         return NULL;
     }
@@ -170,7 +187,8 @@ GBytes *sl_brain_order_draft(SlCoord *c, const json_t *args, const char *person,
     *ret_threshold = need.threshold;
     sl_policy_need_clear(&need);
     if (!allowed) {
-        return sl_throw_null(error, SLU_ORDER_REFUSED, "no role of the root allows %s in %s", name, env);
+        return sl_throw_null(error, SLU_ORDER_REFUSED, "no role of the root allows %s in %s", name,
+                             env);
     }
     if (who != NULL) {
         g_autoptr(GPtrArray) people = sl_policy_who_can(c->root, &ask, NULL, SL_STATEMENT_ORDER);
@@ -194,28 +212,34 @@ static guint orders_in_force(const SlCoord *c, const char *env)
 static bool check_order(const SlCoord *c, const SlOrder *order, GError **error)
 {
     const SlRootEnv *env = sl_root_env(c->root, order->env);
-    if (strcmp(order->fleet, c->root->fleet) != 0 || env == NULL || order->epoch != env->epoch || !is_order(order->act)) {
-        return sl_throw(error, SLU_ORDER_REFUSED, "the order is for another fleet, environment or epoch");
+    if (strcmp(order->fleet, c->root->fleet) != 0 || env == NULL || order->epoch != env->epoch ||
+        !is_order(order->act)) {
+        return sl_throw(error, SLU_ORDER_REFUSED,
+                        "the order is for another fleet, environment or epoch");
     }
     uint64_t floor = floor_of(c, order->env, order->scope);
     if (order->number != floor + 1) {
-        return sl_throw(error, SLU_ORDER_REFUSED, "order number %" G_GUINT64_FORMAT " of %s; the next is %" G_GUINT64_FORMAT, order->number,
-                        order->scope, floor + 1);
+        return sl_throw(error, SLU_ORDER_REFUSED,
+                        "order number %" G_GUINT64_FORMAT " of %s; the next is %" G_GUINT64_FORMAT,
+                        order->number, order->scope, floor + 1);
     }
     if (order->expires_us <= c->now_us) {
         return sl_throw(error, SLU_ORDER_REFUSED, "the order has expired");
     }
     if (orders_in_force(c, order->env) >= SL_ORDERS_MAX) {
-        return sl_throw(error, SLU_LIMIT, "%d orders are in force in %s; wait until some expire", SL_ORDERS_MAX, order->env);
+        return sl_throw(error, SLU_LIMIT, "%d orders are in force in %s; wait until some expire",
+                        SL_ORDERS_MAX, order->env);
     }
     return true;
 }
 
-bool sl_brain_order_take(SlCoord *c, const char *text, const json_t *sigs, char **ret_digest, GError **error)
+bool sl_brain_order_take(SlCoord *c, const char *text, const json_t *sigs, char **ret_digest,
+                         GError **error)
 {
     size_t len = strlen(text);
     if (len > SL_STATEMENT_MAX) {
-        return sl_throw(error, SLU_LIMIT, "the order's text has %zu bytes; at most %d", len, SL_STATEMENT_MAX);
+        return sl_throw(error, SLU_LIMIT, "the order's text has %zu bytes; at most %d", len,
+                        SL_STATEMENT_MAX);
     }
     g_autoptr(GBytes) bytes = g_bytes_new(text, len);
     g_autoptr(SlSigned) s = sl_signed_new(bytes);

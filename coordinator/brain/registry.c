@@ -1,5 +1,5 @@
-/* registry.c - the next registry of an environment: who is in it, its text, and the online key's signature where the root's
- * threshold for act registry is 0. */
+/* registry.c - the next registry of an environment: who is in it, its text, and the online key's
+ * signature where the root's threshold for act registry is 0. */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
@@ -9,7 +9,8 @@ static bool add_cluster(SlMap *map, const SlCluster *cluster, GError **error)
     return sl_map_add(map, cluster->id, values, error);
 }
 
-GBytes *sl_brain_registry_draft(SlCoord *c, const char *name, json_t *adds, json_t *removes, SlMap **ret_map, GError **error)
+GBytes *sl_brain_registry_draft(SlCoord *c, const char *name, json_t *adds, json_t *removes,
+                                SlMap **ret_map, GError **error)
 {
     const SlEnv *env = sl_brain_env(c, name);
     if (env == NULL || sl_root_env(c->root, name) == NULL) {
@@ -55,7 +56,8 @@ static SlPolicyAsk policy_ask(const char *env)
     return (SlPolicyAsk){.env = env, .act = SL_ACT_REGISTRY};
 }
 
-bool sl_brain_registry_emit(SlCoord *c, const char *env, const SlSigned *s, const SlMap *map, GError **error)
+bool sl_brain_registry_emit(SlCoord *c, const char *env, const SlSigned *s, const SlMap *map,
+                            GError **error)
 {
     SlPolicyAsk ask = policy_ask(env);
     if (!sl_policy_check(c->root, &ask, s, SL_STATEMENT_REGISTRY, NULL, error)) {
@@ -79,7 +81,8 @@ bool sl_brain_registry_auto(SlCoord *c, const char *env)
     g_autoptr(json_t) adds = json_array(), removes = json_array();
     g_autoptr(SlMap) map = NULL;
     g_autoptr(GError) error = NULL;
-    g_autoptr(GBytes) text = online ? sl_brain_registry_draft(c, env, adds, removes, &map, &error) : NULL;
+    g_autoptr(GBytes) text =
+        online ? sl_brain_registry_draft(c, env, adds, removes, &map, &error) : NULL;
     if (text == NULL || json_array_size(adds) + json_array_size(removes) == 0) {
         return false;
     }

@@ -1,5 +1,5 @@
-/* reports.c - what agents say about themselves: signature first, then the changes, then the root of the whole compared. A
- * report is never an event; what a verdict rests on is (Health). */
+/* reports.c - what agents say about themselves: signature first, then the changes, then the root of
+ * the whole compared. A report is never an event; what a verdict rests on is (Health). */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
@@ -21,7 +21,8 @@ static SlSeen *seen_make(SlCoord *c, const char *cluster)
     if (seen == NULL) {
         seen = g_new0(SlSeen, 1);
         seen->entries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-        seen->sources = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_signed_free);
+        seen->sources =
+            g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_signed_free);
         g_hash_table_insert(c->seen, g_strdup(cluster), seen);
     }
     return seen;
@@ -66,7 +67,8 @@ static void clear_entries(SlSeen *seen)
 }
 
 /* @ret_want_full: what we have is not what the agent has. */
-static void apply(SlSeen *seen, const SlReport *report, const SlSigned *statement, bool *ret_want_full)
+static void apply(SlSeen *seen, const SlReport *report, const SlSigned *statement,
+                  bool *ret_want_full)
 {
     if (report->full && !seen->collecting) {
         clear_entries(seen);
@@ -83,12 +85,15 @@ static void apply(SlSeen *seen, const SlReport *report, const SlSigned *statemen
     *ret_want_full = !seen->known && !seen->collecting;
 }
 
-static bool check_report(SlCoord *c, const SlReport *report, const SlCluster *cluster, const char *env)
+static bool check_report(SlCoord *c, const SlReport *report, const SlCluster *cluster,
+                         const char *env)
 {
-    if (strcmp(report->fleet, c->root->fleet) == 0 && strcmp(report->env, env) == 0 && strcmp(report->cluster, cluster->id) == 0) {
+    if (strcmp(report->fleet, c->root->fleet) == 0 && strcmp(report->env, env) == 0 &&
+        strcmp(report->cluster, cluster->id) == 0) {
         return true;
     }
-    sl_brain_alarm(c, cluster->id, "report", SLU_REPORT_REFUSED, "a report names another fleet, environment or cluster than its signer's");
+    sl_brain_alarm(c, cluster->id, "report", SLU_REPORT_REFUSED,
+                   "a report names another fleet, environment or cluster than its signer's");
     return false;
 }
 
@@ -106,7 +111,8 @@ static void acknowledge(SlCoord *c, const char *curve, const SlReport *report, b
 static void check_fork(SlCoord *c, const SlReport *report, const SlCluster *cluster)
 {
     if (report->ledger_seq > c->seq) {
-        sl_brain_alarm(c, cluster->id, "ledger", SLU_LEDGER_CHAIN, "the agent saw a later event of the ledger than there is: it was restored");
+        sl_brain_alarm(c, cluster->id, "ledger", SLU_LEDGER_CHAIN,
+                       "the agent saw a later event of the ledger than there is: it was restored");
         return;
     }
     for (guint i = c->history->len; i > 0; i--) {
@@ -115,7 +121,8 @@ static void check_fork(SlCoord *c, const SlReport *report, const SlCluster *clus
             continue;
         }
         if (g_strcmp0(sl_json_str(event, "prev"), report->ledger_hash) != 0) {
-            sl_brain_alarm(c, cluster->id, "ledger", SLU_LEDGER_CHAIN, "the agent saw another ledger than this one: `sluice audit verify`");
+            sl_brain_alarm(c, cluster->id, "ledger", SLU_LEDGER_CHAIN,
+                           "the agent saw another ledger than this one: `sluice audit verify`");
         } else {
             sl_brain_clear_alarm(c, cluster->id, "ledger");
         }
@@ -134,7 +141,8 @@ static void raise_alarms(SlCoord *c, const SlReport *report, const SlCluster *cl
             continue;
         }
         const char *space = gone ? NULL : strchr(key, ' ');
-        g_autofree char *what = space != NULL ? g_strndup(key, (gsize)(space - key)) : g_strdup(key);
+        g_autofree char *what =
+            space != NULL ? g_strndup(key, (gsize)(space - key)) : g_strdup(key);
         if (gone || space == NULL) {
             sl_brain_clear_alarm(c, cluster->id, what);
             continue;
@@ -158,11 +166,13 @@ void sl_brain_report(SlCoord *c, const SlCoordStatement *in)
         SlCoordEffect *effect = sl_effect(c, SL_COORD_DO_SEND);
         effect->curve = g_strdup(in->curve);
         effect->send = SL_COORD_SEND_RESET;
-        effect->reason = g_strdup(cluster == NULL ? "this key is not registered" : "no session: say hello again");
+        effect->reason = g_strdup(cluster == NULL ? "this key is not registered"
+                                                  : "no session: say hello again");
         return;
     }
     if (!signed_by(in->statement, cluster)) {
-        sl_brain_alarm(c, cluster->id, "report", SLU_REPORT_REFUSED, "a report was not signed by the cluster's registered key");
+        sl_brain_alarm(c, cluster->id, "report", SLU_REPORT_REFUSED,
+                       "a report was not signed by the cluster's registered key");
         return;
     }
     g_autoptr(GError) error = NULL;
@@ -197,7 +207,8 @@ void sl_brain_report(SlCoord *c, const SlCoordStatement *in)
     check_fork(c, report, cluster);
     acknowledge(c, in->curve, report, want_full);
     if (report->term > c->term && report->term - c->term <= SL_JUMP_MAX) {
-        sl_brain_lease(c, report->term); /* an agent has seen a later coordinator: this ledger was restored */
+        sl_brain_lease(
+            c, report->term); /* an agent has seen a later coordinator: this ledger was restored */
     }
 }
 
@@ -216,7 +227,8 @@ static json_t *find_alarm(const SlCoord *c, const char *cluster, const char *wha
 {
     for (guint i = 0; i < c->alarms->len; i++) {
         json_t *alarm = g_ptr_array_index(c->alarms, i);
-        if (g_strcmp0(sl_json_str(alarm, "cluster"), cluster) == 0 && g_strcmp0(sl_json_str(alarm, "what"), what) == 0) {
+        if (g_strcmp0(sl_json_str(alarm, "cluster"), cluster) == 0 &&
+            g_strcmp0(sl_json_str(alarm, "what"), what) == 0) {
             *ret_index = i;
             return alarm;
         }
@@ -224,9 +236,11 @@ static json_t *find_alarm(const SlCoord *c, const char *cluster, const char *wha
     return NULL;
 }
 
-#define ALARMS_MAX 10000 /* one per cluster and kind: a hostile agent makes at most its report's entries */
+#define ALARMS_MAX                                                                                 \
+    10000 /* one per cluster and kind: a hostile agent makes at most its report's entries */
 
-void sl_brain_alarm(SlCoord *c, const char *cluster, const char *what, int code, const char *message)
+void sl_brain_alarm(SlCoord *c, const char *cluster, const char *what, int code,
+                    const char *message)
 {
     guint i = 0;
     json_t *alarm = find_alarm(c, cluster, what, &i);

@@ -1,5 +1,5 @@
-/* requests.c - the verbs of POST /v1/actions: scope, shape, then one function each. What was answered to an idempotency key is
- * answered again for a day, also after a restart. */
+/* requests.c - the verbs of POST /v1/actions: scope, shape, then one function each. What was
+ * answered to an idempotency key is answered again for a day, also after a restart. */
 #include "coordinator/brain/verbs.h"
 #include <string.h>
 
@@ -88,7 +88,8 @@ static bool answered_before(SlCoord *c, const SlCoordRequest *in, const char *di
     }
     if (strcmp(answer->digest, digest) != 0) {
         g_autoptr(GError) error = NULL;
-        (void)sl_throw(&error, SLU_CONFLICT, "Idempotency-Key %s was used for another request", in->idempotency_key);
+        (void)sl_throw(&error, SLU_CONFLICT, "Idempotency-Key %s was used for another request",
+                       in->idempotency_key);
         reply_error(c, in, error);
     } else {
         reply(c, in, answer->status, json_deep_copy(answer->body));
@@ -96,7 +97,8 @@ static bool answered_before(SlCoord *c, const SlCoordRequest *in, const char *di
     return true;
 }
 
-static void remember(SlCoord *c, const SlCoordRequest *in, const char *digest, int status, const json_t *body)
+static void remember(SlCoord *c, const SlCoordRequest *in, const char *digest, int status,
+                     const json_t *body)
 {
     if (in->idempotency_key == NULL || g_hash_table_size(c->answers) >= SL_ANSWERS_MAX) {
         return;
@@ -113,16 +115,19 @@ static void remember(SlCoord *c, const SlCoordRequest *in, const char *digest, i
 static bool check_key(const SlCoordRequest *in, GError **error)
 {
     size_t len = in->idempotency_key != NULL ? strlen(in->idempotency_key) : 1;
-    if (len == 0 || len > 200 || (in->idempotency_key != NULL && !sl_is_clean_utf8(in->idempotency_key, len, false))) {
+    if (len == 0 || len > 200 ||
+        (in->idempotency_key != NULL && !sl_is_clean_utf8(in->idempotency_key, len, false))) {
         return sl_throw(error, SLU_INVALID, "Idempotency-Key: 1 to 200 bytes of text");
     }
     return true;
 }
 
-static bool perform(SlCoord *c, const SlCoordRequest *in, size_t i, const char *digest, GError **error)
+static bool perform(SlCoord *c, const SlCoordRequest *in, size_t i, const char *digest,
+                    GError **error)
 {
     if (rank(in->scope) < rank(verbs[i].scope)) {
-        return sl_throw(error, SLU_SCOPE, "%s needs scope %s; this token has %s", in->verb, verbs[i].scope, in->scope);
+        return sl_throw(error, SLU_SCOPE, "%s needs scope %s; this token has %s", in->verb,
+                        verbs[i].scope, in->scope);
     }
     if (in->args != NULL && !json_is_object(in->args)) {
         return sl_throw(error, SLU_INVALID, "args: must be an object");
@@ -158,6 +163,7 @@ void sl_brain_handle_request(SlCoord *c, const SlCoordRequest *in)
             return;
         }
     }
-    (void)sl_throw(&error, SLU_VERB_UNKNOWN, "there is no action %s", in->verb != NULL ? in->verb : "(none)");
+    (void)sl_throw(&error, SLU_VERB_UNKNOWN, "there is no action %s",
+                   in->verb != NULL ? in->verb : "(none)");
     reply_error(c, in, error);
 }

@@ -1,5 +1,5 @@
-/* runs.c - runs of training jobs: one per run key, never again by itself; placed on one cluster; started, kept, queued or
- * replaced as the job says. */
+/* runs.c - runs of training jobs: one per run key, never again by itself; placed on one cluster;
+ * started, kept, queued or replaced as the job says. */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
@@ -8,7 +8,8 @@ SlRun *sl_brain_run_of(const SlUnit *u, const char *job, const char *key)
     SlRun *best = NULL;
     for (guint i = 0; i < u->runs->len; i++) {
         SlRun *run = g_ptr_array_index(u->runs, i);
-        if (strcmp(run->job, job) == 0 && strcmp(run->key, key) == 0 && (best == NULL || run->generation > best->generation)) {
+        if (strcmp(run->job, job) == 0 && strcmp(run->key, key) == 0 &&
+            (best == NULL || run->generation > best->generation)) {
             best = run;
         }
     }
@@ -32,7 +33,8 @@ static bool is_taken_over(const SlCoord *c, const SlAttempt *a, const SlJob *job
     const SlRelease *r = sl_brain_release(c, a->release);
     for (guint i = 0; i < r->items->len; i++) {
         const SlItem *item = g_ptr_array_index(r->items, i);
-        if (g_strcmp0(item->job, job->name) == 0 && item->origin != NULL && strcmp(item->origin, a->env) != 0) {
+        if (g_strcmp0(item->job, job->name) == 0 && item->origin != NULL &&
+            strcmp(item->origin, a->env) != 0) {
             return true;
         }
     }
@@ -52,7 +54,8 @@ static guint load_of(const SlCoord *c, const char *cluster)
     return n;
 }
 
-/* One cluster: connected before away, then the least runs, then by id. NULL = none is registered any more. */
+/* One cluster: connected before away, then the least runs, then by id. NULL = none is registered
+ * any more. */
 static const char *choose_cluster(const SlCoord *c, const SlJob *job)
 {
     const char *best = NULL;
@@ -62,7 +65,8 @@ static const char *choose_cluster(const SlCoord *c, const SlJob *job)
         }
         bool here = sl_brain_session(c, *id) != NULL;
         bool best_here = best != NULL && sl_brain_session(c, best) != NULL;
-        if (best == NULL || (here && !best_here) || (here == best_here && load_of(c, *id) < load_of(c, best))) {
+        if (best == NULL || (here && !best_here) ||
+            (here == best_here && load_of(c, *id) < load_of(c, best))) {
             best = *id;
         }
     }
@@ -75,7 +79,8 @@ static void place(SlCoord *c, const SlAttempt *a, const SlJob *job, uint64_t gen
     if (cluster == NULL) {
         return;
     }
-    g_autofree char *id = sl_run_id(c->root->fleet, a->app, a->env, job->name, job->run_key, generation);
+    g_autofree char *id =
+        sl_run_id(c->root->fleet, a->app, a->env, job->name, job->run_key, generation);
     if (g_hash_table_contains(c->runs, id)) {
         return;
     }
@@ -91,16 +96,19 @@ static void place(SlCoord *c, const SlAttempt *a, const SlJob *job, uint64_t gen
     sl_emit(c, event);
 }
 
-/* Generation that a start-run order in force asks for; false = none. Orders are kept for ever: a served one names a run
- * that exists. */
-static bool ordered_generation(const SlCoord *c, const SlAttempt *a, const SlJob *job, uint64_t *ret_generation)
+/* Generation that a start-run order in force asks for; false = none. Orders are kept for ever: a
+ * served one names a run that exists. */
+static bool ordered_generation(const SlCoord *c, const SlAttempt *a, const SlJob *job,
+                               uint64_t *ret_generation)
 {
-    g_autofree char *prefix = g_strdup_printf("run-key %s/%s %s %s ", a->app, a->env, job->name, job->run_key);
+    g_autofree char *prefix =
+        g_strdup_printf("run-key %s/%s %s %s ", a->app, a->env, job->name, job->run_key);
     for (guint i = c->orders->len; i > 0; i--) {
         const SlOrderKept *kept = g_ptr_array_index(c->orders, i - 1);
         const SlOrder *order = kept->order;
-        if (order->act == SL_ACT_START_RUN && strcmp(order->env, a->env) == 0 && g_str_has_prefix(order->scope, prefix) &&
-            order->expires_us > c->now_us && sl_parse_uint64(order->scope + strlen(prefix), ret_generation)) {
+        if (order->act == SL_ACT_START_RUN && strcmp(order->env, a->env) == 0 &&
+            g_str_has_prefix(order->scope, prefix) && order->expires_us > c->now_us &&
+            sl_parse_uint64(order->scope + strlen(prefix), ret_generation)) {
             return true;
         }
     }
@@ -116,11 +124,14 @@ static char *held_why(const SlCoord *c, const SlUnit *u, const SlJob *job)
         return g_strdup_printf("job %s starts by hand: `sluice run start`", job->name);
     }
     if (job->gpus > limit) {
-        return g_strdup_printf("job %s takes %" G_GINT64_FORMAT " GPUs, more than autoStartGPUs %" G_GINT64_FORMAT ": `sluice run start`",
+        return g_strdup_printf("job %s takes %" G_GINT64_FORMAT
+                               " GPUs, more than autoStartGPUs %" G_GINT64_FORMAT
+                               ": `sluice run start`",
                                job->name, job->gpus, limit);
     }
     if (going != NULL && strcmp(going->key, job->run_key) != 0) {
-        return g_strdup_printf("run %.12s of job %s goes on (onChange: %s)", going->id, job->name, job->on_change);
+        return g_strdup_printf("run %.12s of job %s goes on (onChange: %s)", going->id, job->name,
+                               job->on_change);
     }
     return NULL;
 }
@@ -136,8 +147,8 @@ static bool stop_was_ordered(const SlCoord *c, const SlRun *run)
     return false;
 }
 
-/* onChange replace: the old run is stopped first. By the online key only where that may stop runs, and only a young one:
- * stopping one older than protectAfter needs a reason that a person signs. */
+/* onChange replace: the old run is stopped first. By the online key only where that may stop runs,
+ * and only a young one: stopping one older than protectAfter needs a reason that a person signs. */
 static void stop_replaced(SlCoord *c, const SlAttempt *a, const SlRun *going)
 {
     int64_t protect_us = c->docs != NULL ? c->docs->protect_after_us : SL_HOUR_US;
@@ -146,7 +157,8 @@ static void stop_replaced(SlCoord *c, const SlAttempt *a, const SlRun *going)
     }
     g_autoptr(json_t) args = json_object();
     g_autoptr(GError) error = NULL;
-    g_autofree char *reason = g_strdup_printf("replaced by release %.12s (onChange: replace)", a->release);
+    g_autofree char *reason =
+        g_strdup_printf("replaced by release %.12s (onChange: replace)", a->release);
     unsigned threshold = 1;
     sl_json_set_str(args, "act", "stop-run");
     sl_json_set_str(args, "run", going->id);
@@ -170,7 +182,8 @@ static void settle_job(SlCoord *c, SlUnit *u, const SlAttempt *a, const SlJob *j
     if (is_taken_over(c, a, job)) {
         return;
     }
-    if (ordered_generation(c, a, job, &generation) && (run == NULL || (run->sealed != NULL && run->generation < generation))) {
+    if (ordered_generation(c, a, job, &generation) &&
+        (run == NULL || (run->sealed != NULL && run->generation < generation))) {
         place(c, a, job, generation);
         return;
     }
@@ -196,7 +209,8 @@ static bool is_kept_back(const SlUnit *u, const SlAttempt *a, const SlJob *job)
     }
     for (guint i = 0; i < u->runs->len; i++) {
         const SlRun *run = g_ptr_array_index(u->runs, i);
-        if (strcmp(run->job, job->name) == 0 && strcmp(run->key, job->run_key) != 0 && run->placed_us <= a->committed_us &&
+        if (strcmp(run->job, job->name) == 0 && strcmp(run->key, job->run_key) != 0 &&
+            run->placed_us <= a->committed_us &&
             (run->sealed == NULL || run->sealed_us > a->committed_us)) {
             return true;
         }
@@ -218,7 +232,8 @@ void sl_brain_runs(SlCoord *c)
         for (guint k = 0; u->live != NULL && k < u->live->jobs->len; k++) {
             const SlJob *job = g_ptr_array_index(u->live->jobs, k);
             uint64_t generation = 0;
-            if (!is_kept_back(u, u->live, job) || ordered_generation(c, u->live, job, &generation)) {
+            if (!is_kept_back(u, u->live, job) ||
+                ordered_generation(c, u->live, job, &generation)) {
                 settle_job(c, u, u->live, job);
             }
         }
@@ -234,7 +249,8 @@ static SlReach reach(SlReach what, char **ret_text, char *text)
 /* Phase that the cluster reports, or UNKNOWN. */
 static SlRunPhase phase_of(const SlCoord *c, const SlRun *run)
 {
-    g_autoptr(json_t) record = sl_brain_seen_entry(c, run->cluster, "run/%s/%s/%s", run->app, run->env, run->id);
+    g_autoptr(json_t) record =
+        sl_brain_seen_entry(c, run->cluster, "run/%s/%s/%s", run->app, run->env, run->id);
     SlRunPhase phase = SL_RUN_UNKNOWN;
     const char *name = sl_json_str(record, "phase");
     return name != NULL && sl_run_phase_parse(name, &phase) ? phase : SL_RUN_UNKNOWN;
@@ -261,20 +277,28 @@ SlReach sl_brain_run_reach(const SlCoord *c, const SlAttempt *a, const SlJob *jo
     if (run == NULL) {
         char *why = held_why(c, u, job);
         if (why == NULL && is_kept_back(u, a, job)) {
-            why = g_strdup_printf("job %s waits for a person: `sluice run start` (onChange: keep)", job->name);
+            why = g_strdup_printf("job %s waits for a person: `sluice run start` (onChange: keep)",
+                                  job->name);
         }
         return why != NULL ? reach(SL_REACH_HELD, ret_text, why)
-                           : reach(SL_REACH_WAIT, ret_text, g_strdup_printf("job %s: no cluster for its run", job->name));
+                           : reach(SL_REACH_WAIT, ret_text,
+                                   g_strdup_printf("job %s: no cluster for its run", job->name));
     }
     if (run->sealed != NULL) {
         return finished ? reach(SL_REACH_FAILED, ret_text,
-                                g_strdup_printf("run %.12s of job %s failed: %s: %s", run->id, job->name, run->seal->reason,
-                                                run->seal->message != NULL ? run->seal->message : run->seal->exit))
+                                g_strdup_printf("run %.12s of job %s failed: %s: %s", run->id,
+                                                job->name, run->seal->reason,
+                                                run->seal->message != NULL ? run->seal->message
+                                                                           : run->seal->exit))
                         : SL_REACH_YES;
     }
     SlRunPhase phase = phase_of(c, run);
-    bool there = finished ? false : strcmp(job->wait_for, "running") == 0 ? is_running(phase) : was_admitted(phase);
+    bool there = finished                                ? false
+                 : strcmp(job->wait_for, "running") == 0 ? is_running(phase)
+                                                         : was_admitted(phase);
     return there ? SL_REACH_YES
-                 : reach(SL_REACH_WAIT, ret_text, g_strdup_printf("run %.12s of job %s on %s: %s, wanted %s", run->id, job->name, run->cluster,
-                                                                  sl_run_phase_name(phase), job->wait_for));
+                 : reach(SL_REACH_WAIT, ret_text,
+                         g_strdup_printf("run %.12s of job %s on %s: %s, wanted %s", run->id,
+                                         job->name, run->cluster, sl_run_phase_name(phase),
+                                         job->wait_for));
 }

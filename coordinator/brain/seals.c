@@ -1,4 +1,5 @@
-/* seals.c - a run's signed end: checked against the placement, recorded, acknowledged (after the ledger's fsync, as every effect). */
+/* seals.c - a run's signed end: checked against the placement, recorded, acknowledged (after the
+ * ledger's fsync, as every effect). */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
@@ -15,25 +16,35 @@ static bool signed_by(const SlSigned *s, SlStatementKind kind, const SlCluster *
 }
 
 /* Every statement that the seal leans on must be one that we made for that run. */
-static bool check_seal(const SlCoord *c, const SlSeal *seal, const SlCluster *cluster, const char *env, GError **error)
+static bool check_seal(const SlCoord *c, const SlSeal *seal, const SlCluster *cluster,
+                       const char *env, GError **error)
 {
     const SlRun *run = g_hash_table_lookup(c->runs, seal->run_id);
-    if (strcmp(seal->fleet, c->root->fleet) != 0 || strcmp(seal->env, env) != 0 || strcmp(seal->cluster, cluster->id) != 0) {
-        return sl_throw(error, SLU_SEAL_REFUSED, "seal of run %.12s names another fleet, environment or cluster than its signer's", seal->run_id);
+    if (strcmp(seal->fleet, c->root->fleet) != 0 || strcmp(seal->env, env) != 0 ||
+        strcmp(seal->cluster, cluster->id) != 0) {
+        return sl_throw(
+            error, SLU_SEAL_REFUSED,
+            "seal of run %.12s names another fleet, environment or cluster than its signer's",
+            seal->run_id);
     }
     if (run == NULL) {
         return sl_throw(error, SLU_SEAL_REFUSED, "run %.12s was never placed", seal->run_id);
     }
     if (strcmp(run->cluster, cluster->id) != 0) {
-        return sl_throw(error, SLU_SEAL_REFUSED, "run %.12s was placed on %s, not on %s", run->id, run->cluster, cluster->id);
+        return sl_throw(error, SLU_SEAL_REFUSED, "run %.12s was placed on %s, not on %s", run->id,
+                        run->cluster, cluster->id);
     }
-    if (strcmp(run->app, seal->app) != 0 || strcmp(run->env, seal->env) != 0 || strcmp(run->job, seal->job) != 0 ||
-        strcmp(run->key, seal->run_key) != 0 || run->generation != seal->generation) {
-        return sl_throw(error, SLU_SEAL_REFUSED, "seal of run %.12s names another unit, job, run key or generation than it was placed with",
+    if (strcmp(run->app, seal->app) != 0 || strcmp(run->env, seal->env) != 0 ||
+        strcmp(run->job, seal->job) != 0 || strcmp(run->key, seal->run_key) != 0 ||
+        run->generation != seal->generation) {
+        return sl_throw(error, SLU_SEAL_REFUSED,
+                        "seal of run %.12s names another unit, job, run key or generation than it "
+                        "was placed with",
                         seal->run_id);
     }
     if (seal->phase != SL_RUN_SUCCEEDED && seal->phase != SL_RUN_FAILED) {
-        return sl_throw(error, SLU_SEAL_REFUSED, "seal of run %.12s: a run ends Succeeded or Failed", seal->run_id);
+        return sl_throw(error, SLU_SEAL_REFUSED,
+                        "seal of run %.12s: a run ends Succeeded or Failed", seal->run_id);
     }
     return true;
 }
@@ -58,7 +69,8 @@ void sl_brain_seal(SlCoord *c, const SlCoordStatement *in)
     }
     if (!signed_by(in->statement, SL_STATEMENT_SEAL, cluster)) {
         acknowledge(c, in, "the seal was not signed by the cluster's registered key");
-        sl_brain_alarm(c, cluster->id, "seal", SLU_SEAL_REFUSED, "a seal was not signed by the cluster's registered key");
+        sl_brain_alarm(c, cluster->id, "seal", SLU_SEAL_REFUSED,
+                       "a seal was not signed by the cluster's registered key");
         return;
     }
     g_autoptr(SlSeal) seal = sl_seal_parse(in->statement->text, &error);

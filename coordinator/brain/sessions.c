@@ -1,4 +1,5 @@
-/* sessions.c - HELLO, GONE and the term. A session is one nonce of one registered key; the head that follows answers it. */
+/* sessions.c - HELLO, GONE and the term. A session is one nonce of one registered key; the head
+ * that follows answers it. */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
@@ -20,7 +21,8 @@ static void send_reset(SlCoord *c, const char *curve, const char *reason)
     effect->reason = g_strdup(reason);
 }
 
-/* Roots and the registry that the agent does not have yet; each root is verified from the one before, so all of them go. */
+/* Roots and the registry that the agent does not have yet; each root is verified from the one
+ * before, so all of them go. */
 void sl_brain_send_steps(SlCoord *c, const SlEnv *env, SlSession *session)
 {
     bool registry_is_new = env->registry != NULL && session->registry < env->registry_version;
@@ -71,7 +73,9 @@ static void check_order(SlCoord *c, const SlCoordHello *in, const char *cluster)
         return;
     }
     if (in->term > c->term && in->term - c->term > SL_JUMP_MAX) {
-        sl_brain_alarm(c, cluster, "term", SLU_TERM_JUMP, "the agent names a term far above ours; its heads will not be accepted there");
+        sl_brain_alarm(
+            c, cluster, "term", SLU_TERM_JUMP,
+            "the agent names a term far above ours; its heads will not be accepted there");
         return;
     }
     sl_brain_lease(c, in->term);
@@ -97,12 +101,14 @@ void sl_brain_hello(SlCoord *c, const SlCoordHello *in)
     session->registry = in->registry_version;
     g_hash_table_replace(c->sessions, session->curve, session);
     if (in->format_max < SL_STATEMENT_FORMAT) {
-        sl_brain_alarm(c, cluster->id, "format", SLU_UNSUPPORTED, "the agent is too old: it reads no statement of format 1; update it");
+        sl_brain_alarm(c, cluster->id, "format", SLU_UNSUPPORTED,
+                       "the agent is too old: it reads no statement of format 1; update it");
         return;
     }
     sl_brain_clear_alarm(c, cluster->id, "format");
     if (in->state_lost) {
-        sl_brain_alarm(c, cluster->id, "state-lost", SLU_CORRUPT, "the agent lost its state; it waits for a resume order for this cluster");
+        sl_brain_alarm(c, cluster->id, "state-lost", SLU_CORRUPT,
+                       "the agent lost its state; it waits for a resume order for this cluster");
     } else {
         sl_brain_clear_alarm(c, cluster->id, "state-lost");
     }

@@ -1,8 +1,10 @@
-/* signing.c - promotion statements: their text, the online key where the root's threshold is 0, people's approvals. */
+/* signing.c - promotion statements: their text, the online key where the root's threshold is 0,
+ * people's approvals. */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
-/* Digest of the documents that govern a unit: not the whole repository, so that other people's pushes void nothing. */
+/* Digest of the documents that govern a unit: not the whole repository, so that other people's
+ * pushes void nothing. */
 char *sl_brain_policy_digest(const SlCoord *c, const char *app, const char *env)
 {
     const SlEnvironmentDoc *env_doc = c->docs != NULL ? sl_fleet_env(c->docs, env) : NULL;
@@ -25,25 +27,29 @@ static void add_author(GPtrArray *all, const SlRoot *root, const char *author)
     g_ptr_array_add(all, g_strdup(name));
 }
 
-#define AUTHORS_MAX 64 /* a statement has 16 KiB: more authors than that are named by the release */
+#define AUTHORS_MAX 64 /* a statement has 16 KiB: more authors than that are named by the release  \
+                        */
 
 static int by_text(gconstpointer a, gconstpointer b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Authors of the change: of every release of the application after the unit's current one up to the attempt's. */
+/* Authors of the change: of every release of the application after the unit's current one up to the
+ * attempt's. */
 char **sl_brain_authors(const SlCoord *c, const SlAttempt *a)
 {
     GPtrArray *all = g_ptr_array_new();
     GPtrArray *releases = g_hash_table_lookup(c->app_releases, a->app);
     const SlUnit *u = sl_brain_unit(c, a->app, a->env);
     const SlRelease *to = sl_brain_release(c, a->release);
-    const SlRelease *from = u != NULL && u->current != NULL ? sl_brain_release(c, u->current->release) : NULL;
+    const SlRelease *from =
+        u != NULL && u->current != NULL ? sl_brain_release(c, u->current->release) : NULL;
     bool forward = a->act == SL_ACT_PROMOTE || a->act == SL_ACT_REDEPLOY;
     for (guint i = 0; forward && releases != NULL && i < releases->len; i++) {
         const SlRelease *r = g_ptr_array_index(releases, i);
-        bool between = sl_release_compare(r, to) <= 0 && (from == NULL || sl_release_compare(r, from) > 0);
+        bool between =
+            sl_release_compare(r, to) <= 0 && (from == NULL || sl_release_compare(r, from) > 0);
         for (char **author = r->authors; (between || r == to) && *author != NULL; author++) {
             if (all->len < AUTHORS_MAX) {
                 add_author(all, c->root, *author);
@@ -55,13 +61,14 @@ char **sl_brain_authors(const SlCoord *c, const SlAttempt *a)
     return (char **)g_ptr_array_free(all, FALSE);
 }
 
-GBytes *sl_brain_statement(SlCoord *c, SlAttempt *a, const SlRelease *r, uint64_t seq, const char *targets,
-                           uint64_t target_count, GError **error)
+GBytes *sl_brain_statement(SlCoord *c, SlAttempt *a, const SlRelease *r, uint64_t seq,
+                           const char *targets, uint64_t target_count, GError **error)
 {
     const SlRootEnv *env = sl_root_env(c->root, a->env);
     const SlUnit *u = sl_brain_unit(c, a->app, a->env);
     if (env == NULL) {
-        return sl_throw_null(error, SLU_NOT_ELIGIBLE, "the root does not know environment %s", a->env);
+        return sl_throw_null(error, SLU_NOT_ELIGIBLE, "the root does not know environment %s",
+                             a->env);
     }
     g_auto(GStrv) authors = sl_brain_authors(c, a);
     g_autofree char *policy = sl_brain_policy_digest(c, a->app, a->env);
@@ -104,31 +111,40 @@ SlPolicyAsk sl_brain_policy_ask(const SlAttempt *a, char **authors)
 bool sl_brain_approve(SlCoord *c, SlAttempt *a, const char *armour, const char *by, GError **error)
 {
     if (a->statement == NULL || !sl_attempt_waits(a)) {
-        return sl_throw(error, SLU_ATTEMPT_STATE, "attempt %" G_GUINT64_FORMAT " is %s; only one that waits for its gates is approved",
+        return sl_throw(error, SLU_ATTEMPT_STATE,
+                        "attempt %" G_GUINT64_FORMAT
+                        " is %s; only one that waits for its gates is approved",
                         a->n, sl_state_info(a->state)->name);
     }
     gsize len = 0;
     const char *text = g_bytes_get_data(a->statement->text, &len);
     g_autoptr(SlPublicKey) key = NULL;
-    if (!sl_sshsig_verify(armour, text, len, sl_statement_namespace(SL_STATEMENT_PROMOTION), &key, error)) {
+    if (!sl_sshsig_verify(armour, text, len, sl_statement_namespace(SL_STATEMENT_PROMOTION), &key,
+                          error)) {
         return false;
     }
     const SlPerson *person = sl_root_person_of_key(c->root, key);
     if (person == NULL) {
         g_autofree char *print = sl_public_key_fingerprint(key);
-        return sl_throw(error, SLU_APPROVAL_REFUSED, "key %s belongs to nobody in the root, or was revoked", print);
+        return sl_throw(error, SLU_APPROVAL_REFUSED,
+                        "key %s belongs to nobody in the root, or was revoked", print);
     }
     for (guint i = 0; i < a->approvers->len; i++) {
         if (strcmp(g_ptr_array_index(a->approvers, i), person->name) == 0) {
-            return sl_throw(error, SLU_APPROVAL_REFUSED, "%s has signed attempt %" G_GUINT64_FORMAT " already; a person counts once",
+            return sl_throw(error, SLU_APPROVAL_REFUSED,
+                            "%s has signed attempt %" G_GUINT64_FORMAT
+                            " already; a person counts once",
                             person->name, a->n);
         }
     }
     g_auto(GStrv) authors = sl_brain_authors(c, a);
     SlPolicyAsk ask = sl_brain_policy_ask(a, authors);
-    if (a->approvers->len >= SL_APPROVALS_MAX || !sl_policy_person_may(c->root, &ask, person->name)) {
-        return sl_throw(error, SLU_APPROVAL_REFUSED, "%s may not %s %s in %s: not in every role, or excluded as requester or author",
-                        person->name, sl_act_name(a->act), a->app, a->env);
+    if (a->approvers->len >= SL_APPROVALS_MAX ||
+        !sl_policy_person_may(c->root, &ask, person->name)) {
+        return sl_throw(
+            error, SLU_APPROVAL_REFUSED,
+            "%s may not %s %s in %s: not in every role, or excluded as requester or author",
+            person->name, sl_act_name(a->act), a->app, a->env);
     }
     json_t *event = sl_event("Approved");
     sl_json_set_int(event, "attempt", (int64_t)a->n);

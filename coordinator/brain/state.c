@@ -219,8 +219,8 @@ SlEnv *sl_brain_env_make(SlCoord *c, const char *name)
     }
     env = g_new0(SlEnv, 1);
     env->name = g_strdup(name);
-    env->clusters = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                                          (GDestroyNotify)sl_cluster_free);
+    env->clusters =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_cluster_free);
     env->group = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     g_hash_table_insert(c->envs, env->name, env);
     return env;

@@ -1,7 +1,8 @@
-/* state.h - the coordinator's state: what fold() makes of the ledger, and beside it what is rebuilt after a start.
+/* state.h - the coordinator's state: what fold() makes of the ledger, and beside it what is rebuilt
+ * after a start.
  *
- * Only fold_*.c write the durable members (everything not marked volatile); step emits events and never sets them itself.
- * Private to this room. */
+ * Only fold_*.c write the durable members (everything not marked volatile); step emits events and
+ * never sets them itself. Private to this room. */
 #pragma once
 #include "base/digest.h"
 #include "base/text.h"
@@ -15,34 +16,38 @@
 #include "sluice/clock.h"
 #include "sluice/gate.h"
 
-#define SL_WAITING_MAX 16          /* waiting attempts of one unit: more are a mistake of a script */
-#define SL_RENDERS_MAX 16          /* renders asked for at once: the shell's work queue is bounded too */
-#define SL_TRIES_MAX 10            /* technical failures of one attempt before it ends ERRORED */
+#define SL_WAITING_MAX 16 /* waiting attempts of one unit: more are a mistake of a script */
+#define SL_RENDERS_MAX 16 /* renders asked for at once: the shell's work queue is bounded too */
+#define SL_TRIES_MAX 10   /* technical failures of one attempt before it ends ERRORED */
 #define SL_RETRY_FIRST_US (5 * SL_SECOND_US)
 #define SL_RETRY_MAX_US (10 * SL_MINUTE_US)
-#define SL_WORK_LIMIT_US (15 * SL_MINUTE_US) /* RENDERING and COMMITTING: longer means that the answer was lost */
-#define SL_RUN_WAIT_US (7 * SL_DAY_US)       /* VERIFYING on a run that goes on (waitFor: finished) */
-#define SL_JUMP_MAX (UINT64_C(1) << 20)      /* one step of a term that an agent may ask for */
-#define SL_REPORT_ENTRIES_MAX 65536          /* entries that one agent may report */
-#define SL_TOKENS_MAX 1000                   /* join and API tokens */
-#define SL_ORDERS_MAX 256                    /* orders in force per environment: a head's list stays small */
-#define SL_ANSWERS_MAX 10000                 /* remembered idempotency keys */
-#define SL_REASON_MAX 500                    /* bytes of a reason that a person gives */
+#define SL_WORK_LIMIT_US                                                                           \
+    (15 * SL_MINUTE_US) /* RENDERING and COMMITTING: longer means that the answer was lost */
+#define SL_RUN_WAIT_US (7 * SL_DAY_US)  /* VERIFYING on a run that goes on (waitFor: finished) */
+#define SL_JUMP_MAX (UINT64_C(1) << 20) /* one step of a term that an agent may ask for */
+#define SL_REPORT_ENTRIES_MAX 65536     /* entries that one agent may report */
+#define SL_TOKENS_MAX 1000              /* join and API tokens */
+#define SL_ORDERS_MAX 256    /* orders in force per environment: a head's list stays small */
+#define SL_ANSWERS_MAX 10000 /* remembered idempotency keys */
+#define SL_REASON_MAX 500    /* bytes of a reason that a person gives */
 #define SL_JOIN_LIFETIME_US SL_DAY_US
-#define SL_APPROVALS_MAX 15                  /* people on one statement, with the online key 16 = SL_STATEMENT_SIGS_MAX */
+#define SL_APPROVALS_MAX                                                                           \
+    15 /* people on one statement, with the online key 16 = SL_STATEMENT_SIGS_MAX */
 
 typedef struct {
-    char *name, *digest, *run_key, *job, *output, *origin; /* digest NULL = pending; the others NULL for a fixed one */
+    char *name, *digest, *run_key, *job, *output,
+        *origin; /* digest NULL = pending; the others NULL for a fixed one */
 } SlItem;
 
 typedef struct {
     char *id, *name, *app, *document, *parent;
     char *repository, *commit, *author, *subject;
     json_t *trees;
-    char **authors; /* people or e-mails of the commits since the release before */
+    char **authors;   /* people or e-mails of the commits since the release before */
     GPtrArray *items; /* of SlItem* */
     int64_t time_us, minted_us;
-    uint64_t position, order; /* release order: position of the source, then order of minting (or of being seen again) */
+    uint64_t position, order; /* release order: position of the source, then order of minting (or of
+                                 being seen again) */
 } SlRelease;
 
 typedef struct {
@@ -64,7 +69,7 @@ typedef struct {
     SlAct act;
     bool allow_prune, disrupt;
     char **privileged;
-    uint64_t to; /* rollback: the attempt whose folder comes back */
+    uint64_t to;    /* rollback: the attempt whose folder comes back */
     uint64_t order; /* of the release when it was asked for */
     SlState state;
     int64_t requested_us, since_us, finished_us;
@@ -72,25 +77,25 @@ typedef struct {
     uint64_t seq;
     SlSigned *statement; /* NULL if unchanged */
     char *promotion, *targets, *previous, *from_commit;
-    GHashTable *target_of; /* cluster -> bundle */
+    GHashTable *target_of;   /* cluster -> bundle */
     GHashTable *withheld_of; /* bundle -> count as string */
-    GPtrArray *jobs;       /* of SlJob* */
+    GPtrArray *jobs;         /* of SlJob* */
     bool unchanged;
     uint64_t withheld, held;
-    json_t *evidence;      /* of Gate events */
+    json_t *evidence; /* of Gate events */
     bool signed_online;
-    GPtrArray *approvers;  /* of char*: people */
-    char *commit;          /* of the environment's branch */
+    GPtrArray *approvers; /* of char*: people */
+    char *commit;         /* of the environment's branch */
     int64_t committed_us;
     int error_code;
-    char *error;           /* message of a final state that is not SUCCEEDED */
+    char *error; /* message of a final state that is not SUCCEEDED */
     /* volatile */
-    GPtrArray *gates;      /* of SlGateLine*: as judged last */
-    char *waiting;         /* what it waits for now, NULL = the state's own text */
-    json_t *who;           /* array or NULL */
+    GPtrArray *gates; /* of SlGateLine*: as judged last */
+    char *waiting;    /* what it waits for now, NULL = the state's own text */
+    json_t *who;      /* array or NULL */
     int64_t retry_us, next_us;
     unsigned tries;
-    bool ready;            /* GATING: everything is open, commit it */
+    bool ready; /* GATING: everything is open, commit it */
 } SlAttempt;
 
 typedef struct {
@@ -116,28 +121,28 @@ typedef struct {
 
 typedef struct {
     char *key, *app, *env;
-    uint64_t seq;           /* highest reserved */
-    GPtrArray *attempts;    /* of SlAttempt*, borrowed, oldest first */
-    SlAttempt *live;        /* whose promotion is in force; NULL before the first, or after remove */
-    SlAttempt *current;     /* whose release is current: live, or an unchanged one after it */
-    SlAttempt *last_live;   /* live, also after a remove: `previous` */
-    GHashTable *been;       /* release id -> order (as string) when it was current here */
+    uint64_t seq;         /* highest reserved */
+    GPtrArray *attempts;  /* of SlAttempt*, borrowed, oldest first */
+    SlAttempt *live;      /* whose promotion is in force; NULL before the first, or after remove */
+    SlAttempt *current;   /* whose release is current: live, or an unchanged one after it */
+    SlAttempt *last_live; /* live, also after a remove: `previous` */
+    GHashTable *been;     /* release id -> order (as string) when it was current here */
     SlMark *pinned;
-    GPtrArray *vetoes;      /* of SlVeto* */
-    GPtrArray *runs;        /* of SlRun*, borrowed, oldest first */
+    GPtrArray *vetoes; /* of SlVeto* */
+    GPtrArray *runs;   /* of SlRun*, borrowed, oldest first */
 } SlUnit;
 
 typedef struct {
     char *name;
     SlSigned *registry;
     uint64_t registry_version;
-    GHashTable *clusters;   /* id -> SlCluster* */
-    char *tip, *before;     /* of the branch after the last COMMITTED, and what it was made from */
-    char *external;         /* halted: tip that somebody else made ("" = deleted) */
+    GHashTable *clusters; /* id -> SlCluster* */
+    char *tip, *before;   /* of the branch after the last COMMITTED, and what it was made from */
+    char *external;       /* halted: tip that somebody else made ("" = deleted) */
     /* volatile */
-    bool tip_known;         /* the branch is where the ledger says */
+    bool tip_known; /* the branch is where the ledger says */
     bool writing, reverting;
-    GArray *group;          /* of uint64_t: attempts of the write under way */
+    GArray *group; /* of uint64_t: attempts of the write under way */
     int64_t asked_us, retry_us;
     unsigned tries;
 } SlEnv;
@@ -181,21 +186,21 @@ typedef struct {
     char *curve, *cluster, *env, *nonce, *version;
     bool state_lost;
     int64_t seen_us;
-    char *desired;       /* of the head sent last */
+    char *desired; /* of the head sent last */
     uint64_t root, registry;
     int64_t renew_us;
 } SlSession;
 
 typedef struct {
-    GHashTable *entries;  /* key -> json text */
-    GHashTable *sources;  /* "unit/.." key -> SlSigned*: report that said so last */
+    GHashTable *entries; /* key -> json text */
+    GHashTable *sources; /* "unit/.." key -> SlSigned*: report that said so last */
     char *boot;
     uint64_t counter;
     int64_t seen_us;
     uint64_t term, head_version, root;
     char *head;
-    bool known;           /* root compared equal */
-    bool collecting;      /* parts of a full report are coming in */
+    bool known;      /* root compared equal */
+    bool collecting; /* parts of a full report are coming in */
     char *alarm;
 } SlSeen;
 
@@ -207,43 +212,45 @@ struct SlCoord {
     /* durable */
     char *fleet_name;
     int64_t created_us;
-    GPtrArray *roots;        /* of SlSigned*, version 1 first */
+    GPtrArray *roots; /* of SlSigned*, version 1 first */
     SlRoot *root;
     uint64_t term;
-    json_t *docs_json;       /* sl_fleet_to_json of what is in force, or NULL */
+    json_t *docs_json; /* sl_fleet_to_json of what is in force, or NULL */
     SlFleetDocs *docs;
     char *docs_commit;
-    GHashTable *releases;    /* id -> SlRelease* */
+    GHashTable *releases;     /* id -> SlRelease* */
     GHashTable *app_releases; /* app -> GPtrArray* of SlRelease*, in order of minting, borrowed */
-    uint64_t release_count;  /* order */
-    GPtrArray *attempts;     /* of SlAttempt*, n = index + 1 */
-    GPtrArray *active;       /* of SlAttempt*: not final, borrowed */
-    GHashTable *units;       /* "app/env" -> SlUnit* */
-    GHashTable *envs;        /* name -> SlEnv* */
-    GHashTable *runs;        /* id -> SlRun* */
-    GHashTable *wins;        /* "app/env/run key" -> SlRun*, borrowed: first successful seal */
-    GHashTable *pending;     /* cluster id -> SlPendingCluster*-like: SlCluster* + env */
-    GHashTable *pending_env; /* cluster id -> env */
-    GHashTable *removed;     /* cluster id -> reason: next draft leaves it out */
-    GHashTable *joins;       /* token id -> SlJoin* */
-    GHashTable *tokens;      /* API token id -> SlToken* */
-    GPtrArray *orders;       /* of SlOrderKept* */
-    GHashTable *floors;      /* "env scope" -> number as string */
-    GHashTable *sources;     /* repository -> SlSourceState* */
-    GHashTable *statements;  /* digest -> SlSigned*, borrowed from attempts, orders, registries, seals */
-    GHashTable *answers;     /* "person key" -> SlAnswer* */
-    GPtrArray *history;      /* of json_t*: the last SL_EVENTS_KEPT events for the view */
+    uint64_t release_count;   /* order */
+    GPtrArray *attempts;      /* of SlAttempt*, n = index + 1 */
+    GPtrArray *active;        /* of SlAttempt*: not final, borrowed */
+    GHashTable *units;        /* "app/env" -> SlUnit* */
+    GHashTable *envs;         /* name -> SlEnv* */
+    GHashTable *runs;         /* id -> SlRun* */
+    GHashTable *wins;         /* "app/env/run key" -> SlRun*, borrowed: first successful seal */
+    GHashTable *pending;      /* cluster id -> SlPendingCluster*-like: SlCluster* + env */
+    GHashTable *pending_env;  /* cluster id -> env */
+    GHashTable *removed;      /* cluster id -> reason: next draft leaves it out */
+    GHashTable *joins;        /* token id -> SlJoin* */
+    GHashTable *tokens;       /* API token id -> SlToken* */
+    GPtrArray *orders;        /* of SlOrderKept* */
+    GHashTable *floors;       /* "env scope" -> number as string */
+    GHashTable *sources;      /* repository -> SlSourceState* */
+    GHashTable
+        *statements; /* digest -> SlSigned*, borrowed from attempts, orders, registries, seals */
+    GHashTable *answers; /* "person key" -> SlAnswer* */
+    GPtrArray *history;  /* of json_t*: the last SL_EVENTS_KEPT events for the view */
     /* volatile */
     bool started;
     bool folding;
-    GHashTable *sessions;    /* curve -> SlSession* */
-    GHashTable *seen;        /* cluster id -> SlSeen* */
+    GHashTable *sessions;      /* curve -> SlSession* */
+    GHashTable *seen;          /* cluster id -> SlSeen* */
     GHashTable *head_versions; /* cluster id -> version in this term, as string */
-    GHashTable *desired_lists; /* root -> GHashTable of blobs: made in this process, shared when equal */
-    GPtrArray *alarms;       /* of json_t* */
+    GHashTable
+        *desired_lists; /* root -> GHashTable of blobs: made in this process, shared when equal */
+    GPtrArray *alarms;  /* of json_t* */
     GPtrArray *doc_problems; /* of json_t*: problems of the last source read */
     unsigned renders;
-    SlCoordOutput *out;      /* of the step under way */
+    SlCoordOutput *out; /* of the step under way */
     int64_t now_us;
     int64_t next_us;
 };
@@ -279,20 +286,24 @@ int sl_release_compare(const SlRelease *a, const SlRelease *b);
 GBytes *sl_brain_blob(SlCoord *c, const char *digest);
 void sl_brain_keep_ledger(SlCoord *c, const char *digest, GBytes *bytes);
 void sl_brain_keep_cache(SlCoord *c, const char *digest, GBytes *bytes);
-char *sl_brain_keep_json(SlCoord *c, const json_t *value); /* ledger blob of canonical JSON; its digest */
+char *sl_brain_keep_json(SlCoord *c,
+                         const json_t *value); /* ledger blob of canonical JSON; its digest */
 void sl_brain_keep_map(SlCoord *c, const SlMap *map);
 
 /* Events: sl_event() makes one, sl_emit() numbers, chains, folds and hands it to the shell. */
 json_t *sl_event(const char *type);
 void sl_emit(SlCoord *c, json_t *event /* consumed */);
-SL_MUST_USE bool sl_fold_one(SlCoord *c, const char *type, const json_t *event, int64_t at_us, GError **error);
+SL_MUST_USE bool sl_fold_one(SlCoord *c, const char *type, const json_t *event, int64_t at_us,
+                             GError **error);
 /* Emits a final state: type "Failed", ... with error code and message. */
-void sl_emit_end(SlCoord *c, SlAttempt *a, const char *type, int code, const char *format, ...) G_GNUC_PRINTF(5, 6);
+void sl_emit_end(SlCoord *c, SlAttempt *a, const char *type, int code, const char *format, ...)
+    G_GNUC_PRINTF(5, 6);
 /* A move that is not in the ledger. */
 void sl_attempt_move(SlCoord *c, SlAttempt *a, SlOn on);
 
-SlCoordEffect *sl_effect(SlCoord *c, SlCoordEffectType type); /* added to the step's output; borrowed */
-void sl_wake(SlCoord *c, int64_t at_us);                     /* TICK at the latest then */
+SlCoordEffect *sl_effect(SlCoord *c,
+                         SlCoordEffectType type); /* added to the step's output; borrowed */
+void sl_wake(SlCoord *c, int64_t at_us);          /* TICK at the latest then */
 
 /* JSON helpers. */
 json_t *sl_json_time(int64_t us); /* string, or null for 0 */

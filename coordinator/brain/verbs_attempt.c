@@ -38,7 +38,8 @@ static bool may_reject(const SlCoord *c, const SlAttempt *a, const SlCoordReques
     return strcmp(in->scope, "operate") == 0 || sl_policy_person_may(c->root, &ask, in->person);
 }
 
-static void end_by_person(SlCoord *c, SlAttempt *a, const char *type, const char *by, const char *reason)
+static void end_by_person(SlCoord *c, SlAttempt *a, const char *type, const char *by,
+                          const char *reason)
 {
     json_t *event = sl_event(type), *what = json_object();
     g_autofree char *code = g_strdup_printf("SLU%d", SLU_DENIED);
@@ -60,11 +61,13 @@ json_t *sl_verb_reject(SlCoord *c, const SlCoordRequest *in, int *ret_status, GE
         return NULL;
     }
     if (!may_reject(c, a, in)) {
-        return sl_throw_null(error, SLU_APPROVAL_REFUSED, "%s is in no role that approves %s in %s", in->person, a->app, a->env);
+        return sl_throw_null(error, SLU_APPROVAL_REFUSED, "%s is in no role that approves %s in %s",
+                             in->person, a->app, a->env);
     }
     if (!sl_attempt_waits(a)) {
-        return sl_throw_null(error, SLU_ATTEMPT_STATE, "attempt %" G_GUINT64_FORMAT " is %s; only one that waits is rejected", a->n,
-                             sl_state_info(a->state)->name);
+        return sl_throw_null(error, SLU_ATTEMPT_STATE,
+                             "attempt %" G_GUINT64_FORMAT " is %s; only one that waits is rejected",
+                             a->n, sl_state_info(a->state)->name);
     }
     end_by_person(c, a, "Rejected", in->person, reason);
     return ok_body();
@@ -80,21 +83,26 @@ json_t *sl_verb_abort(SlCoord *c, const SlCoordRequest *in, int *ret_status, GEr
     }
     bool can = sl_attempt_waits(a) || a->state == SL_STATE_COMMITTING;
     if (!can) {
-        return sl_throw_null(error, SLU_ATTEMPT_STATE, "attempt %" G_GUINT64_FORMAT " is %s; after the commit use rollback", a->n,
-                             sl_state_info(a->state)->name);
+        return sl_throw_null(error, SLU_ATTEMPT_STATE,
+                             "attempt %" G_GUINT64_FORMAT " is %s; after the commit use rollback",
+                             a->n, sl_state_info(a->state)->name);
     }
     json_t *body = ok_body();
     if (a->approvers->len > 0 || a->signed_online) {
-        sl_json_set_str(body, "warning", "the statement was signed: agents accept it until a higher number or its expiry, if someone publishes it");
+        sl_json_set_str(body, "warning",
+                        "the statement was signed: agents accept it until a higher number or its "
+                        "expiry, if someone publishes it");
     }
     end_by_person(c, a, "Aborted", in->person, reason);
     return body;
 }
 
-static json_t *mark(SlCoord *c, const SlCoordRequest *in, const char *type, bool with_release, GError **error)
+static json_t *mark(SlCoord *c, const SlCoordRequest *in, const char *type, bool with_release,
+                    GError **error)
 {
     const char *app = NULL, *env = NULL, *reason = NULL;
-    if (!sl_args_unit(c, in->args, &app, &env, error) || !sl_args_reason(in->args, true, NULL, &reason, error)) {
+    if (!sl_args_unit(c, in->args, &app, &env, error) ||
+        !sl_args_reason(in->args, true, NULL, &reason, error)) {
         return NULL;
     }
     json_t *event = sl_event(type);
@@ -139,7 +147,8 @@ json_t *sl_verb_unveto(SlCoord *c, const SlCoordRequest *in, int *ret_status, GE
     return mark(c, in, "Unvetoed", true, error);
 }
 
-/* A halted environment: the person looked at the foreign commit and takes it as the base of what follows. */
+/* A halted environment: the person looked at the foreign commit and takes it as the base of what
+ * follows. */
 json_t *sl_verb_adopt(SlCoord *c, const SlCoordRequest *in, int *ret_status, GError **error)
 {
     const char *reason = NULL;
@@ -154,7 +163,9 @@ json_t *sl_verb_adopt(SlCoord *c, const SlCoordRequest *in, int *ret_status, GEr
         return sl_throw_null(error, SLU_CONFLICT, "environment %s is not halted", name);
     }
     if (strlen(commit) < 6 || !g_str_has_prefix(env->external, commit)) {
-        return sl_throw_null(error, SLU_CONFLICT, "the branch stands at %.12s, not at %.12s; look again", env->external, commit);
+        return sl_throw_null(error, SLU_CONFLICT,
+                             "the branch stands at %.12s, not at %.12s; look again", env->external,
+                             commit);
     }
     json_t *event = sl_event("ExternalChange");
     sl_json_set_str(event, "env", env->name);
@@ -174,11 +185,14 @@ json_t *sl_verb_refresh(SlCoord *c, const SlCoordRequest *in, int *ret_status, G
     const char *accept = sl_json_str(in->args, "accept");
     const SlSourceState *s = g_hash_table_lookup(c->sources, repository);
     if (accept != NULL) {
-        if (s == NULL || s->rewound == NULL || strlen(accept) < 6 || !g_str_has_prefix(s->rewound, accept)) {
-            return sl_throw_null(error, SLU_CONFLICT, "the branch was not rewound to %.40s", accept);
+        if (s == NULL || s->rewound == NULL || strlen(accept) < 6 ||
+            !g_str_has_prefix(s->rewound, accept)) {
+            return sl_throw_null(error, SLU_CONFLICT, "the branch was not rewound to %.40s",
+                                 accept);
         }
         if (strcmp(in->scope, "operate") != 0) {
-            return sl_throw_null(error, SLU_SCOPE, "accepting a rewound branch needs scope operate");
+            return sl_throw_null(error, SLU_SCOPE,
+                                 "accepting a rewound branch needs scope operate");
         }
         json_t *event = sl_event("RewindAccepted");
         sl_json_set_str(event, "repository", repository);

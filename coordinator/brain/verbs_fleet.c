@@ -1,5 +1,5 @@
-/* verbs_fleet.c - orders, clusters, registries, the root and API tokens. Secrets are made from the request's random bytes, shown
- * once and kept as hashes. */
+/* verbs_fleet.c - orders, clusters, registries, the root and API tokens. Secrets are made from the
+ * request's random bytes, shown once and kept as hashes. */
 #include "coordinator/brain/enrol.h"
 #include "coordinator/brain/verbs.h"
 #include <string.h>
@@ -94,7 +94,8 @@ static bool name_is_free(const SlCoord *c, const char *name)
     g_hash_table_iter_init(&iter, c->joins);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const SlJoin *join = value;
-        if (strcmp(join->name, name) == 0 && (join->cluster != NULL || join->expires_us > c->now_us)) {
+        if (strcmp(join->name, name) == 0 &&
+            (join->cluster != NULL || join->expires_us > c->now_us)) {
             return false;
         }
     }
@@ -111,16 +112,19 @@ static bool check_labels(const json_t *labels, GError **error)
     json_object_foreach((json_t *)(uintptr_t)labels, key, value)
     {
         const char *text = json_string_value(value);
-        if (text == NULL || strlen(key) > SL_NAME_MAX || strlen(text) > SL_NAME_MAX || strpbrk(key, " ,=\n\t") != NULL ||
-            strpbrk(text, " ,=\n\t") != NULL || key[0] == '\0' || text[0] == '\0' || !sl_is_clean_utf8(text, strlen(text), false) ||
+        if (text == NULL || strlen(key) > SL_NAME_MAX || strlen(text) > SL_NAME_MAX ||
+            strpbrk(key, " ,=\n\t") != NULL || strpbrk(text, " ,=\n\t") != NULL || key[0] == '\0' ||
+            text[0] == '\0' || !sl_is_clean_utf8(text, strlen(text), false) ||
             !sl_is_clean_utf8(key, strlen(key), false)) {
-            return sl_throw(error, SLU_INVALID, "labels: short words without spaces, commas or '='");
+            return sl_throw(error, SLU_INVALID,
+                            "labels: short words without spaces, commas or '='");
         }
     }
     return true;
 }
 
-static bool lifetime_of(const SlCoord *c, const json_t *args, int64_t otherwise_us, int64_t *ret_us, GError **error)
+static bool lifetime_of(const SlCoord *c, const json_t *args, int64_t otherwise_us, int64_t *ret_us,
+                        GError **error)
 {
     const char *text = sl_json_str(args, "lifetime");
     int64_t span_us = otherwise_us;
@@ -131,7 +135,8 @@ static bool lifetime_of(const SlCoord *c, const json_t *args, int64_t otherwise_
     return true;
 }
 
-static json_t *join_body(const SlCoord *c, const char *id, const char *name, const char *env, int64_t expires_us)
+static json_t *join_body(const SlCoord *c, const char *id, const char *name, const char *env,
+                         int64_t expires_us)
 {
     uint8_t secret[32];
     json_t *body = json_object(), *join = json_object();
@@ -145,7 +150,8 @@ static json_t *join_body(const SlCoord *c, const char *id, const char *name, con
     sl_json_set_str(join, "fleet", c->root->fleet);
     sl_json_set_str(join, "env", env);
     sl_json_set_str(join, "name", name);
-    sl_json_set_str(body, "token", token); /* the shell replaces it by one that says where to connect */
+    sl_json_set_str(body, "token",
+                    token); /* the shell replaces it by one that says where to connect */
     json_object_set_new(body, "join", join);
     json_object_set_new(body, "expires", sl_json_time(expires_us));
     return body;
@@ -158,17 +164,20 @@ json_t *sl_verb_cluster_add(SlCoord *c, const SlCoordRequest *in, int *ret_statu
     const char *name = sl_json_need_str(in->args, "name", error);
     const char *env = name != NULL ? sl_json_need_str(in->args, "env", error) : NULL;
     const json_t *labels = json_object_get(in->args, "labels");
-    if (env == NULL || !check_labels(labels, error) || !lifetime_of(c, in->args, SL_JOIN_LIFETIME_US, &expires_us, error)) {
+    if (env == NULL || !check_labels(labels, error) ||
+        !lifetime_of(c, in->args, SL_JOIN_LIFETIME_US, &expires_us, error)) {
         return NULL;
     }
     if (!sl_is_name(name)) {
-        return sl_throw_null(error, SLU_INVALID, "name: lower-case letters, digits and '-', at most %d", SL_NAME_MAX);
+        return sl_throw_null(error, SLU_INVALID,
+                             "name: lower-case letters, digits and '-', at most %d", SL_NAME_MAX);
     }
     if (sl_root_env(c->root, env) == NULL) {
         return sl_throw_null(error, SLU_NOT_FOUND, "the root has no environment %s", env);
     }
     if (!name_is_free(c, name)) {
-        return sl_throw_null(error, SLU_CLUSTER_EXISTS, "a cluster %s exists, existed, or has a join token", name);
+        return sl_throw_null(error, SLU_CLUSTER_EXISTS,
+                             "a cluster %s exists, existed, or has a join token", name);
     }
     if (in->random == NULL || g_hash_table_size(c->joins) >= SL_TOKENS_MAX * 100) {
         return sl_throw_null(error, SLU_LIMIT, "too many join tokens");
@@ -188,7 +197,8 @@ json_t *sl_verb_cluster_add(SlCoord *c, const SlCoordRequest *in, int *ret_statu
     return join_body(c, id, name, env, expires_us);
 }
 
-json_t *sl_verb_cluster_remove(SlCoord *c, const SlCoordRequest *in, int *ret_status, GError **error)
+json_t *sl_verb_cluster_remove(SlCoord *c, const SlCoordRequest *in, int *ret_status,
+                               GError **error)
 {
     const char *env = NULL;
     (void)ret_status;
@@ -220,7 +230,8 @@ static bool add_entry(const char *id, const char *values, void *user)
     return true;
 }
 
-json_t *sl_verb_registry_draft(SlCoord *c, const SlCoordRequest *in, int *ret_status, GError **error)
+json_t *sl_verb_registry_draft(SlCoord *c, const SlCoordRequest *in, int *ret_status,
+                               GError **error)
 {
     (void)ret_status;
     const char *env = sl_json_need_str(in->args, "env", error);
@@ -264,10 +275,12 @@ json_t *sl_verb_registry(SlCoord *c, const SlCoordRequest *in, int *ret_status, 
         return NULL;
     }
     if (!g_bytes_equal(draft, s->text)) {
-        return sl_throw_null(error, SLU_REGISTRY_CHANGED, "the registry of %s changed since the draft was made", registry->env);
+        return sl_throw_null(error, SLU_REGISTRY_CHANGED,
+                             "the registry of %s changed since the draft was made", registry->env);
     }
     if (s->sigs->len == 0) {
-        sl_signed_sign(s, SL_STATEMENT_REGISTRY, c->config.online_secret); /* suffices where the threshold is 0 */
+        sl_signed_sign(s, SL_STATEMENT_REGISTRY,
+                       c->config.online_secret); /* suffices where the threshold is 0 */
     }
     if (!sl_brain_registry_emit(c, registry->env, s, map, error)) {
         return NULL;
@@ -290,8 +303,11 @@ json_t *sl_verb_root(SlCoord *c, const SlCoordRequest *in, int *ret_status, GErr
     uint64_t version = next->version;
     sl_root_free(next);
     if (!listed) {
-        return sl_throw_null(error, SLU_ROOT_REFUSED, "root version %" G_GUINT64_FORMAT " does not list this coordinator's online key; agents would refuse every head",
-                             version);
+        return sl_throw_null(
+            error, SLU_ROOT_REFUSED,
+            "root version %" G_GUINT64_FORMAT
+            " does not list this coordinator's online key; agents would refuse every head",
+            version);
     }
     json_t *event = sl_event("Root");
     json_object_set_new(event, "root", sl_signed_to_json(s));
@@ -311,7 +327,8 @@ json_t *sl_verb_token_create(SlCoord *c, const SlCoordRequest *in, int *ret_stat
     if (scope == NULL || !lifetime_of(c, in->args, 90 * SL_DAY_US, &expires_us, error)) {
         return NULL;
     }
-    if (strcmp(scope, "view") != 0 && strcmp(scope, "request") != 0 && strcmp(scope, "operate") != 0) {
+    if (strcmp(scope, "view") != 0 && strcmp(scope, "request") != 0 &&
+        strcmp(scope, "operate") != 0) {
         return sl_throw_null(error, SLU_INVALID, "scope: one of view, request, operate");
     }
     if (sl_root_person(c->root, person) == NULL) {

@@ -1,10 +1,11 @@
-/* verify.c - is what was committed running? Judged on signed reports bound to this promotion and bundle, nothing else. */
+/* verify.c - is what was committed running? Judged on signed reports bound to this promotion and
+ * bundle, nothing else. */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
 typedef struct {
     guint targets, taken, healthy, away;
-    char *worst;       /* "prod1: Degraded: ..." */
+    char *worst; /* "prod1: Degraded: ..." */
     bool latched;
     int code;
 } Tally;
@@ -41,7 +42,8 @@ static char *refusal(const SlCoord *c, const char *cluster, const char *promotio
     return NULL;
 }
 
-static void tally_target(const SlCoord *c, const SlAttempt *a, const SlAttempt *live, const char *cluster, Tally *tally)
+static void tally_target(const SlCoord *c, const SlAttempt *a, const SlAttempt *live,
+                         const char *cluster, Tally *tally)
 {
     const char *bundle = g_hash_table_lookup(a->target_of, cluster);
     g_autoptr(json_t) entry = sl_brain_seen_entry(c, cluster, "unit/%s/%s", a->app, a->env);
@@ -54,19 +56,22 @@ static void tally_target(const SlCoord *c, const SlAttempt *a, const SlAttempt *
     const char *health = sl_json_str_or(entry, "health", "Unknown");
     if (sl_json_bool(entry, "latched", false)) {
         tally->latched = true;
-        say_worst(tally, SLU_LATCHED, "%s: went back by itself: %s", cluster, sl_json_str_or(entry, "message", ""));
+        say_worst(tally, SLU_LATCHED, "%s: went back by itself: %s", cluster,
+                  sl_json_str_or(entry, "message", ""));
     }
-    if (g_strcmp0(sl_json_str(entry, "promotion"), live->promotion) != 0 || g_strcmp0(sl_json_str(entry, "bundle"), bundle) != 0) {
+    if (g_strcmp0(sl_json_str(entry, "promotion"), live->promotion) != 0 ||
+        g_strcmp0(sl_json_str(entry, "bundle"), bundle) != 0) {
         g_autofree char *why = refusal(c, cluster, live->promotion);
-        say_worst(tally, SLU_HEALTH_TIMEOUT, "%s: has not taken this promotion yet%s%s", cluster, why != NULL ? ": refused: " : "",
-                  why != NULL ? why : "");
+        say_worst(tally, SLU_HEALTH_TIMEOUT, "%s: has not taken this promotion yet%s%s", cluster,
+                  why != NULL ? ": refused: " : "", why != NULL ? why : "");
         return;
     }
     tally->taken++;
     if (strcmp(health, sl_health_name(SL_HEALTH_HEALTHY)) == 0) {
         tally->healthy++;
     } else {
-        say_worst(tally, SLU_HEALTH_TIMEOUT, "%s: %s: %s", cluster, health, sl_json_str_or(entry, "message", sl_json_str_or(entry, "reason", "")));
+        say_worst(tally, SLU_HEALTH_TIMEOUT, "%s: %s: %s", cluster, health,
+                  sl_json_str_or(entry, "message", sl_json_str_or(entry, "reason", "")));
     }
 }
 
@@ -78,7 +83,8 @@ static void tally_removed(const SlCoord *c, const SlAttempt *a, const char *clus
     bool gone = seen != NULL && seen->known && entry == NULL;
     bool empty = entry != NULL && g_strcmp0(sl_json_str(entry, "promotion"), a->promotion) == 0;
     tally->targets++;
-    if (gone || (empty && g_strcmp0(sl_json_str(entry, "health"), sl_health_name(SL_HEALTH_HEALTHY)) == 0)) {
+    if (gone || (empty &&
+                 g_strcmp0(sl_json_str(entry, "health"), sl_health_name(SL_HEALTH_HEALTHY)) == 0)) {
         tally->taken++;
         tally->healthy++;
     } else {
@@ -221,7 +227,8 @@ static void judge_end(SlCoord *c, SlAttempt *a, const Tally *tally, const Runs *
     } else if (until_us <= c->now_us) {
         emit_health(c, a);
         bool away = tally->away > 0 && tally->away + tally->healthy == tally->targets;
-        sl_emit_end(c, a, away ? "Errored" : "Failed", tally->worst != NULL ? tally->code : SLU_HEALTH_TIMEOUT, "%s",
+        sl_emit_end(c, a, away ? "Errored" : "Failed",
+                    tally->worst != NULL ? tally->code : SLU_HEALTH_TIMEOUT, "%s",
                     tally->worst != NULL ? tally->worst : "not healthy in time");
     } else if (tally->worst != NULL) {
         g_free(a->waiting);

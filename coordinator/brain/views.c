@@ -1,4 +1,5 @@
-/* views.c - the rows of docs/api.md: attempt, release, run, cluster; and the dispatch of sl_coord_view(). Reads only. */
+/* views.c - the rows of docs/api.md: attempt, release, run, cluster; and the dispatch of
+ * sl_coord_view(). Reads only. */
 #include "coordinator/brain/brain.h"
 #include "coordinator/brain/verbs.h"
 #include <math.h>
@@ -92,7 +93,8 @@ json_t *sl_view_attempt(const SlCoord *c, const SlAttempt *a)
     put_waiting(c, json, a);
     json_object_set_new(json, "gates", gates_json(a));
     json_object_set_new(json, "approvals", approvals_json(c, a));
-    sl_json_set_str(json, "outcome", sl_state_info(a->state)->final ? sl_state_info(a->state)->name : NULL);
+    sl_json_set_str(json, "outcome",
+                    sl_state_info(a->state)->final ? sl_state_info(a->state)->name : NULL);
     json_object_set_new(json, "error", error_json(a));
     sl_json_set_int(json, "withheld", (int64_t)a->withheld);
     sl_json_set_int(json, "held", (int64_t)a->held);
@@ -162,7 +164,8 @@ static json_t *final_metrics(const SlSeal *seal)
     json_t *metrics = json_object();
     for (guint i = 0; i < seal->metrics->len; i++) {
         g_auto(GStrv) words = g_strsplit(g_ptr_array_index(seal->metrics, i), " ", 2);
-        const char *name = g_str_has_prefix(words[0], "final.") ? words[0] + strlen("final.") : words[0];
+        const char *name =
+            g_str_has_prefix(words[0], "final.") ? words[0] + strlen("final.") : words[0];
         double value = 0;
         if (!sl_seal_metric(seal, words[0], &value) || !isfinite(value)) {
             sl_json_set_str(metrics, name, words[1]);
@@ -189,7 +192,8 @@ static void add_seal(json_t *json, const SlSeal *seal)
 /* The record that the cluster reports; else what placement and seal say. */
 json_t *sl_view_run(const SlCoord *c, const SlRun *run)
 {
-    json_t *json = sl_brain_seen_entry(c, run->cluster, "run/%s/%s/%s", run->app, run->env, run->id);
+    json_t *json =
+        sl_brain_seen_entry(c, run->cluster, "run/%s/%s/%s", run->app, run->env, run->id);
     g_autofree char *unit = g_strdup_printf("%s/%s", run->app, run->env);
     if (!json_is_object(json)) {
         json_decref(json);
@@ -293,17 +297,21 @@ static json_t *view_release(const SlCoord *c, const json_t *args, GError **error
         app = key;
         SlRelease *r = matches(args, "app", app) ? sl_args_release(c, app, id, NULL) : NULL;
         if (r != NULL && found != NULL) {
-            return sl_throw_null(error, SLU_NO_SUCH_RELEASE, "%.64s fits several releases; give more digits", id);
+            return sl_throw_null(error, SLU_NO_SUCH_RELEASE,
+                                 "%.64s fits several releases; give more digits", id);
         }
         found = r != NULL ? r : found;
     }
-    return found != NULL ? sl_view_release(c, found) : sl_throw_null(error, SLU_NO_SUCH_RELEASE, "there is no release %.64s", id);
+    return found != NULL
+               ? sl_view_release(c, found)
+               : sl_throw_null(error, SLU_NO_SUCH_RELEASE, "there is no release %.64s", id);
 }
 
 static int run_order(gconstpointer a, gconstpointer b)
 {
     const SlRun *x = *(SlRun *const *)a, *y = *(SlRun *const *)b;
-    return x->placed_us != y->placed_us ? (x->placed_us > y->placed_us ? -1 : 1) : strcmp(x->id, y->id);
+    return x->placed_us != y->placed_us ? (x->placed_us > y->placed_us ? -1 : 1)
+                                        : strcmp(x->id, y->id);
 }
 
 static json_t *view_runs(const SlCoord *c, const json_t *args)
@@ -315,7 +323,8 @@ static json_t *view_runs(const SlCoord *c, const json_t *args)
     g_hash_table_iter_init(&iter, c->runs);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const SlRun *run = value;
-        if (matches(args, "app", run->app) && matches(args, "env", run->env) && (!flag(args, "active") || run->sealed == NULL)) {
+        if (matches(args, "app", run->app) && matches(args, "env", run->env) &&
+            (!flag(args, "active") || run->sealed == NULL)) {
             g_ptr_array_add(all, value);
         }
     }
@@ -358,7 +367,8 @@ static json_t *view_run(const SlCoord *c, const json_t *args, GError **error)
     while (strlen(id) >= 6 && g_hash_table_iter_next(&iter, NULL, &value)) {
         if (g_str_has_prefix(((SlRun *)value)->id, id)) {
             if (found != NULL) {
-                return sl_throw_null(error, SLU_NO_SUCH_RUN, "%.64s fits several runs; give more digits", id);
+                return sl_throw_null(error, SLU_NO_SUCH_RUN,
+                                     "%.64s fits several runs; give more digits", id);
             }
             found = value;
         }
@@ -403,7 +413,9 @@ static json_t *view_registry(const SlCoord *c, const json_t *args, int64_t now_u
     const char *name = sl_json_need_str(args, "env", error);
     const SlEnv *env = name != NULL ? sl_brain_env(c, name) : NULL;
     if (env == NULL || env->registry == NULL) {
-        return name != NULL ? sl_throw_null(error, SLU_NOT_FOUND, "environment %.63s has no registry yet", name) : NULL;
+        return name != NULL ? sl_throw_null(error, SLU_NOT_FOUND,
+                                            "environment %.63s has no registry yet", name)
+                            : NULL;
     }
     json_t *json = sl_signed_to_json(env->registry);
     g_autoptr(json_t) clusters = sl_view_clusters(c, args, now_us, NULL);
@@ -430,7 +442,8 @@ static json_t *view_tokens(const SlCoord *c)
     return wrap("tokens", list);
 }
 
-json_t *sl_coord_view(const SlCoord *c, const char *what, const json_t *args, int64_t now_us, GError **error)
+json_t *sl_coord_view(const SlCoord *c, const char *what, const json_t *args, int64_t now_us,
+                      GError **error)
 {
     g_autoptr(json_t) none = json_object();
     const json_t *ask = json_is_object(args) ? args : none;

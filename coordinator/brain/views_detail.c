@@ -1,4 +1,5 @@
-/* views_detail.c - one attempt with everything that an approver wants to see, differences between bundles, and why. */
+/* views_detail.c - one attempt with everything that an approver wants to see, differences between
+ * bundles, and why. */
 #include "coordinator/brain/brain.h"
 #include "coordinator/brain/verbs.h"
 #include <string.h>
@@ -32,14 +33,17 @@ static GHashTable *objects_of(const SlCoord *c, const char *bundle)
     g_autoptr(SlBundle) parsed = text != NULL ? sl_bundle_parse(text, NULL) : NULL;
     for (guint i = 0; parsed != NULL && i < parsed->objects->len; i++) {
         const SlBundleObject *o = g_ptr_array_index(parsed->objects, i);
-        g_hash_table_insert(objects, g_strdup_printf("%s %s %s", o->kind, o->namespace_, o->name), g_strdup(o->digest));
+        g_hash_table_insert(objects, g_strdup_printf("%s %s %s", o->kind, o->namespace_, o->name),
+                            g_strdup(o->digest));
     }
     return objects;
 }
 
-static void note(GHashTable *changes, const char *identity, const char *from, const char *to, const char *cluster)
+static void note(GHashTable *changes, const char *identity, const char *from, const char *to,
+                 const char *cluster)
 {
-    g_autofree char *key = g_strdup_printf("%s %s %s", identity, from != NULL ? from : "-", to != NULL ? to : "-");
+    g_autofree char *key =
+        g_strdup_printf("%s %s %s", identity, from != NULL ? from : "-", to != NULL ? to : "-");
     Change *change = g_hash_table_lookup(changes, key);
     if (change == NULL) {
         g_auto(GStrv) parts = g_strsplit(identity, " ", 3);
@@ -55,7 +59,8 @@ static void note(GHashTable *changes, const char *identity, const char *from, co
     g_ptr_array_add(change->clusters, g_strdup(cluster));
 }
 
-static void compare(const SlCoord *c, GHashTable *changes, const char *cluster, const char *from, const char *to)
+static void compare(const SlCoord *c, GHashTable *changes, const char *cluster, const char *from,
+                    const char *to)
 {
     if (g_strcmp0(from, to) == 0) {
         return;
@@ -86,14 +91,16 @@ static int by_text(gconstpointer a, gconstpointer b)
 
 json_t *sl_view_changes(const SlCoord *c, GHashTable *from, GHashTable *to)
 {
-    g_autoptr(GHashTable) changes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)change_free);
+    g_autoptr(GHashTable) changes =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)change_free);
     GHashTableIter iter;
     gpointer cluster, value;
     json_t *list = json_array();
     if (from != NULL) {
         g_hash_table_iter_init(&iter, from);
         while (g_hash_table_iter_next(&iter, &cluster, &value)) {
-            compare(c, changes, cluster, value, to != NULL ? g_hash_table_lookup(to, cluster) : NULL);
+            compare(c, changes, cluster, value,
+                    to != NULL ? g_hash_table_lookup(to, cluster) : NULL);
         }
     }
     if (to != NULL) {
@@ -113,7 +120,10 @@ json_t *sl_view_changes(const SlCoord *c, GHashTable *from, GHashTable *to)
     for (guint i = 0; i < keys->len; i++) {
         const Change *change = g_hash_table_lookup(changes, g_ptr_array_index(keys, i));
         json_t *json = json_object();
-        sl_json_set_str(json, "change", change->from == NULL ? "added" : change->to == NULL ? "removed" : "changed");
+        sl_json_set_str(json, "change",
+                        change->from == NULL ? "added"
+                        : change->to == NULL ? "removed"
+                                             : "changed");
         sl_json_set_str(json, "kind", change->kind);
         sl_json_set_str(json, "namespace", change->namespace_);
         sl_json_set_str(json, "name", change->name);
@@ -166,7 +176,10 @@ static json_t *signers_json(const SlCoord *c, const SlAttempt *a)
         g_autofree char *print = sl_public_key_fingerprint(key);
         sl_json_set_str(json, "key", key->line);
         sl_json_set_str(json, "fingerprint", print);
-        sl_json_set_str(json, "person", person != NULL ? person->name : sl_root_is_online_key(c->root, key) ? "coordinator" : NULL);
+        sl_json_set_str(json, "person",
+                        person != NULL                        ? person->name
+                        : sl_root_is_online_key(c->root, key) ? "coordinator"
+                                                              : NULL);
         json_array_append_new(list, json);
     }
     return list;
@@ -174,27 +187,36 @@ static json_t *signers_json(const SlCoord *c, const SlAttempt *a)
 
 json_t *sl_view_attempt_full(const SlCoord *c, const json_t *args, GError **error)
 {
-    const SlAttempt *a = sl_args_attempt(c, args, json_object_get(args, "n") != NULL ? "n" : "id", error);
+    const SlAttempt *a =
+        sl_args_attempt(c, args, json_object_get(args, "n") != NULL ? "n" : "id", error);
     if (a == NULL) {
         return NULL;
     }
     json_t *json = sl_view_attempt(c, a);
     const SlAttempt *previous = before(c, a);
     g_auto(GStrv) authors = sl_brain_authors(c, a);
-    json_object_set_new(json, "statement", a->statement != NULL ? sl_signed_to_json(a->statement) : json_null());
+    json_object_set_new(json, "statement",
+                        a->statement != NULL ? sl_signed_to_json(a->statement) : json_null());
     json_object_set_new(json, "targets", targets_json(a->target_of));
-    json_object_set_new(json, "previousTargets", targets_json(previous != NULL ? previous->target_of : NULL));
-    json_object_set_new(json, "evidence", a->evidence != NULL ? json_deep_copy(a->evidence) : json_array());
+    json_object_set_new(json, "previousTargets",
+                        targets_json(previous != NULL ? previous->target_of : NULL));
+    json_object_set_new(json, "evidence",
+                        a->evidence != NULL ? json_deep_copy(a->evidence) : json_array());
     json_object_set_new(json, "authors", sl_json_strv((const char *const *)authors));
-    json_object_set_new(json, "changes", a->target_of != NULL ? sl_view_changes(c, previous != NULL ? previous->target_of : NULL, a->target_of)
-                                                              : json_array());
+    json_object_set_new(
+        json, "changes",
+        a->target_of != NULL
+            ? sl_view_changes(c, previous != NULL ? previous->target_of : NULL, a->target_of)
+            : json_array());
     json_object_set_new(json, "signers", signers_json(c, a));
     json_object_set_new(json, "releaseDetail", sl_view_release(c, sl_brain_release(c, a->release)));
     return json;
 }
 
-/* Targets that a word names in a unit: attempt number, release, environment, or (NULL) what is live. */
-static const SlAttempt *side(const SlCoord *c, const char *app, const char *env, const char *word, GError **error)
+/* Targets that a word names in a unit: attempt number, release, environment, or (NULL) what is
+ * live. */
+static const SlAttempt *side(const SlCoord *c, const char *app, const char *env, const char *word,
+                             GError **error)
 {
     const SlUnit *u = sl_brain_unit(c, app, env);
     uint64_t n = 0;
@@ -204,11 +226,15 @@ static const SlAttempt *side(const SlCoord *c, const char *app, const char *env,
     if (sl_parse_uint64(word, &n)) {
         const SlAttempt *a = sl_brain_attempt(c, n);
         bool fits = a != NULL && strcmp(a->app, app) == 0 && a->target_of != NULL;
-        return fits ? a : sl_throw_null(error, SLU_NO_SUCH_ATTEMPT, "attempt %s is none of %s that was rendered", word, app);
+        return fits ? a
+                    : sl_throw_null(error, SLU_NO_SUCH_ATTEMPT,
+                                    "attempt %s is none of %s that was rendered", word, app);
     }
     const SlUnit *other = sl_is_name(word) ? sl_brain_unit(c, app, word) : NULL;
     if (other != NULL) {
-        return other->live != NULL ? other->live : sl_throw_null(error, SLU_NOTHING_THERE, "nothing is deployed in %s/%s", app, word);
+        return other->live != NULL ? other->live
+                                   : sl_throw_null(error, SLU_NOTHING_THERE,
+                                                   "nothing is deployed in %s/%s", app, word);
     }
     const SlRelease *r = sl_args_release(c, app, word, error);
     for (guint i = u != NULL && r != NULL ? u->attempts->len : 0; i > 0; i--) {
@@ -217,7 +243,9 @@ static const SlAttempt *side(const SlCoord *c, const char *app, const char *env,
             return a;
         }
     }
-    return r != NULL ? sl_throw_null(error, SLU_NO_SUCH_ATTEMPT, "%s was never rendered for %s/%s", r->name, app, env) : NULL;
+    return r != NULL ? sl_throw_null(error, SLU_NO_SUCH_ATTEMPT, "%s was never rendered for %s/%s",
+                                     r->name, app, env)
+                     : NULL;
 }
 
 static json_t *side_json(const SlCoord *c, const SlAttempt *a)
@@ -287,7 +315,9 @@ json_t *sl_view_diff(const SlCoord *c, const json_t *args, GError **error)
         g_autoptr(GHashTable) b = as_one(to->target_of);
         json_object_set_new(json, "objects", sl_view_changes(c, a, b));
     } else {
-        json_object_set_new(json, "objects", sl_view_changes(c, from != NULL ? from->target_of : NULL, to != NULL ? to->target_of : NULL));
+        json_object_set_new(json, "objects",
+                            sl_view_changes(c, from != NULL ? from->target_of : NULL,
+                                            to != NULL ? to->target_of : NULL));
     }
     return json;
 }
@@ -308,20 +338,24 @@ static void link_(json_t *chain, const char *what, const char *format, ...)
 static void why_release(const SlCoord *c, json_t *chain, const char *id)
 {
     const SlRelease *r = sl_brain_release(c, id);
-    link_(chain, "release", "%s (%.12s) of commit %.12s by %s: %s", r->name, r->id, r->commit, r->author, r->subject);
+    link_(chain, "release", "%s (%.12s) of commit %.12s by %s: %s", r->name, r->id, r->commit,
+          r->author, r->subject);
     for (guint i = 0; i < r->items->len; i++) {
         const SlItem *item = g_ptr_array_index(r->items, i);
-        const SlRun *win = item->run_key != NULL && item->origin != NULL ? sl_brain_win(c, r->app, item->origin, item->run_key) : NULL;
+        const SlRun *win = item->run_key != NULL && item->origin != NULL
+                               ? sl_brain_win(c, r->app, item->origin, item->run_key)
+                               : NULL;
         if (item->digest == NULL) {
-            link_(chain, "item", "%s is pending: job %s in %s has not succeeded yet", item->name, item->job != NULL ? item->job : "?",
-                  item->origin != NULL ? item->origin : "?");
+            link_(chain, "item", "%s is pending: job %s in %s has not succeeded yet", item->name,
+                  item->job != NULL ? item->job : "?", item->origin != NULL ? item->origin : "?");
         } else if (win != NULL) {
             g_autoptr(GString) metrics = g_string_new(NULL);
             for (guint k = 0; k < win->seal->metrics->len; k++) {
-                g_string_append_printf(metrics, "%s%s", k > 0 ? ", " : "", (const char *)g_ptr_array_index(win->seal->metrics, k));
+                g_string_append_printf(metrics, "%s%s", k > 0 ? ", " : "",
+                                       (const char *)g_ptr_array_index(win->seal->metrics, k));
             }
-            link_(chain, "run", "%s sha256:%.12s was made by run %.12s of job %s on %s (%s)", item->name, item->digest, win->id, win->job,
-                  win->cluster, metrics->str);
+            link_(chain, "run", "%s sha256:%.12s was made by run %.12s of job %s on %s (%s)",
+                  item->name, item->digest, win->id, win->job, win->cluster, metrics->str);
         } else {
             link_(chain, "item", "%s is sha256:%.12s", item->name, item->digest);
         }
@@ -331,29 +365,35 @@ static void why_release(const SlCoord *c, json_t *chain, const char *id)
 static void why_attempt(const SlCoord *c, json_t *chain, const SlAttempt *a)
 {
     g_autofree char *since = sl_format_time(a->since_us);
-    link_(chain, "attempt", "attempt %" G_GUINT64_FORMAT " (%s, asked by %s: %s) is %s since %s", a->n, sl_act_name(a->act),
-          a->requester != NULL ? a->requester : "the coordinator", a->reason, sl_state_info(a->state)->name, since);
+    link_(chain, "attempt", "attempt %" G_GUINT64_FORMAT " (%s, asked by %s: %s) is %s since %s",
+          a->n, sl_act_name(a->act), a->requester != NULL ? a->requester : "the coordinator",
+          a->reason, sl_state_info(a->state)->name, since);
     if (a->error != NULL) {
         link_(chain, "error", "SLU%d: %s", a->error_code, a->error);
     }
     if (!sl_state_info(a->state)->final) {
         g_autofree char *until = sl_format_time(sl_attempt_until(c, a));
-        link_(chain, "waits", "for %s, until %s", a->waiting != NULL ? a->waiting : sl_state_info(a->state)->waits, until);
+        link_(chain, "waits", "for %s, until %s",
+              a->waiting != NULL ? a->waiting : sl_state_info(a->state)->waits, until);
     }
     for (guint i = 0; a->gates != NULL && i < a->gates->len; i++) {
         const SlGateLine *line = g_ptr_array_index(a->gates, i);
         link_(chain, "gate", "%s of %s: %s", line->type, line->where, line->reason);
     }
     for (guint i = 0; i < a->approvers->len; i++) {
-        link_(chain, "approver", "%s signed promotion %.12s", (const char *)g_ptr_array_index(a->approvers, i), a->promotion);
+        link_(chain, "approver", "%s signed promotion %.12s",
+              (const char *)g_ptr_array_index(a->approvers, i), a->promotion);
     }
     if (a->signed_online && a->approvers->len == 0) {
-        link_(chain, "approver", "the coordinator's online key signed promotion %.12s: the root's threshold is 0", a->promotion);
+        link_(chain, "approver",
+              "the coordinator's online key signed promotion %.12s: the root's threshold is 0",
+              a->promotion);
     }
     why_release(c, chain, a->release);
 }
 
-static void why_object(const SlCoord *c, json_t *chain, const SlUnit *u, const char *kind, const char *name)
+static void why_object(const SlCoord *c, json_t *chain, const SlUnit *u, const char *kind,
+                       const char *name)
 {
     GHashTableIter iter;
     gpointer cluster, bundle;
@@ -366,7 +406,8 @@ static void why_object(const SlCoord *c, json_t *chain, const SlUnit *u, const c
         while (g_hash_table_iter_next(&each, &identity, &digest)) {
             g_auto(GStrv) parts = g_strsplit(identity, " ", 3);
             if (g_str_has_suffix(parts[0], kind) && strcmp(parts[2], name) == 0) {
-                link_(chain, "object", "%s %s on %s is %.12s of bundle %.12s", parts[0], name, (char *)cluster, (char *)digest, (char *)bundle);
+                link_(chain, "object", "%s %s on %s is %.12s of bundle %.12s", parts[0], name,
+                      (char *)cluster, (char *)digest, (char *)bundle);
             }
         }
     }
@@ -379,9 +420,11 @@ static bool why_unit(const SlCoord *c, json_t *chain, char **parts, GError **err
     if (u == NULL) {
         const SlRelease *newest = sl_brain_newest(c, parts[0], parts[1], &reason);
         if (newest == NULL && (c->docs == NULL || sl_fleet_app(c->docs, parts[0]) == NULL)) {
-            return sl_throw(error, SLU_NO_SUCH_UNIT, "there is no unit %.63s/%.63s", parts[0], parts[1]);
+            return sl_throw(error, SLU_NO_SUCH_UNIT, "there is no unit %.63s/%.63s", parts[0],
+                            parts[1]);
         }
-        link_(chain, "unit", "nothing was asked for yet: %s", reason != NULL ? reason : newest->name);
+        link_(chain, "unit", "nothing was asked for yet: %s",
+              reason != NULL ? reason : newest->name);
         return true;
     }
     if (u->live != NULL && parts[2] != NULL && parts[3] != NULL) {
@@ -390,7 +433,8 @@ static bool why_unit(const SlCoord *c, json_t *chain, char **parts, GError **err
     if (u->pinned != NULL) {
         link_(chain, "pin", "pinned by %s: %s", u->pinned->by, u->pinned->reason);
     }
-    const SlAttempt *last = u->attempts->len > 0 ? g_ptr_array_index(u->attempts, u->attempts->len - 1) : NULL;
+    const SlAttempt *last =
+        u->attempts->len > 0 ? g_ptr_array_index(u->attempts, u->attempts->len - 1) : NULL;
     if (u->current != NULL) {
         why_attempt(c, chain, u->current);
     }
@@ -408,13 +452,16 @@ static bool why_run(const SlCoord *c, json_t *chain, const char *id, GError **er
     while (strlen(id) >= 6 && g_hash_table_iter_next(&iter, NULL, &value)) {
         const SlRun *run = value;
         if (g_str_has_prefix(run->id, id)) {
-            link_(chain, "run", "run %.12s of job %s (run key %.12s, generation %" G_GUINT64_FORMAT ") on %s: %s", run->id, run->job, run->key,
-                  run->generation, run->cluster, run->seal != NULL ? run->seal->reason : "goes on");
+            link_(chain, "run",
+                  "run %.12s of job %s (run key %.12s, generation %" G_GUINT64_FORMAT ") on %s: %s",
+                  run->id, run->job, run->key, run->generation, run->cluster,
+                  run->seal != NULL ? run->seal->reason : "goes on");
             why_attempt(c, chain, sl_brain_attempt(c, run->attempt));
             return true;
         }
     }
-    return sl_throw(error, SLU_NOT_FOUND, "object: give app/env, app/env/Kind/name or a run id; there is no %.64s", id);
+    return sl_throw(error, SLU_NOT_FOUND,
+                    "object: give app/env, app/env/Kind/name or a run id; there is no %.64s", id);
 }
 
 json_t *sl_view_why(const SlCoord *c, const json_t *args, int64_t now_us, GError **error)
@@ -426,7 +473,8 @@ json_t *sl_view_why(const SlCoord *c, const json_t *args, int64_t now_us, GError
     }
     g_autoptr(json_t) chain = json_array();
     g_auto(GStrv) parts = g_strsplit(object, "/", 5);
-    bool ok = g_strv_length(parts) >= 2 ? why_unit(c, chain, parts, error) : why_run(c, chain, object, error);
+    bool ok = g_strv_length(parts) >= 2 ? why_unit(c, chain, parts, error)
+                                        : why_run(c, chain, object, error);
     if (!ok) {
         return NULL;
     }
@@ -473,7 +521,10 @@ json_t *sl_view_environments(const SlCoord *c)
             json_array_append_new(gates, g);
         }
         sl_json_set_str(one, "name", doc->name);
-        json_object_set_new(one, "after", doc->after.names != NULL ? sl_json_strv((const char *const *)doc->after.names) : json_array());
+        json_object_set_new(one, "after",
+                            doc->after.names != NULL
+                                ? sl_json_strv((const char *const *)doc->after.names)
+                                : json_array());
         sl_json_set_int(one, "need", doc->after.need);
         sl_json_set_str(one, "mode", doc->mode == SL_MODE_NEWEST ? "newest" : "manual");
         json_object_set_new(one, "gates", gates);

@@ -1,4 +1,5 @@
-/* views_status.c - the fleet at a glance: units, runs, clusters, sources, alarms. Works on a folded state too (no reports). */
+/* views_status.c - the fleet at a glance: units, runs, clusters, sources, alarms. Works on a folded
+ * state too (no reports). */
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
@@ -8,7 +9,8 @@ json_t *sl_view_cluster(const SlCoord *c, const SlCluster *cluster, const char *
 {
     const SlSession *session = g_hash_table_lookup(c->sessions, cluster->curve);
     const SlSeen *seen = g_hash_table_lookup(c->seen, cluster->id);
-    json_t *json = json_object(), *labels = json_object(), *flags = json_array(), *refused = json_array();
+    json_t *json = json_object(), *labels = json_object(), *flags = json_array(),
+           *refused = json_array();
     GHashTableIter iter;
     gpointer key, value;
     g_hash_table_iter_init(&iter, cluster->labels);
@@ -36,7 +38,8 @@ json_t *sl_view_cluster(const SlCoord *c, const SlCluster *cluster, const char *
     json_object_set_new(json, "labels", labels);
     sl_json_set_bool(json, "connected", session != NULL);
     json_object_set_new(json, "lastSeen", sl_json_time(seen_us));
-    sl_json_set_bool(json, "stale", session == NULL || seen == NULL || now_us - seen->seen_us > STALE_US);
+    sl_json_set_bool(json, "stale",
+                     session == NULL || seen == NULL || now_us - seen->seen_us > STALE_US);
     sl_json_set_int(json, "headVersion", seen != NULL ? (int64_t)seen->head_version : 0);
     sl_json_set_int(json, "rootVersion", seen != NULL ? (int64_t)seen->root : 0);
     sl_json_set_str(json, "version", session != NULL ? session->version : NULL);
@@ -78,12 +81,14 @@ static json_t *clusters_json(const SlCoord *c, const char *only, int64_t now_us)
         GHashTableIter iter;
         gpointer value;
         g_hash_table_iter_init(&iter, env->clusters);
-        while ((only == NULL || strcmp(only, env->name) == 0) && g_hash_table_iter_next(&iter, NULL, &value)) {
+        while ((only == NULL || strcmp(only, env->name) == 0) &&
+               g_hash_table_iter_next(&iter, NULL, &value)) {
             g_ptr_array_add(clusters, value);
         }
         g_ptr_array_sort(clusters, by_cluster);
         for (guint k = 0; k < clusters->len; k++) {
-            json_array_append_new(list, sl_view_cluster(c, g_ptr_array_index(clusters, k), env->name, now_us));
+            json_array_append_new(
+                list, sl_view_cluster(c, g_ptr_array_index(clusters, k), env->name, now_us));
         }
     }
     return list;
@@ -109,7 +114,8 @@ json_t *sl_view_clusters(const SlCoord *c, const json_t *args, int64_t now_us, G
     g_hash_table_iter_init(&iter, c->joins);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const SlJoin *join = value;
-        if (join->cluster == NULL && join->expires_us > now_us && (only == NULL || strcmp(only, join->env) == 0)) {
+        if (join->cluster == NULL && join->expires_us > now_us &&
+            (only == NULL || strcmp(only, join->env) == 0)) {
             json_t *one = json_object();
             sl_json_set_str(one, "id", join->id);
             sl_json_set_str(one, "name", join->name);
@@ -140,7 +146,8 @@ static json_t *mark_json(const SlMark *mark)
 /* The pause in force: highest number of its scope, not expired, and not a resume. */
 static json_t *paused_json(const SlCoord *c, const char *app, const char *env, int64_t now_us)
 {
-    g_autofree char *unit = g_strdup_printf("unit %s/%s", app, env), *whole = g_strdup_printf("env %s", env);
+    g_autofree char *unit = g_strdup_printf("unit %s/%s", app, env),
+                    *whole = g_strdup_printf("env %s", env);
     const SlOrderKept *last[2] = {NULL, NULL};
     for (guint i = 0; i < c->orders->len; i++) {
         const SlOrderKept *kept = g_ptr_array_index(c->orders, i);
@@ -151,8 +158,11 @@ static json_t *paused_json(const SlCoord *c, const char *app, const char *env, i
         }
     }
     for (int i = 0; i < 2; i++) {
-        if (last[i] != NULL && last[i]->order->act == SL_ACT_PAUSE && last[i]->order->expires_us > now_us) {
-            SlMark mark = {.by = last[i]->order->requester, .reason = last[i]->order->reason, .since_us = last[i]->at_us};
+        if (last[i] != NULL && last[i]->order->act == SL_ACT_PAUSE &&
+            last[i]->order->expires_us > now_us) {
+            SlMark mark = {.by = last[i]->order->requester,
+                           .reason = last[i]->order->reason,
+                           .since_us = last[i]->at_us};
             json_t *json = mark_json(&mark);
             json_object_set_new(json, "until", sl_json_time(last[i]->order->expires_us));
             return json;
@@ -182,7 +192,8 @@ typedef struct {
     bool latched;
 } Worst;
 
-static json_t *target_json(const SlCoord *c, const SlUnit *u, const char *cluster, int64_t now_us, Worst *worst)
+static json_t *target_json(const SlCoord *c, const SlUnit *u, const char *cluster, int64_t now_us,
+                           Worst *worst)
 {
     json_t *json = json_object();
     const SlSeen *seen = g_hash_table_lookup(c->seen, cluster);
@@ -191,7 +202,8 @@ static json_t *target_json(const SlCoord *c, const SlUnit *u, const char *cluste
     SlHealth health = SL_HEALTH_UNKNOWN;
     const char *reason = sl_json_str(entry, "reason"), *message = sl_json_str(entry, "message");
     bool same = entry != NULL && g_strcmp0(sl_json_str(entry, "bundle"), bundle) == 0;
-    bool stale = seen == NULL || now_us - seen->seen_us > STALE_US || sl_brain_session(c, cluster) == NULL;
+    bool stale =
+        seen == NULL || now_us - seen->seen_us > STALE_US || sl_brain_session(c, cluster) == NULL;
     if (entry == NULL) {
         reason = "NotReported";
         message = "the agent has not said anything about this unit";
@@ -232,7 +244,8 @@ static void add_withheld(const SlCoord *c, json_t *list, const char *bundle)
     for (guint i = 0; parsed != NULL && i < parsed->withheld->len; i++) {
         const SlBundleWithheld *w = g_ptr_array_index(parsed->withheld, i);
         json_t *json = json_object();
-        g_autofree char *message = g_strdup_printf("waits for item %s%s%.12s", w->item, w->run_key != NULL ? " of run key " : "",
+        g_autofree char *message = g_strdup_printf("waits for item %s%s%.12s", w->item,
+                                                   w->run_key != NULL ? " of run key " : "",
                                                    w->run_key != NULL ? w->run_key : "");
         sl_json_set_str(json, "kind", w->kind);
         sl_json_set_str(json, "name", w->name);
@@ -247,7 +260,8 @@ static void add_withheld(const SlCoord *c, json_t *list, const char *bundle)
 static void add_servers(const SlCoord *c, json_t *list, const SlUnit *u, const char *cluster)
 {
     const SlSeen *seen = g_hash_table_lookup(c->seen, cluster);
-    g_autofree char *prefix = g_strdup_printf("object/%s/%s/%s~ModelServer/", u->app, u->env, SL_API_GROUP);
+    g_autofree char *prefix =
+        g_strdup_printf("object/%s/%s/%s~ModelServer/", u->app, u->env, SL_API_GROUP);
     GHashTableIter iter;
     gpointer key, value;
     if (seen == NULL) {
@@ -262,7 +276,9 @@ static void add_servers(const SlCoord *c, json_t *list, const SlUnit *u, const c
         const char *digest = sl_json_str(entry, "digest");
         GBytes *bytes = digest != NULL ? get_blob(c, digest) : NULL;
         g_autoptr(json_t) object =
-            bytes != NULL ? sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), NULL, "object", NULL) : NULL;
+            bytes != NULL ? sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes),
+                                          NULL, "object", NULL)
+                          : NULL;
         json_t *json = json_object();
         sl_json_set_str(json, "cluster", cluster);
         sl_json_set_str(json, "name", strrchr(key, '/') + 1);
@@ -316,7 +332,8 @@ static void put_live(const SlCoord *c, json_t *json, const SlUnit *u, int64_t no
         }
         g_ptr_array_sort(clusters, by_text);
         for (guint i = 0; i < clusters->len; i++) {
-            json_array_append_new(targets, target_json(c, u, g_ptr_array_index(clusters, i), now_us, &worst));
+            json_array_append_new(
+                targets, target_json(c, u, g_ptr_array_index(clusters, i), now_us, &worst));
             add_servers(c, servers, u, g_ptr_array_index(clusters, i));
         }
     } else {
@@ -347,10 +364,13 @@ static json_t *unit_json(const SlCoord *c, const char *app, const char *env, int
     sl_json_set_str(json, "releaseName", r != NULL ? r->name : NULL);
     sl_json_set_str(json, "commit", r != NULL ? r->commit : NULL);
     sl_json_set_str(json, "subject", r != NULL ? r->subject : NULL);
-    json_object_set_new(json, "since", sl_json_time(current != NULL ? MAX(current->committed_us, current->requested_us) : 0));
+    json_object_set_new(
+        json, "since",
+        sl_json_time(current != NULL ? MAX(current->committed_us, current->requested_us) : 0));
     sl_json_set_int(json, "seq", u != NULL && u->live != NULL ? (int64_t)u->live->seq : 0);
     sl_json_set_str(json, "promotion", u != NULL && u->live != NULL ? u->live->promotion : NULL);
-    json_object_set_new(json, "attempt", current != NULL ? json_integer((json_int_t)current->n) : json_null());
+    json_object_set_new(json, "attempt",
+                        current != NULL ? json_integer((json_int_t)current->n) : json_null());
     json_object_set_new(json, "pinned", mark_json(u != NULL ? u->pinned : NULL));
     json_object_set_new(json, "paused", paused_json(c, app, env, now_us));
     json_object_set_new(json, "vetoes", vetoes_json(u));
@@ -374,7 +394,8 @@ static json_t *units_json(const SlCoord *c, const json_t *args, int64_t now_us)
         const SlApplicationDoc *app = g_ptr_array_index(c->docs->applications, i);
         for (guint k = 0; k < c->docs->environments->len; k++) {
             const SlEnvironmentDoc *env = g_ptr_array_index(c->docs->environments, k);
-            if (sl_app_env(app, env->name) != NULL && wanted(args, "app", app->name) && wanted(args, "env", env->name)) {
+            if (sl_app_env(app, env->name) != NULL && wanted(args, "app", app->name) &&
+                wanted(args, "env", env->name)) {
                 json_array_append_new(list, unit_json(c, app->name, env->name, now_us));
                 g_hash_table_add(done, g_strdup_printf("%s/%s", app->name, env->name));
             }
@@ -390,7 +411,8 @@ static json_t *units_json(const SlCoord *c, const json_t *args, int64_t now_us)
     g_ptr_array_sort(keys, by_text);
     for (guint i = 0; i < keys->len; i++) {
         const SlUnit *u = g_hash_table_lookup(c->units, g_ptr_array_index(keys, i));
-        if (!g_hash_table_contains(done, u->key) && u->live != NULL && wanted(args, "app", u->app) && wanted(args, "env", u->env)) {
+        if (!g_hash_table_contains(done, u->key) && u->live != NULL &&
+            wanted(args, "app", u->app) && wanted(args, "env", u->env)) {
             json_array_append_new(list, unit_json(c, u->app, u->env, now_us));
         }
     }
@@ -410,7 +432,8 @@ static json_t *runs_json(const SlCoord *c, const json_t *args)
         for (guint i = u->runs->len; i > 0; i--) {
             const SlRun *run = g_ptr_array_index(u->runs, i - 1);
             bool last = g_hash_table_add(jobs, run->job);
-            if ((last || run->sealed == NULL) && wanted(args, "app", run->app) && wanted(args, "env", run->env)) {
+            if ((last || run->sealed == NULL) && wanted(args, "app", run->app) &&
+                wanted(args, "env", run->env)) {
                 json_array_append_new(list, sl_view_run(c, run));
             }
         }
@@ -461,7 +484,10 @@ static json_t *environments_json(const SlCoord *c)
         const SlEnv *env = sl_brain_env(c, doc->name);
         json_t *json = json_object();
         sl_json_set_str(json, "name", doc->name);
-        json_object_set_new(json, "after", doc->after.names != NULL ? sl_json_strv((const char *const *)doc->after.names) : json_array());
+        json_object_set_new(json, "after",
+                            doc->after.names != NULL
+                                ? sl_json_strv((const char *const *)doc->after.names)
+                                : json_array());
         sl_json_set_str(json, "mode", doc->mode == SL_MODE_NEWEST ? "newest" : "manual");
         sl_json_set_int(json, "clusters", env != NULL ? g_hash_table_size(env->clusters) : 0);
         sl_json_set_str(json, "halted", env != NULL ? env->external : NULL);

@@ -1,14 +1,15 @@
-/* rig.h - the brain with a shell made of tables: in-memory trees, branches as strings, and agents that do what a good agent does. The
- * clock is turned by the test. After every step the ledger may be folded anew and must give the same state. */
+/* rig.h - the brain with a shell made of tables: in-memory trees, branches as strings, and agents
+ * that do what a good agent does. The clock is turned by the test. After every step the ledger may
+ * be folded anew and must give the same state. */
 #pragma once
+#include "base/digest.h"
+#include "base/text.h"
 #include "coordinator/brain/coord.h"
 #include "coordinator/brain/genesis.h"
 #include "coordinator/brain/machine.h"
 #include "core/promotion.h"
 #include "core/registry.h"
 #include "core/run.h"
-#include "base/digest.h"
-#include "base/text.h"
 #include "sluice/clock.h"
 
 #include <sodium.h>
@@ -62,7 +63,9 @@ static inline void rig_seed(uint8_t number, uint8_t secret[64])
 
 static inline SlCoord *rig_new_coord(Rig *rig)
 {
-    SlCoordConfig config = {.online_secret = rig->online, .blobs = {.get = rig_blob, .user = rig}, .owner_person = "alice"};
+    SlCoordConfig config = {.online_secret = rig->online,
+                            .blobs = {.get = rig_blob, .user = rig},
+                            .owner_person = "alice"};
     return sl_coord_new(&config);
 }
 
@@ -116,13 +119,27 @@ static inline SlSigned *agent_report(Rig *rig, Agent *agent)
         g_assert_true(sl_map_add(map, key, value, NULL));
         g_ptr_array_add(changes, g_strdup_printf("%s %s", (char *)key, (char *)value));
     }
-    g_autofree char *root = sl_map_root(map), *head = agent->head != NULL ? sl_signed_digest(agent->head) : NULL;
+    g_autofree char *root = sl_map_root(map),
+                    *head = agent->head != NULL ? sl_signed_digest(agent->head) : NULL;
     g_autoptr(json_t) roots = sl_coord_view(rig->coord, "status", NULL, rig->now_us, NULL);
     SlReport report = {
-        .fleet = (char *)(uintptr_t)sl_json_str(roots, "fleetId"), .env = agent->env, .cluster = agent->cluster, .boot = agent->boot,
-        .counter = ++agent->counter, .clock_us = rig->now_us, .head = head, .term = agent->term, .version = agent->version, .root = 1,
-        .registry = 1, .ledger_seq = 0, .ledger_hash = "0000000000000000000000000000000000000000000000000000000000000000",
-        .applied = root, .applied_count = sl_map_count(map), .full = true, .changes = changes,
+        .fleet = (char *)(uintptr_t)sl_json_str(roots, "fleetId"),
+        .env = agent->env,
+        .cluster = agent->cluster,
+        .boot = agent->boot,
+        .counter = ++agent->counter,
+        .clock_us = rig->now_us,
+        .head = head,
+        .term = agent->term,
+        .version = agent->version,
+        .root = 1,
+        .registry = 1,
+        .ledger_seq = 0,
+        .ledger_hash = "0000000000000000000000000000000000000000000000000000000000000000",
+        .applied = root,
+        .applied_count = sl_map_count(map),
+        .full = true,
+        .changes = changes,
     };
     g_autoptr(GError) error = NULL;
     g_autoptr(GBytes) text = sl_report_format(&report, &error);
@@ -136,7 +153,8 @@ static inline SlSigned *agent_report(Rig *rig, Agent *agent)
 static inline void agent_send_report(Rig *rig, Agent *agent)
 {
     g_autoptr(SlSigned) s = agent_report(rig, agent);
-    SlCoordInput in = {.type = SL_COORD_REPORT, .statement = {.curve = agent->curve, .statement = s}};
+    SlCoordInput in = {.type = SL_COORD_REPORT,
+                       .statement = {.curve = agent->curve, .statement = s}};
     rig_step(rig, &in);
 }
 
@@ -175,7 +193,8 @@ static inline void agent_take_head(Rig *rig, Agent *agent, const SlSigned *s)
 {
     g_autoptr(SlHead) head = sl_head_parse(s->text, NULL);
     g_assert_nonnull(head);
-    g_assert_true(head->term > agent->term || (head->term == agent->term && head->version > agent->version));
+    g_assert_true(head->term > agent->term ||
+                  (head->term == agent->term && head->version > agent->version));
     agent->term = head->term;
     agent->version = head->version;
     sl_signed_free(agent->head);
@@ -194,9 +213,14 @@ static inline void agent_hello(Rig *rig, const char *cluster)
 {
     Agent *agent = rig_agent(rig, cluster);
     SlCoordInput in = {.type = SL_COORD_HELLO,
-                       .hello = {.curve = agent->curve, .nonce = "00112233445566778899aabbccddeeff", .root_version = agent->root,
-                                 .registry_version = agent->registry, .term = agent->term, .head_version = agent->version,
-                                 .format_max = 1, .version = "test"}};
+                       .hello = {.curve = agent->curve,
+                                 .nonce = "00112233445566778899aabbccddeeff",
+                                 .root_version = agent->root,
+                                 .registry_version = agent->registry,
+                                 .term = agent->term,
+                                 .head_version = agent->version,
+                                 .format_max = 1,
+                                 .version = "test"}};
     rig_step(rig, &in);
 }
 
@@ -219,19 +243,28 @@ static inline void rig_render(Rig *rig, const SlCoordEffect *e)
 {
     const SlFleetDocs *docs = g_hash_table_lookup(rig->docs_of, e->commit);
     g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func((GDestroyNotify)sl_problem_free);
-    SlRenderAsk ask = {.docs = docs, .app = sl_fleet_app(docs, e->app), .env = e->env, .tree = g_hash_table_lookup(rig->trees, e->commit),
-                       .items = e->items, .clusters = e->clusters};
-    g_autoptr(GError) error = rig->render_error != NULL ? g_error_new(SL_ERROR, SLU_TIMEOUT, "%s", rig->render_error) : NULL;
+    SlRenderAsk ask = {.docs = docs,
+                       .app = sl_fleet_app(docs, e->app),
+                       .env = e->env,
+                       .tree = g_hash_table_lookup(rig->trees, e->commit),
+                       .items = e->items,
+                       .clusters = e->clusters};
+    g_autoptr(GError) error = rig->render_error != NULL
+                                  ? g_error_new(SL_ERROR, SLU_TIMEOUT, "%s", rig->render_error)
+                                  : NULL;
     g_autoptr(SlRendered) rendered = error == NULL ? sl_render_unit(&ask, problems) : NULL;
-    SlCoordInput in = {.type = SL_COORD_RENDERED,
-                       .rendered = {.attempt = e->attempt, .rendered = rendered, .problems = problems, .error = error}};
+    SlCoordInput in = {
+        .type = SL_COORD_RENDERED,
+        .rendered = {
+            .attempt = e->attempt, .rendered = rendered, .problems = problems, .error = error}};
     rig->renders++;
     rig_step(rig, &in);
 }
 
 static inline char *rig_commit_id(const SlCoordEffect *e)
 {
-    g_autofree char *all = g_strdup_printf("%s|%s|%s|%" G_GINT64_FORMAT, e->env, e->old != NULL ? e->old : "-", e->message, e->time_us);
+    g_autofree char *all = g_strdup_printf("%s|%s|%s|%" G_GINT64_FORMAT, e->env,
+                                           e->old != NULL ? e->old : "-", e->message, e->time_us);
     g_autofree char *hash = sl_sha256_hex(all, strlen(all));
     return g_strndup(hash, 40);
 }
@@ -286,7 +319,8 @@ static inline void rig_do(Rig *rig, SlCoordEffect *e)
         rig->writes++;
         if (!rig->hold_write) {
             g_autofree char *commit = rig_commit_id(e);
-            SlCoordInput in = {.type = SL_COORD_ENV_WRITTEN, .env_written = {.env = e->env, .old = e->old, .commit = commit}};
+            SlCoordInput in = {.type = SL_COORD_ENV_WRITTEN,
+                               .env_written = {.env = e->env, .old = e->old, .commit = commit}};
             rig_step(rig, &in);
         }
         break;
@@ -296,7 +330,9 @@ static inline void rig_do(Rig *rig, SlCoordEffect *e)
             if (g_strcmp0(g_hash_table_lookup(rig->tips, e->env), e->old) == 0) {
                 g_hash_table_replace(rig->tips, g_strdup(e->env), g_strdup(e->new_));
             }
-            SlCoordInput in = {.type = SL_COORD_ENV_TIP, .env_tip = {.env = e->env, .tip = g_hash_table_lookup(rig->tips, e->env)}};
+            SlCoordInput in = {
+                .type = SL_COORD_ENV_TIP,
+                .env_tip = {.env = e->env, .tip = g_hash_table_lookup(rig->tips, e->env)}};
             rig_step(rig, &in);
         }
         break;
@@ -356,7 +392,9 @@ static inline void rig_tips(Rig *rig)
 {
     static const char *const envs[] = {"dev", "test", "prod"};
     for (size_t i = 0; i < 3; i++) {
-        SlCoordInput tip = {.type = SL_COORD_ENV_TIP, .env_tip = {.env = envs[i], .tip = g_hash_table_lookup(rig->tips, envs[i])}};
+        SlCoordInput tip = {
+            .type = SL_COORD_ENV_TIP,
+            .env_tip = {.env = envs[i], .tip = g_hash_table_lookup(rig->tips, envs[i])}};
         rig_step(rig, &tip);
     }
 }
@@ -377,10 +415,16 @@ static inline void rig_restart(Rig *rig)
     rig_start(rig);
 }
 
-static inline json_t *rig_ask_as(Rig *rig, const char *person, const char *scope, const char *verb, const char *key, json_t *args)
+static inline json_t *rig_ask_as(Rig *rig, const char *person, const char *scope, const char *verb,
+                                 const char *key, json_t *args)
 {
     SlCoordInput in = {.type = SL_COORD_REQUEST,
-                       .request = {.id = "r", .verb = verb, .person = person, .scope = scope, .args = args, .idempotency_key = key,
+                       .request = {.id = "r",
+                                   .verb = verb,
+                                   .person = person,
+                                   .scope = scope,
+                                   .args = args,
+                                   .idempotency_key = key,
                                    .random = rig->random}};
     rig->random[0]++;
     json_decref(rig->reply);
@@ -401,11 +445,11 @@ static inline json_t *rig_unit_args(const char *app, const char *env)
     return json_pack("{s:s,s:s,s:s}", "app", app, "env", env, "reason", "a test");
 }
 
-#define rig_assert_refused(rig, number)                                                                        \
-    do {                                                                                                       \
-        g_autofree char *code_ = g_strdup_printf("SLU%d", number);                                             \
-        g_assert_cmpstr(sl_json_str((rig)->reply, "error.code"), ==, code_);                                   \
-        g_assert_nonnull(sl_json_str((rig)->reply, "error.message"));                                          \
+#define rig_assert_refused(rig, number)                                                            \
+    do {                                                                                           \
+        g_autofree char *code_ = g_strdup_printf("SLU%d", number);                                 \
+        g_assert_cmpstr(sl_json_str((rig)->reply, "error.code"), ==, code_);                       \
+        g_assert_nonnull(sl_json_str((rig)->reply, "error.message"));                              \
     } while (0)
 
 static inline json_t *rig_view(Rig *rig, const char *what, json_t *args)
@@ -423,10 +467,10 @@ static inline char *rig_state(Rig *rig, uint64_t n)
     return g_strdup(sl_json_str(view, "state"));
 }
 
-#define rig_assert_state(rig, n, wanted)                                                                       \
-    do {                                                                                                       \
-        g_autofree char *state_ = rig_state(rig, n);                                                           \
-        g_assert_cmpstr(state_, ==, wanted);                                                                   \
+#define rig_assert_state(rig, n, wanted)                                                           \
+    do {                                                                                           \
+        g_autofree char *state_ = rig_state(rig, n);                                               \
+        g_assert_cmpstr(state_, ==, wanted);                                                       \
     } while (0)
 
 static inline char *rig_approve(Rig *rig, uint64_t n, const uint8_t secret[64])
@@ -434,33 +478,45 @@ static inline char *rig_approve(Rig *rig, uint64_t n, const uint8_t secret[64])
     g_autoptr(json_t) view = rig_view(rig, "attempt", json_pack("{s:I}", "n", (json_int_t)n));
     const char *text = sl_json_str(view, "statement.text");
     g_assert_nonnull(text);
-    g_autofree char *sig = sl_sshsig_sign(secret, text, strlen(text), sl_statement_namespace(SL_STATEMENT_PROMOTION));
-    json_t *reply = rig_ask(rig, "approve", json_pack("{s:I,s:s}", "attempt", (json_int_t)n, "signature", sig));
+    g_autofree char *sig =
+        sl_sshsig_sign(secret, text, strlen(text), sl_statement_namespace(SL_STATEMENT_PROMOTION));
+    json_t *reply =
+        rig_ask(rig, "approve", json_pack("{s:I,s:s}", "attempt", (json_int_t)n, "signature", sig));
     return g_strdup(sl_json_str(reply, "error.code"));
 }
 
 /* ---- the digits fleet ---- */
 
 #define RIG_API "apiVersion: gitops.sluice/v1alpha1\n"
-#define RIG_FLEET                                                                                              \
-    RIG_API "kind: Fleet\nmetadata: {name: demo}\n---\n" RIG_API                                               \
-            "kind: Environment\nmetadata: {name: dev}\nspec: {promotion: newest}\n---\n" RIG_API               \
-            "kind: Environment\nmetadata: {name: test}\nspec: {after: [dev], promotion: newest}\n---\n" RIG_API \
-            "kind: Environment\nmetadata: {name: prod}\nspec: {after: [test], promotion: manual}\n---\n" RIG_API \
-            "kind: Application\nmetadata: {name: digits}\nspec:\n  source: {path: digits}\n  items:\n"         \
-            "    - {name: model, kind: model, from: {job: train, output: model}}\n  environments:\n"           \
-            "    dev: {parts: [{paths: [train]}, {paths: [serve]}]}\n    test:\n      parts: [{paths: [serve]}]\n" \
-            "      gates: [{run: {job: train, in: dev, require: [\"final.accuracy >= 0.95\"], noBaseline: pass}}]\n" \
-            "    prod: {parts: [{paths: [serve]}]}\n"
+#define RIG_FLEET                                                                                  \
+    RIG_API                                                                                        \
+        "kind: Fleet\nmetadata: {name: demo}\n---\n" RIG_API                                       \
+        "kind: Environment\nmetadata: {name: dev}\nspec: {promotion: newest}\n---\n" RIG_API       \
+        "kind: Environment\nmetadata: {name: test}\nspec: {after: [dev], promotion: "              \
+        "newest}\n---\n" RIG_API "kind: Environment\nmetadata: {name: prod}\nspec: {after: "       \
+                                 "[test], promotion: manual}\n---\n" RIG_API                       \
+        "kind: Application\nmetadata: {name: digits}\nspec:\n  source: {path: digits}\n  items:\n" \
+        "    - {name: model, kind: model, from: {job: train, output: model}}\n  environments:\n"   \
+        "    dev: {parts: [{paths: [train]}, {paths: [serve]}]}\n    test:\n      parts: "         \
+        "[{paths: [serve]}]\n"                                                                     \
+        "      gates: [{run: {job: train, in: dev, require: [\"final.accuracy >= 0.95\"], "        \
+        "noBaseline: pass}}]\n"                                                                    \
+        "    prod: {parts: [{paths: [serve]}]}\n"
 
 static inline SlTree *rig_tree(const char *fleet, const char *train, const char *serve)
 {
     SlTree *tree = sl_tree_memory_new();
-    g_autofree char *job = g_strdup_printf(RIG_API "kind: TrainingJob\nmetadata: {name: train}\nspec:\n"
-                                                   "  command: [python3, train.py]\n  args: [\"%s\"]\n  outputs: [{name: model, path: model}]\n", train);
-    g_autofree char *server = g_strdup_printf(RIG_API "kind: ModelServer\nmetadata: {name: serve}\nspec:\n"
-                                                      "  command: [python3, serve.py]\n  args: [\"%s\"]\n  model: model://model\n  port: 18080\n"
-                                                      "  probe: {httpGet: {path: /healthz}}\n", serve);
+    g_autofree char *job =
+        g_strdup_printf(RIG_API "kind: TrainingJob\nmetadata: {name: train}\nspec:\n"
+                                "  command: [python3, train.py]\n  args: [\"%s\"]\n  outputs: "
+                                "[{name: model, path: model}]\n",
+                        train);
+    g_autofree char *server = g_strdup_printf(
+        RIG_API
+        "kind: ModelServer\nmetadata: {name: serve}\nspec:\n"
+        "  command: [python3, serve.py]\n  args: [\"%s\"]\n  model: model://model\n  port: 18080\n"
+        "  probe: {httpGet: {path: /healthz}}\n",
+        serve);
     sl_tree_memory_put(tree, "sluice.yaml", fleet, SL_TREE_FILE);
     sl_tree_memory_put(tree, "digits/train/job.yaml", job, SL_TREE_FILE);
     sl_tree_memory_put(tree, "digits/serve/server.yaml", server, SL_TREE_FILE);
@@ -487,7 +543,8 @@ static inline void rig_push_tree(Rig *rig, const char *name, SlTree *tree, bool 
     g_test_message("%s", said);
     g_autoptr(GPtrArray) offers = g_ptr_array_new_with_free_func((GDestroyNotify)sl_offer_free);
     for (guint i = 0; docs != NULL && i < docs->applications->len; i++) {
-        g_ptr_array_add(offers, sl_offer_make(docs, g_ptr_array_index(docs->applications, i), tree));
+        g_ptr_array_add(offers,
+                        sl_offer_make(docs, g_ptr_array_index(docs->applications, i), tree));
     }
     g_hash_table_replace(rig->trees, commit, tree);
     if (docs != NULL) {
@@ -495,9 +552,18 @@ static inline void rig_push_tree(Rig *rig, const char *name, SlTree *tree, bool 
     }
     g_autoptr(json_t) authors = json_pack("[s]", "bob@x.test");
     SlCoordInput in = {.type = SL_COORD_SOURCE,
-                       .source = {.repository = "", .branch = "main", .commit = commit, .position = ++rig->position, .time_us = rig->now_us,
-                                  .author = "Bob <bob@x.test>", .subject = name, .authors = authors, .rewound = rewound, .docs = docs,
-                                  .offers = offers, .problems = problems}};
+                       .source = {.repository = "",
+                                  .branch = "main",
+                                  .commit = commit,
+                                  .position = ++rig->position,
+                                  .time_us = rig->now_us,
+                                  .author = "Bob <bob@x.test>",
+                                  .subject = name,
+                                  .authors = authors,
+                                  .rewound = rewound,
+                                  .docs = docs,
+                                  .offers = offers,
+                                  .problems = problems}};
     rig_step(rig, &in);
 }
 
@@ -512,8 +578,14 @@ static inline SlSigned *rig_root(Rig *rig, SlProfile profile, bool second_person
     static const char *const envs[] = {"dev", "test", "prod", NULL};
     g_autoptr(SlPublicKey) alice = rig_key(rig->alice), online = rig_key(rig->online);
     g_autoptr(GError) error = NULL;
-    SlRootNew how = {.fleet = "5f1c000000000000000000000000000000000000000000000000000000000000", .profile = profile, .person = "alice",
-                     .email = "alice@x.test", .person_key = alice, .online_key = online, .envs = envs, .now_us = rig->now_us};
+    SlRootNew how = {.fleet = "5f1c000000000000000000000000000000000000000000000000000000000000",
+                     .profile = profile,
+                     .person = "alice",
+                     .email = "alice@x.test",
+                     .person_key = alice,
+                     .online_key = online,
+                     .envs = envs,
+                     .now_us = rig->now_us};
     g_autoptr(SlRoot) root = sl_root_new(&how, &error);
     g_assert_no_error(error);
     g_autoptr(GBytes) text = sl_root_format(root, &error);
@@ -521,18 +593,23 @@ static inline SlSigned *rig_root(Rig *rig, SlProfile profile, bool second_person
     if (second_person) {
         g_autoptr(SlPublicKey) bob = rig_key(rig->bob);
         g_autofree char *old = g_strndup(g_bytes_get_data(text, NULL), g_bytes_get_size(text));
-        g_autofree char *line = g_strdup_printf("person: alice alice@x.test\nperson: bob bob@x.test\n");
+        g_autofree char *line =
+            g_strdup_printf("person: alice alice@x.test\nperson: bob bob@x.test\n");
         g_auto(GStrv) a = g_strsplit(old, "person: alice alice@x.test\n", 2);
         g_autofree char *with = g_strconcat(a[0], line, a[1], NULL);
-        g_autofree char *key = g_strdup_printf("key: alice %s\n", alice->line), *keys = g_strdup_printf("key: alice %s\nkey: bob %s\n", alice->line, bob->line);
+        g_autofree char *key = g_strdup_printf("key: alice %s\n", alice->line),
+                        *keys =
+                            g_strdup_printf("key: alice %s\nkey: bob %s\n", alice->line, bob->line);
         const char *at = strstr(with, "\nkey: alice ");
         g_assert_nonnull(at);
         at++;
         g_autofree char *front = g_strndup(with, (gsize)(at - with));
         g_autofree char *whole = g_strconcat(front, keys, at + strlen(key), NULL);
-        g_auto(GStrv) p = g_strsplit(whole, "role: env=prod app=* act=promote threshold=1 alice", 2);
+        g_auto(GStrv) p =
+            g_strsplit(whole, "role: env=prod app=* act=promote threshold=1 alice", 2);
         g_assert_nonnull(p[1]);
-        g_autofree char *final = g_strconcat(p[0], "role: env=prod app=* act=promote threshold=2 alice bob", p[1], NULL);
+        g_autofree char *final =
+            g_strconcat(p[0], "role: env=prod app=* act=promote threshold=2 alice bob", p[1], NULL);
         g_bytes_unref(text);
         text = g_bytes_new(final, strlen(final));
     }
@@ -574,9 +651,12 @@ static inline Rig *rig_new_with(SlProfile profile, bool second_person)
     rig->now_us = INT64_C(1795608000) * SL_SECOND_US;
     rig->check = true;
     rig->ledger = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
-    rig->blobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
-    rig->trees = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_tree_memory_free);
-    rig->docs_of = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_fleet_docs_free);
+    rig->blobs =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    rig->trees =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_tree_memory_free);
+    rig->docs_of =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_fleet_docs_free);
     rig->tips = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     rig->effects = g_ptr_array_new_with_free_func((GDestroyNotify)sl_coord_effect_free);
     rig->agents = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)agent_free);
@@ -634,13 +714,17 @@ static inline void rig_enrol_with(Rig *rig, Agent *agent, json_t *join)
     sl_signed_sign(s, SL_STATEMENT_ENROL, agent->secret);
     crypto_auth_hmacsha256(proof, g_bytes_get_data(text, NULL), g_bytes_get_size(text), secret);
     SlCoordInput in = {.type = SL_COORD_ENROL,
-                       .enrol = {.request_id = "e", .statement = s, .token_id = sl_json_str(join, "id"), .proof = proof}};
+                       .enrol = {.request_id = "e",
+                                 .statement = s,
+                                 .token_id = sl_json_str(join, "id"),
+                                 .proof = proof}};
     rig_step(rig, &in);
 }
 
 static inline json_t *rig_join(Rig *rig, const char *cluster, const char *env)
 {
-    json_t *reply = rig_ask(rig, "cluster-add", json_pack("{s:s,s:s}", "name", cluster, "env", env));
+    json_t *reply =
+        rig_ask(rig, "cluster-add", json_pack("{s:s,s:s}", "name", cluster, "env", env));
     json_t *join = json_object_get(reply, "join");
     g_assert_nonnull(join);
     return json_incref(join);
@@ -648,17 +732,20 @@ static inline json_t *rig_join(Rig *rig, const char *cluster, const char *env)
 
 static inline void rig_sign_registry(Rig *rig, const char *env)
 {
-    g_autoptr(json_t) draft = json_incref(rig_ask(rig, "registry-draft", json_pack("{s:s}", "env", env)));
+    g_autoptr(json_t) draft =
+        json_incref(rig_ask(rig, "registry-draft", json_pack("{s:s}", "env", env)));
     const char *text = sl_json_str(draft, "text");
     g_assert_nonnull(text);
-    g_autofree char *sig = sl_sshsig_sign(rig->alice, text, strlen(text), sl_statement_namespace(SL_STATEMENT_REGISTRY));
+    g_autofree char *sig = sl_sshsig_sign(rig->alice, text, strlen(text),
+                                          sl_statement_namespace(SL_STATEMENT_REGISTRY));
     rig_ask(rig, "registry", json_pack("{s:s,s:s}", "text", text, "signature", sig));
     g_assert_null(json_object_get(rig->reply, "error"));
 }
 
 static inline void rig_enrol_all(Rig *rig)
 {
-    static const char *const clusters[] = {"dev1", "test1", "prod1"}, *const envs[] = {"dev", "test", "prod"};
+    static const char *const clusters[] = {"dev1", "test1", "prod1"}, *const envs[] = {
+                                                                          "dev", "test", "prod"};
     for (uint8_t i = 0; i < 3; i++) {
         Agent *agent = rig_agent_new(rig, clusters[i], envs[i], (uint8_t)(10 + i));
         g_autoptr(json_t) join = rig_join(rig, clusters[i], envs[i]);
@@ -683,7 +770,8 @@ static inline Rig *rig_new(void)
 /* The run of a job that goes on in a unit; NULL. (transfer full) */
 static inline json_t *rig_run(Rig *rig, const char *env, const char *job)
 {
-    g_autoptr(json_t) view = rig_view(rig, "runs", json_pack("{s:s,s:s}", "env", env, "active", "1"));
+    g_autoptr(json_t) view =
+        rig_view(rig, "runs", json_pack("{s:s,s:s}", "env", env, "active", "1"));
     size_t i;
     json_t *run;
     json_array_foreach(json_object_get(view, "runs"), i, run)
@@ -695,7 +783,8 @@ static inline json_t *rig_run(Rig *rig, const char *env, const char *job)
     return NULL;
 }
 
-static inline SlSigned *rig_seal_text(Rig *rig, const json_t *run, const char *model, const char *metric)
+static inline SlSigned *rig_seal_text(Rig *rig, const json_t *run, const char *model,
+                                      const char *metric)
 {
     Agent *agent = rig_agent(rig, sl_json_str(run, "cluster"));
     g_autoptr(json_t) status = rig_view(rig, "status", NULL);
@@ -711,13 +800,26 @@ static inline SlSigned *rig_seal_text(Rig *rig, const json_t *run, const char *m
         g_ptr_array_add(metrics, g_strdup_printf("final.accuracy %s", metric));
     }
     SlSeal seal = {
-        .fleet = (char *)(uintptr_t)sl_json_str(status, "fleetId"), .env = agent->env, .cluster = agent->cluster,
-        .app = (char *)(uintptr_t)sl_json_str(run, "app"), .job = (char *)(uintptr_t)sl_json_str(run, "job"),
-        .run_id = (char *)(uintptr_t)sl_json_str(run, "id"), .run_key = (char *)(uintptr_t)sl_json_str(run, "key"),
-        .generation = (uint64_t)sl_json_int(run, "generation", 0), .promotion = zeros, .bundle = zeros, .release = zeros,
-        .phase = model != NULL ? SL_RUN_SUCCEEDED : SL_RUN_FAILED, .reason = model != NULL ? "Completed" : "NonZeroExit",
-        .exit = model != NULL ? "0" : "1", .attempts = 1, .started_us = rig->now_us - SL_SECOND_US, .finished_us = rig->now_us,
-        .inputs = inputs, .outputs = outputs, .metrics = metrics,
+        .fleet = (char *)(uintptr_t)sl_json_str(status, "fleetId"),
+        .env = agent->env,
+        .cluster = agent->cluster,
+        .app = (char *)(uintptr_t)sl_json_str(run, "app"),
+        .job = (char *)(uintptr_t)sl_json_str(run, "job"),
+        .run_id = (char *)(uintptr_t)sl_json_str(run, "id"),
+        .run_key = (char *)(uintptr_t)sl_json_str(run, "key"),
+        .generation = (uint64_t)sl_json_int(run, "generation", 0),
+        .promotion = zeros,
+        .bundle = zeros,
+        .release = zeros,
+        .phase = model != NULL ? SL_RUN_SUCCEEDED : SL_RUN_FAILED,
+        .reason = model != NULL ? "Completed" : "NonZeroExit",
+        .exit = model != NULL ? "0" : "1",
+        .attempts = 1,
+        .started_us = rig->now_us - SL_SECOND_US,
+        .finished_us = rig->now_us,
+        .inputs = inputs,
+        .outputs = outputs,
+        .metrics = metrics,
     };
     g_autoptr(GError) error = NULL;
     g_autoptr(GBytes) text = sl_seal_format(&seal, &error);
@@ -728,7 +830,8 @@ static inline SlSigned *rig_seal_text(Rig *rig, const json_t *run, const char *m
 }
 
 /* @model NULL: the run fails. */
-static inline void rig_seal(Rig *rig, const char *env, const char *job, const char *model, const char *metric)
+static inline void rig_seal(Rig *rig, const char *env, const char *job, const char *model,
+                            const char *metric)
 {
     g_autoptr(json_t) run = rig_run(rig, env, job);
     g_assert_nonnull(run);
@@ -745,7 +848,8 @@ static inline char *rig_types(Rig *rig, guint from)
     for (guint i = from; i < rig->ledger->len; i++) {
         const json_t *event = g_ptr_array_index(rig->ledger, i);
         g_string_append_printf(text, "%s%s", text->len > 0 ? " " : "", sl_json_str(event, "type"));
-        g_test_message("%s %s", sl_json_str(event, "type"), sl_json_str_or(event, "error.message", ""));
+        g_test_message("%s %s", sl_json_str(event, "type"),
+                       sl_json_str_or(event, "error.message", ""));
     }
     return g_string_free(text, FALSE);
 }

@@ -1,18 +1,21 @@
-/* test_example.c - the worked example event by event: push, run, seal, test, prod, typo, server change, worse model, rollback. After
- * every step the ledger is folded anew and must give the same state (rig.h). */
+/* test_example.c - the worked example event by event: push, run, seal, test, prod, typo, server
+ * change, worse model, rollback. After every step the ledger is folded anew and must give the same
+ * state (rig.h). */
 #include "rig.h"
 
-#define assert_types(rig, from, wanted)                                                                        \
-    do {                                                                                                       \
-        g_autofree char *types_ = rig_types(rig, from);                                                        \
-        g_assert_cmpstr(types_, ==, wanted);                                                                   \
+#define assert_types(rig, from, wanted)                                                            \
+    do {                                                                                           \
+        g_autofree char *types_ = rig_types(rig, from);                                            \
+        g_assert_cmpstr(types_, ==, wanted);                                                       \
     } while (0)
 
 static void push_to_prod(Rig *rig)
 {
     guint from = rig->ledger->len;
     rig_push(rig, "c1", "1", "1");
-    assert_types(rig, from, "SourceRead Documents ReleaseMinted Requested Rendered Signed Committed RunPlaced Health Succeeded");
+    assert_types(rig, from,
+                 "SourceRead Documents ReleaseMinted Requested Rendered Signed Committed RunPlaced "
+                 "Health Succeeded");
     rig_assert_state(rig, 1, "SUCCEEDED");
     g_autoptr(json_t) first = rig_view(rig, "attempt", json_pack("{s:i}", "n", 1));
     g_assert_cmpint(sl_json_int(first, "withheld", 0), ==, 1);
@@ -20,7 +23,8 @@ static void push_to_prod(Rig *rig)
     from = rig->ledger->len;
     rig_seal(rig, "dev", "train", "m1", "0.97");
     assert_types(rig, from,
-                 "Sealed ReleaseMinted Requested Rendered Signed Committed Health Succeeded Requested Rendered Gate Signed "
+                 "Sealed ReleaseMinted Requested Rendered Signed Committed Health Succeeded "
+                 "Requested Rendered Gate Signed "
                  "Committed Health Succeeded");
     g_assert_cmpuint(rig_agent(rig, "dev1")->seal_acks, ==, 1);
     g_assert_null(rig_agent(rig, "dev1")->refused);
@@ -35,7 +39,8 @@ static void push_to_prod(Rig *rig)
     g_autoptr(json_t) view = rig_view(rig, "attempt", json_pack("{s:i}", "n", 4));
     g_assert_cmpstr(sl_json_str(view, "state"), ==, "GATING");
     g_assert_cmpstr(sl_json_str(view, "waitingFor"), ==, "approval 0 of 1");
-    g_assert_cmpstr(json_string_value(json_array_get(json_object_get(view, "who"), 0)), ==, "alice");
+    g_assert_cmpstr(json_string_value(json_array_get(json_object_get(view, "who"), 0)), ==,
+                    "alice");
     g_assert_cmpuint(json_array_size(json_object_get(view, "changes")), ==, 1);
     g_autofree char *refused = rig_approve(rig, 4, rig->alice);
     g_assert_null(refused);
@@ -47,7 +52,8 @@ static void test_worked_example(void)
 {
     Rig *rig = rig_new();
     assert_types(rig, 0,
-                 "FleetCreated Lease ClusterAsked ClusterEnrolled Registry ClusterAsked ClusterEnrolled Registry ClusterAsked "
+                 "FleetCreated Lease ClusterAsked ClusterEnrolled Registry ClusterAsked "
+                 "ClusterEnrolled Registry ClusterAsked "
                  "ClusterEnrolled Registry");
     push_to_prod(rig);
 
@@ -56,7 +62,9 @@ static void test_worked_example(void)
     SlTree *tree = rig_tree(RIG_FLEET, "1", "1");
     sl_tree_memory_put(tree, "digits/serve/README.md", "a typo", SL_TREE_FILE);
     rig_push_tree(rig, "c2", tree, false);
-    assert_types(rig, from, "SourceRead ReleaseMinted Requested Rendered Health Succeeded Requested Rendered Gate Health Succeeded");
+    assert_types(rig, from,
+                 "SourceRead ReleaseMinted Requested Rendered Health Succeeded Requested Rendered "
+                 "Gate Health Succeeded");
     g_autoptr(json_t) typo = rig_view(rig, "attempt", json_pack("{s:i}", "n", 5));
     g_assert_true(sl_json_bool(typo, "unchanged", false));
     g_assert_null(sl_json_str(typo, "statement.text"));
@@ -98,8 +106,10 @@ static void test_worked_example(void)
     g_autoptr(json_t) pinned = rig_unit(rig, "prod");
     g_assert_nonnull(sl_json_str(pinned, "pinned.reason"));
     g_assert_cmpuint(json_array_size(json_object_get(pinned, "vetoes")), ==, 1);
-    rig_ask(rig, "promote", json_pack("{s:s,s:s,s:o}", "app", "digits", "env", "prod", "release",
-                                      json_incref(json_object_get(json_array_get(json_object_get(pinned, "vetoes"), 0), "release"))));
+    rig_ask(rig, "promote",
+            json_pack("{s:s,s:s,s:o}", "app", "digits", "env", "prod", "release",
+                      json_incref(json_object_get(
+                          json_array_get(json_object_get(pinned, "vetoes"), 0), "release"))));
     rig_assert_refused(rig, SLU_VETOED);
 
     rig_restart(rig);
@@ -108,7 +118,8 @@ static void test_worked_example(void)
     rig_free(rig);
 }
 
-/* Every prefix of the ledger folds; a flipped byte, a dropped event, a swapped pair and an unknown type are found. */
+/* Every prefix of the ledger folds; a flipped byte, a dropped event, a swapped pair and an unknown
+ * type are found. */
 static void test_chain(void)
 {
     Rig *rig = rig_new();
@@ -131,8 +142,9 @@ static void test_chain(void)
         }
     }
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) unknown = json_pack("{s:I,s:s,s:s,s:s}", "seq", (json_int_t)rig->ledger->len + 1, "prev",
-                                          sl_coord_ledger_hash(rig->coord), "type", "Teleported", "at", "2026-11-23T12:00:00Z");
+    g_autoptr(json_t) unknown = json_pack(
+        "{s:I,s:s,s:s,s:s}", "seq", (json_int_t)rig->ledger->len + 1, "prev",
+        sl_coord_ledger_hash(rig->coord), "type", "Teleported", "at", "2026-11-23T12:00:00Z");
     g_assert_false(sl_coord_fold(rig->coord, unknown, &error));
     g_assert_error(error, SL_ERROR, SLU_UNSUPPORTED);
     g_assert_nonnull(strstr(error->message, "Teleported"));

@@ -1,5 +1,6 @@
-/* test_machine.c - the state table, checked as a model: every state is reached, every one that is not final says what it waits for,
- * has an end and a way to a final state; nothing leaves a final state. */
+/* test_machine.c - the state table, checked as a model: every state is reached, every one that is
+ * not final says what it waits for, has an end and a way to a final state; nothing leaves a final
+ * state. */
 #include "coordinator/brain/machine.h"
 #include <glib.h>
 
@@ -62,19 +63,22 @@ static void test_no_return(void)
 /* What a replay sees may end as the live state may. */
 static void test_durable(void)
 {
-    static const SlOn ends[] = {SL_ON_SUCCEED, SL_ON_FAIL, SL_ON_ERROR, SL_ON_REJECT, SL_ON_ABORT, SL_ON_SUPERSEDE, SL_ON_EXPIRE,
-                                SL_ON_COMMITTED, SL_ON_RENDERED};
+    static const SlOn ends[] = {SL_ON_SUCCEED, SL_ON_FAIL,      SL_ON_ERROR,
+                                SL_ON_REJECT,  SL_ON_ABORT,     SL_ON_SUPERSEDE,
+                                SL_ON_EXPIRE,  SL_ON_COMMITTED, SL_ON_RENDERED};
     for (SlState s = 0; s < SL_N_STATES; s++) {
         for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
             SlState live, replayed;
             for (int unchanged = 0; unchanged < 2; unchanged++) {
-                if ((unchanged && s != SL_STATE_VERIFYING && sl_state_next(s, ends[i], &live) && s >= SL_STATE_COMMITTING &&
-                     s <= SL_STATE_APPLYING) ||
+                if ((unchanged && s != SL_STATE_VERIFYING && sl_state_next(s, ends[i], &live) &&
+                     s >= SL_STATE_COMMITTING && s <= SL_STATE_APPLYING) ||
                     (!unchanged && s == SL_STATE_VERIFYING && ends[i] == SL_ON_ABORT)) {
-                    continue; /* cannot be: an unchanged attempt has no commit; abort while verifying only without one */
+                    continue; /* cannot be: an unchanged attempt has no commit; abort while
+                                 verifying only without one */
                 }
                 if (sl_state_next(s, ends[i], &live)) {
-                    g_assert_true(sl_state_next(sl_state_durable(s, unchanged != 0), ends[i], &replayed));
+                    g_assert_true(
+                        sl_state_next(sl_state_durable(s, unchanged != 0), ends[i], &replayed));
                     g_assert_cmpint(live, ==, replayed);
                 }
             }

@@ -1,4 +1,5 @@
-/* test_recovery.c - the coordinator dies between any two steps of a commit, somebody else moves the branch, technical failures. */
+/* test_recovery.c - the coordinator dies between any two steps of a commit, somebody else moves the
+ * branch, technical failures. */
 #include "rig.h"
 
 /* Dies with the write asked for: nothing is committed; the next start writes again. */
@@ -15,7 +16,8 @@ static void test_before_committed(void)
     rig_free(rig);
 }
 
-/* Dies after COMMITTED, before the ref moved: it is moved at the next start, and no second commit is made. */
+/* Dies after COMMITTED, before the ref moved: it is moved at the next start, and no second commit
+ * is made. */
 static void test_before_move(void)
 {
     Rig *rig = rig_new();
@@ -53,7 +55,8 @@ static void test_every_prefix(void)
         for (guint i = 0; i < count; i++) { /* the branch is where the ledger put it, at most */
             const json_t *event = g_ptr_array_index(other->ledger, i);
             if (strcmp(sl_json_str(event, "type"), "Committed") == 0 && i + 1 < count) {
-                g_hash_table_replace(other->tips, g_strdup(sl_json_str(event, "env")), g_strdup(sl_json_str(event, "new")));
+                g_hash_table_replace(other->tips, g_strdup(sl_json_str(event, "env")),
+                                     g_strdup(sl_json_str(event, "new")));
             }
         }
         other->coord = rig_fold(other, count);
@@ -69,7 +72,8 @@ static void test_every_prefix(void)
 static void foreign(Rig *rig, const char *env, const char *tip)
 {
     g_hash_table_replace(rig->tips, g_strdup(env), g_strdup(tip));
-    SlCoordInput in = {.type = SL_COORD_ENV_TIP, .env_tip = {.env = env, .tip = tip, .descends_from_new = true}};
+    SlCoordInput in = {.type = SL_COORD_ENV_TIP,
+                       .env_tip = {.env = env, .tip = tip, .descends_from_new = true}};
     rig_step(rig, &in);
 }
 
@@ -82,7 +86,8 @@ static void test_external_revert(void)
     foreign(rig, "dev", "ffffffffffffffffffffffffffffffffffffffff");
     g_autofree char *types = rig_types(rig, from);
     g_assert_true(g_str_has_prefix(types, "ExternalChange Committed ExternalResolved"));
-    g_assert_cmpstr(g_hash_table_lookup(rig->tips, "dev"), !=, "ffffffffffffffffffffffffffffffffffffffff");
+    g_assert_cmpstr(g_hash_table_lookup(rig->tips, "dev"), !=,
+                    "ffffffffffffffffffffffffffffffffffffffff");
     rig_seal(rig, "dev", "train", "m1", "0.97");
     rig_assert_state(rig, 2, "SUCCEEDED");
     rig_free(rig);
@@ -102,14 +107,18 @@ static void test_external_halt(void)
     g_autoptr(json_t) view = rig_view(rig, "attempt", json_pack("{s:I}", "n", (json_int_t)n));
     g_assert_cmpstr(sl_json_str(view, "state"), ==, "GATING");
     g_assert_nonnull(strstr(sl_json_str(view, "waitingFor"), "changed by hand"));
-    rig_ask(rig, "adopt", json_pack("{s:s,s:s,s:s}", "env", "prod", "commit", "aaaaaaaa", "reason", "x"));
+    rig_ask(rig, "adopt",
+            json_pack("{s:s,s:s,s:s}", "env", "prod", "commit", "aaaaaaaa", "reason", "x"));
     rig_assert_refused(rig, SLU_CONFLICT);
-    rig_ask(rig, "adopt", json_pack("{s:s,s:s,s:s}", "env", "prod", "commit", "ffffffff", "reason", "looked at it"));
+    rig_ask(
+        rig, "adopt",
+        json_pack("{s:s,s:s,s:s}", "env", "prod", "commit", "ffffffff", "reason", "looked at it"));
     rig_assert_state(rig, n, "SUCCEEDED");
     rig_free(rig);
 }
 
-/* A render that fails technically is tried again with back-off and ends ERRORED, which an automatic unit tries again later. */
+/* A render that fails technically is tried again with back-off and ends ERRORED, which an automatic
+ * unit tries again later. */
 static void test_render_errors(void)
 {
     Rig *rig = rig_new();
@@ -130,7 +139,8 @@ static void test_render_errors(void)
     rig_free(rig);
 }
 
-/* Unhealthy until the time is over: FAILED, not tried again; a later release may start. Away: ERRORED. */
+/* Unhealthy until the time is over: FAILED, not tried again; a later release may start. Away:
+ * ERRORED. */
 static void test_health_timeout(void)
 {
     Rig *rig = rig_new();
@@ -156,10 +166,13 @@ static void test_source_trouble(void)
     Rig *rig = rig_new();
     rig_push(rig, "c1", "1", "1");
     g_autoptr(GError) gone = g_error_new(SL_ERROR, SLU_NOT_FOUND, "branch main is not there");
-    SlCoordInput in = {.type = SL_COORD_SOURCE, .source = {.repository = "", .branch = "main", .error = gone}};
+    SlCoordInput in = {.type = SL_COORD_SOURCE,
+                       .source = {.repository = "", .branch = "main", .error = gone}};
     rig_step(rig, &in);
     g_autoptr(json_t) status = rig_view(rig, "status", NULL);
-    g_assert_nonnull(strstr(sl_json_str(json_array_get(json_object_get(status, "sources"), 0), "error"), "branch main"));
+    g_assert_nonnull(
+        strstr(sl_json_str(json_array_get(json_object_get(status, "sources"), 0), "error"),
+               "branch main"));
     guint len = rig->ledger->len;
     rig_push_tree(rig, "forced", rig_tree(RIG_FLEET, "9", "9"), true);
     g_assert_cmpuint(rig->ledger->len, ==, len);

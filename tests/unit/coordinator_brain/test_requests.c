@@ -16,9 +16,11 @@ static void test_refusals(void)
     guint len = rig->ledger->len;
     rig_ask(rig, "promote", rig_unit_args("nosuch", "prod"));
     rig_assert_refused(rig, SLU_NO_SUCH_UNIT);
-    rig_ask(rig, "promote", json_pack("{s:s,s:s,s:s}", "app", "digits", "env", "prod", "release", "R99"));
+    rig_ask(rig, "promote",
+            json_pack("{s:s,s:s,s:s}", "app", "digits", "env", "prod", "release", "R99"));
     rig_assert_refused(rig, SLU_NO_SUCH_RELEASE);
-    rig_ask(rig, "promote", json_pack("{s:s,s:s,s:s}", "app", "digits", "env", "prod", "release", "R1"));
+    rig_ask(rig, "promote",
+            json_pack("{s:s,s:s,s:s}", "app", "digits", "env", "prod", "release", "R1"));
     rig_assert_refused(rig, SLU_NOT_ELIGIBLE); /* its model is pending */
     rig_ask(rig, "promote", json_pack("{s:s}", "app", "digits"));
     rig_assert_refused(rig, SLU_JSON_TYPE);
@@ -45,7 +47,8 @@ static void test_refusals(void)
     rig_free(rig);
 }
 
-/* Two people must sign; a person with one signature twice counts once; a stranger and the online key never. */
+/* Two people must sign; a person with one signature twice counts once; a stranger and the online
+ * key never. */
 static void test_two_people(void)
 {
     Rig *rig = rig_ready(true);
@@ -80,9 +83,11 @@ static void test_other_bytes(void)
     rig_ask(rig, "approve", json_pack("{s:i,s:s}", "attempt", 4, "signature", sig));
     rig_assert_refused(rig, SLU_SIGNATURE_BAD);
     rig_assert_state(rig, 4, "GATING");
-    rig_ask_as(rig, "bob", "request", "reject", NULL, json_pack("{s:i,s:s}", "attempt", 4, "reason", "no"));
+    rig_ask_as(rig, "bob", "request", "reject", NULL,
+               json_pack("{s:i,s:s}", "attempt", 4, "reason", "no"));
     rig_assert_refused(rig, SLU_APPROVAL_REFUSED);
-    rig_ask_as(rig, "alice", "request", "reject", NULL, json_pack("{s:i,s:s}", "attempt", 4, "reason", "not today"));
+    rig_ask_as(rig, "alice", "request", "reject", NULL,
+               json_pack("{s:i,s:s}", "attempt", 4, "reason", "not today"));
     rig_assert_state(rig, 4, "REJECTED");
     rig_free(rig);
 }
@@ -108,9 +113,11 @@ static void test_supersede_and_expire(void)
 static void test_idempotency(void)
 {
     Rig *rig = rig_ready(false);
-    g_autoptr(json_t) first = json_incref(rig_ask_as(rig, "alice", "request", "promote", "k1", rig_unit_args("digits", "prod")));
+    g_autoptr(json_t) first = json_incref(
+        rig_ask_as(rig, "alice", "request", "promote", "k1", rig_unit_args("digits", "prod")));
     guint len = rig->ledger->len;
-    json_t *again = rig_ask_as(rig, "alice", "request", "promote", "k1", rig_unit_args("digits", "prod"));
+    json_t *again =
+        rig_ask_as(rig, "alice", "request", "promote", "k1", rig_unit_args("digits", "prod"));
     g_assert_true(json_equal(first, again));
     g_assert_cmpint(rig->status, ==, 202);
     g_assert_cmpuint(rig->ledger->len, ==, len);
@@ -129,7 +136,9 @@ static void test_api_tokens(void)
 {
     Rig *rig = rig_ready(false);
     const char *person = NULL, *scope = NULL;
-    g_autoptr(json_t) made = json_incref(rig_ask(rig, "token-create", json_pack("{s:s,s:s,s:s}", "person", "alice", "scope", "request", "lifetime", "1h")));
+    g_autoptr(json_t) made = json_incref(rig_ask(
+        rig, "token-create",
+        json_pack("{s:s,s:s,s:s}", "person", "alice", "scope", "request", "lifetime", "1h")));
     const char *token = sl_json_str(made, "token");
     g_assert_true(sl_coord_token_check(rig->coord, token, rig->now_us, &person, &scope, NULL));
     g_assert_cmpstr(person, ==, "alice");
@@ -140,8 +149,10 @@ static void test_api_tokens(void)
     }
     rig_restart(rig);
     g_assert_true(sl_coord_token_check(rig->coord, token, rig->now_us, &person, &scope, NULL));
-    g_assert_false(sl_coord_token_check(rig->coord, token, rig->now_us + 2 * SL_HOUR_US, &person, &scope, NULL));
-    g_assert_false(sl_coord_token_check(rig->coord, "slc_00_11", rig->now_us, &person, &scope, NULL));
+    g_assert_false(sl_coord_token_check(rig->coord, token, rig->now_us + 2 * SL_HOUR_US, &person,
+                                        &scope, NULL));
+    g_assert_false(
+        sl_coord_token_check(rig->coord, "slc_00_11", rig->now_us, &person, &scope, NULL));
     rig_ask(rig, "token-revoke", json_pack("{s:s}", "id", sl_json_str(made, "id")));
     g_autoptr(GError) error = NULL;
     g_assert_false(sl_coord_token_check(rig->coord, token, rig->now_us, &person, &scope, &error));
@@ -151,7 +162,8 @@ static void test_api_tokens(void)
     rig_free(rig);
 }
 
-/* pin holds back automatic promotion; unpin lets it go on. Remove takes everything away and pins. */
+/* pin holds back automatic promotion; unpin lets it go on. Remove takes everything away and pins.
+ */
 static void test_pin_and_remove(void)
 {
     Rig *rig = rig_ready(false);
@@ -173,7 +185,8 @@ static void test_pin_and_remove(void)
 /* Views answer on a state that was only folded, and name what is not there. */
 static void test_views(void)
 {
-    static const char *const all[] = {"status", "history", "releases", "clusters", "runs", "events", "environments", "roots", "tokens", "problems"};
+    static const char *const all[] = {"status", "history",      "releases", "clusters", "runs",
+                                      "events", "environments", "roots",    "tokens",   "problems"};
     Rig *rig = rig_ready(false);
     g_autoptr(SlCoord) folded = rig_fold(rig, rig->ledger->len);
     for (size_t i = 0; i < G_N_ELEMENTS(all); i++) {
@@ -184,9 +197,11 @@ static void test_views(void)
         g_assert_no_error(error);
         g_assert_true(json_is_object(live) && json_is_object(replayed));
     }
-    g_autoptr(json_t) why = rig_view(rig, "why", json_pack("{s:s}", "object", "digits/test/ModelServer/serve"));
+    g_autoptr(json_t) why =
+        rig_view(rig, "why", json_pack("{s:s}", "object", "digits/test/ModelServer/serve"));
     g_assert_cmpuint(json_array_size(json_object_get(why, "chain")), >=, 4);
-    g_autoptr(json_t) diff = rig_view(rig, "diff", json_pack("{s:s,s:s,s:s}", "app", "digits", "env", "test", "with", "dev"));
+    g_autoptr(json_t) diff = rig_view(
+        rig, "diff", json_pack("{s:s,s:s,s:s}", "app", "digits", "env", "test", "with", "dev"));
     g_assert_nonnull(json_object_get(diff, "objects"));
     g_autoptr(json_t) registry = rig_view(rig, "registries", json_pack("{s:s}", "env", "prod"));
     g_assert_cmpuint(json_array_size(json_object_get(registry, "clusters")), ==, 1);

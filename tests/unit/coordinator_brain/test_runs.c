@@ -1,4 +1,5 @@
-/* test_runs.c - run keys are never run again by themselves; forged and repeated seals; keep, run again, starved models; enrolment. */
+/* test_runs.c - run keys are never run again by themselves; forged and repeated seals; keep, run
+ * again, starved models; enrolment. */
 #include "rig.h"
 
 static guint runs_of(Rig *rig, const char *env)
@@ -29,7 +30,8 @@ static void test_never_again(void)
     g_assert_cmpuint(runs_of(rig, "dev"), ==, 1);
     g_autoptr(json_t) none = rig_run(rig, "dev", "train");
     g_assert_null(none);
-    order(rig, json_pack("{s:s,s:s,s:s,s:s,s:s}", "act", "start-run", "app", "digits", "env", "dev", "job", "train", "reason", "again"));
+    order(rig, json_pack("{s:s,s:s,s:s,s:s,s:s}", "act", "start-run", "app", "digits", "env", "dev",
+                         "job", "train", "reason", "again"));
     g_assert_cmpuint(runs_of(rig, "dev"), ==, 2);
     guint from = rig->ledger->len;
     rig_seal(rig, "dev", "train", "m1", "0.97"); /* generation 1 wins */
@@ -42,7 +44,8 @@ static void test_never_again(void)
     rig_free(rig);
 }
 
-/* keep: the old run goes on, the new one is held and starts by hand; its own child is still made. */
+/* keep: the old run goes on, the new one is held and starts by hand; its own child is still made.
+ */
 static void test_keep(void)
 {
     Rig *rig = rig_new();
@@ -52,7 +55,8 @@ static void test_keep(void)
     g_assert_cmpstr(sl_json_str(second, "state"), ==, "SUCCEEDED");
     g_assert_cmpint(sl_json_int(second, "held", 0), ==, 1);
     g_assert_cmpuint(runs_of(rig, "dev"), ==, 1);
-    rig_seal(rig, "dev", "train", "m1", "0.97"); /* of c1: its model reaches test although c2 is newer */
+    rig_seal(rig, "dev", "train", "m1",
+             "0.97"); /* of c1: its model reaches test although c2 is newer */
     g_autoptr(json_t) test = rig_unit(rig, "test");
     g_assert_cmpstr(sl_json_str(test, "last.state"), ==, "SUCCEEDED");
     rig_free(rig);
@@ -66,7 +70,8 @@ static void test_seals(void)
     g_autoptr(json_t) run = rig_run(rig, "dev", "train");
     g_autoptr(SlSigned) good = rig_seal_text(rig, run, "m1", "0.97");
     guint len = rig->ledger->len;
-    SlCoordInput in = {.type = SL_COORD_SEAL, .statement = {.curve = prod->curve, .statement = good}};
+    SlCoordInput in = {.type = SL_COORD_SEAL,
+                       .statement = {.curve = prod->curve, .statement = good}};
     rig_step(rig, &in); /* from another cluster */
     g_assert_nonnull(prod->refused);
     g_autoptr(json_t) fake = json_deep_copy(run);
@@ -89,10 +94,12 @@ static void test_seals(void)
 static void test_enrol(void)
 {
     Rig *rig = rig_new();
-    Agent *two = rig_agent_new(rig, "dev2", "dev", 40), *thief = rig_agent_new(rig, "thief", "dev", 41);
+    Agent *two = rig_agent_new(rig, "dev2", "dev", 40),
+          *thief = rig_agent_new(rig, "thief", "dev", 41);
     g_autoptr(json_t) join = rig_join(rig, "dev2", "dev");
     g_autoptr(json_t) wrong = json_deep_copy(join);
-    sl_json_set_str(wrong, "secret", "1111111111111111111111111111111111111111111111111111111111111111");
+    sl_json_set_str(wrong, "secret",
+                    "1111111111111111111111111111111111111111111111111111111111111111");
     rig_enrol_with(rig, two, wrong);
     g_assert_nonnull(strstr(sl_json_str(rig->enrol, "message"), "SLU3119"));
     rig_enrol_with(rig, two, join);
@@ -118,7 +125,8 @@ static void test_enrol(void)
     rig_free(rig);
 }
 
-/* Agents ahead of the ledger (it was restored): the term goes above; one far ahead is an alarm, not a jump. */
+/* Agents ahead of the ledger (it was restored): the term goes above; one far ahead is an alarm, not
+ * a jump. */
 static void test_terms(void)
 {
     Rig *rig = rig_new();
@@ -128,8 +136,14 @@ static void test_terms(void)
     agent_hello(rig, "dev1");
     g_assert_cmpuint(dev->term, >, 500);
     guint len = rig->ledger->len;
-    SlCoordInput in = {.type = SL_COORD_HELLO, .hello = {.curve = dev->curve, .nonce = "00112233445566778899aabbccddeeff", .root_version = 1,
-                                                         .registry_version = 1, .term = UINT64_MAX - 1, .format_max = 1, .version = "x"}};
+    SlCoordInput in = {.type = SL_COORD_HELLO,
+                       .hello = {.curve = dev->curve,
+                                 .nonce = "00112233445566778899aabbccddeeff",
+                                 .root_version = 1,
+                                 .registry_version = 1,
+                                 .term = UINT64_MAX - 1,
+                                 .format_max = 1,
+                                 .version = "x"}};
     rig_step(rig, &in);
     g_assert_cmpuint(rig->ledger->len, ==, len);
     g_autoptr(json_t) status = rig_view(rig, "status", NULL);
