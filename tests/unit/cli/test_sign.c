@@ -116,20 +116,19 @@ static void test_refusals(void)
 
 typedef struct {
     GPid pid;
-    int hold; /* its standard input */
+    int in, out; /* its ends */
 } Agent;
 
-/* ssh-agent -D until the test kills it: its own process, by id. */
+/* ssh-agent -D until the test ends it: its own process, by id. It says its socket once it listens there. */
 static Agent agent_start(const Rig *r)
 {
     Agent agent = {0};
     g_autofree char *socket = rig_path(r, "agent.sock");
     const char *argv[] = {"ssh-agent", "-D", "-a", socket, NULL};
-    g_assert_true(g_spawn_async_with_pipes_and_fds(r->dir, argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL,
-                                                   NULL, -1, -1, -1, NULL, NULL, 0, &agent.pid, &agent.hold, NULL, NULL, NULL));
-    for (int i = 0; i < 500 && !g_file_test(socket, G_FILE_TEST_EXISTS); i++) {
-        g_usleep(10000);
-    }
+    g_assert_true(g_spawn_async_with_pipes_and_fds(r->dir, argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, -1, -1, -1,
+                                                   NULL, NULL, 0, &agent.pid, &agent.in, &agent.out, NULL, NULL));
+    char said[256];
+    g_assert_cmpint(read(agent.out, said, sizeof said), >, 0);
     g_setenv("SSH_AUTH_SOCK", socket, TRUE);
     return agent;
 }
@@ -158,7 +157,8 @@ static void test_agent(void)
     assert_has(error->message, "refused");
     kill(agent.pid, SIGTERM);
     g_assert_cmpint(waitpid(agent.pid, NULL, 0), ==, agent.pid);
-    close(agent.hold);
+    close(agent.in);
+    close(agent.out);
 }
 
 static void test_confirm(void)
