@@ -13,11 +13,19 @@ import thief
 from thief import at, bucket, sha256
 
 NEVER = 1 << 40  # beyond any jump
+SERVER = "object/app/prod/gitops.sluice~ModelServer/-/serve"
 
 
 def read(path):
     with open(path, errors="replace") as file:
         return file.read()
+
+
+def write(path, text):
+    """In the place of whatever is there, whole."""
+    with open(path + ".new", "w") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
 
 
 class World:
@@ -574,7 +582,39 @@ class Attacks(unittest.TestCase):
         self.t.desire("dev1", {"unit/app/dev": dev, "run/app/dev/train/0": run_id(0)})
         self.assertEqual(read(w.dir + "/started"), started, "what is finished is not run again, more generations neither")
 
-    def test_13_root_expires(self):
+    def test_13_state_lost(self):
+        """Both slots are gone: an old promotion and an old resume are no way around the floors that people name."""
+        w, f, t = self.w, self.w.f, self.t
+        hellos = self.prod.hellos
+        f.kill("prod1")
+        for slot in ("a", "b"):
+            os.remove(f"{f.dir}/prod1/state/{slot}")
+        self.prod.entries.clear()
+        self.prod.term = self.prod.version = 0
+        f.start_agent("prod1")
+        t.wait("prod1 says hello", lambda: self.prod.hellos > hellos)
+        nonce = self.prod.nonce
+        t.steps("prod1", roots=[sha256(root["text"]) for root in w.roots], registries=[sha256(w.registries[1]["text"])])
+        t.wait("prod1 walked from the pinned root", lambda: (self.prod.root, self.prod.registry) == (2, 2))
+        floor = f"app/prod {thief.fields_of(w.second['text'])['seq']} {w.promotions['second']}"
+        bound = dict(act="resume", scope="env prod", cluster="prod1", nonce=nonce, unit_floor=floor)
+        old = {"unit/app/prod": w.promotions["first"]}
+        t.desire("prod1", old)
+        t.wait("it waits for people", lambda: "state was lost" in (self.prod.flag("waits/app/prod") or {"message": ""})["message"])
+        self.assertIn(nonce, self.prod.flag("state-lost")["message"])
+        for kind, code, order in [("unapproved", 2218, t.order(w.online, **bound)),
+                                  ("old-session", 2211, t.order(w.alice, w.key("bob"), **{**bound, "nonce": "0" * 32}))]:
+            t.desire("prod1", {**old, f"order/{order}": "resume"})
+            self.expect_refused("prod1", f"order/{order[:16]}", kind, code)
+            self.assertTrue(self.prod.flag("state-lost"))
+        self.assertEqual(w.f.serves("prod"), w.answer)
+        t.desire("prod1", {**old, f"order/{t.order(w.alice, w.key('bob'), **bound)}": "resume"})
+        t.wait("people ended it", lambda: not self.prod.flag("state-lost"))
+        self.expect_refused("prod1", "unit/app/prod", "replay", 2213, w.promotions["first"][:12])
+        self.good_again()
+        t.wait("prod is itself again", lambda: self.prod.entries["unit/app/prod"]["health"] == "Healthy")
+
+    def test_14_root_expires(self):
         w, t = self.w, self.t
         expires = [line for line in w.roots[1]["text"].split("\n") if line.startswith("expires: ")][0]
         three = w.root_text(w.roots[1]["text"], 3, (expires, "expires: " + at(2)))
@@ -597,20 +637,27 @@ class Attacks(unittest.TestCase):
         t.wait("root 4 is in force", lambda: self.prod.root == 4)
         self.good_again()
 
-    def test_14_models(self):
+    def test_15_models(self):
         """The model store is emptied, then poisoned: the signed promotion waits, the old server goes on."""
         w, t = self.w, self.t
         store = w.f.state + "/models"
         os.rename(store, store + ".away")
         os.mkdir(store)
         t.desire("prod1", {"unit/app/prod": w.promotions["third"]})
-        t.wait("it is Unknown", lambda: self.prod.entries["unit/app/prod"]["promotion"] == w.promotions["third"] and
+        t.wait("it is withheld or Unknown", lambda: self.prod.entries["unit/app/prod"]["promotion"] == w.promotions["third"] and
                self.prod.entries["unit/app/prod"]["health"] in ("Unknown", "Progressing"))
         self.assertEqual(w.f.serves("prod"), w.answer)
         self.assertLessEqual(w.processes, w.prod_processes(), "running servers go on")
         self.assertFalse(self.prod.entries["unit/app/prod"]["latched"], "no automatic rollback")
         shutil.rmtree(store)
         os.rename(store + ".away", store)
+        chunk = sha256("weights 0.96\n")
+        path = f"{store}/chunks/{chunk[:2]}/{chunk}"
+        right = read(path)
+        write(path, right.replace("0.96", "0.66"))
+        t.wait("the poison is seen", lambda: chunk[:12] in self.prod.entries[SERVER]["message"], 30)
+        self.assertEqual(w.f.serves("prod"), w.answer)
+        write(path, right)
         w.answer = w.f.wait("what alice signed and aborted runs: its signature was out", lambda: self.third_runs(), 40)
         w.processes = w.prod_processes()
         w.promotions["second"] = w.promotions["third"]
@@ -619,7 +666,7 @@ class Attacks(unittest.TestCase):
         answer = self.w.f.serves("prod")
         return answer if answer and "0.96" in answer else None
 
-    def test_15_the_true_coordinator_comes_back(self):
+    def test_16_the_true_coordinator_comes_back(self):
         w, f = self.w, self.w.f
         self.t.desire("prod1", {"unit/app/prod": people(w, "app/prod", "online", seq=9)})
         self.expect_refused("prod1", "unit/app/prod", "unapproved", 2218)
