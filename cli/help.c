@@ -21,7 +21,7 @@ void sl_help_overview(FILE *out)
             }
         }
     }
-    fprintf(out, "\n`sluice COMMAND --help` says more. `-o json` works everywhere.\nExit codes: %s\n", exit_codes);
+    fprintf(out, "\n`sluice COMMAND --help` says more; `-o json` is for programs.\nExit codes: %s\n", exit_codes);
 }
 
 static void print_options(const SlCliOption *options, FILE *out)

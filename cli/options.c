@@ -69,13 +69,15 @@ static int unknown_command(int argc, char **argv)
     }
     g_ptr_array_add(names, NULL);
     if (is_group) {
-        fprintf(stderr, "sluice: `%s` needs one more word:\n", argv[0]);
+        bool help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+        FILE *out = help ? stdout : stderr;
+        fprintf(out, "sluice: `%s` %s\n", argv[0], help ? "is one of" : "needs one more word:");
         for (size_t i = 0; commands[i] != NULL; i++) {
             if (in_group(commands[i], argv[0])) {
-                fprintf(stderr, "  sluice %s %s\n", commands[i]->name, commands[i]->synopsis);
+                fprintf(out, "  sluice %s %s\n", commands[i]->name, commands[i]->synopsis);
             }
         }
-        return SL_EXIT_USAGE;
+        return help ? SL_EXIT_OK : SL_EXIT_USAGE;
     }
     g_autofree char *word = sl_escape_for_people(argc > 0 ? argv[0] : "", 64);
     const char *near = sl_nearest(word, (const char *const *)names->pdata);

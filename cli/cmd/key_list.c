@@ -3,24 +3,52 @@
 #include "cli/rootedit.h"
 #include <string.h>
 
-static void print_key(SlCli *cli, SlTable *table, const SlRoot *root, const char *who, const SlPublicKey *key, const char *mine)
+static json_t *describe(const SlRoot *root, const char *who, const SlPublicKey *key, const char *mine)
 {
-    (void)cli;
+    json_t *each = json_object();
     g_autofree char *print = sl_public_key_fingerprint(key);
-    g_autoptr(GString) notes = g_string_new(NULL);
-    if (mine != NULL && strcmp(mine, key->line) == 0) {
-        g_string_append(notes, "yours ");
-    }
+    bool is_root = false;
     for (unsigned i = 0; i < root->root_keys->len; i++) {
         const SlRootKey *pair = g_ptr_array_index(root->root_keys, i);
-        if (strcmp(pair->key->line, key->line) == 0) {
-            g_string_append(notes, "root ");
+        is_root = is_root || strcmp(pair->key->line, key->line) == 0;
+    }
+    sl_json_set_str(each, "who", who);
+    sl_json_set_str(each, "type", key->type == SL_KEY_ED25519 ? "ed25519" : "ed25519-sk");
+    sl_json_set_str(each, "fingerprint", print);
+    sl_json_set_str(each, "key", key->line);
+    sl_json_set_bool(each, "yours", mine != NULL && strcmp(mine, key->line) == 0);
+    sl_json_set_bool(each, "root", is_root);
+    sl_json_set_bool(each, "revoked", sl_root_is_revoked(root, key));
+    return each;
+}
+
+/* People's keys, then the coordinator's. (transfer full) */
+static json_t *list_keys(const SlRoot *root, const char *mine)
+{
+    json_t *keys = json_array();
+    for (unsigned i = 0; i < root->people->len; i++) {
+        const SlPerson *person = g_ptr_array_index(root->people, i);
+        for (unsigned k = 0; k < person->keys->len; k++) {
+            json_array_append_new(keys, describe(root, person->name, g_ptr_array_index(person->keys, k), mine));
         }
     }
-    if (sl_root_is_revoked(root, key)) {
-        g_string_append(notes, "revoked");
+    for (unsigned i = 0; i < root->online_keys->len; i++) {
+        json_array_append_new(keys, describe(root, "(coordinator)", g_ptr_array_index(root->online_keys, i), mine));
     }
-    sl_table_row(table, who, key->type == SL_KEY_ED25519 ? "ed25519" : "ed25519-sk", print, notes->str, NULL);
+    return keys;
+}
+
+static void print_keys(SlCli *cli, const json_t *keys)
+{
+    SlTable *table = sl_table_new("WHO", "TYPE", "FINGERPRINT", "", NULL);
+    size_t i = 0;
+    json_t *each = NULL;
+    json_array_foreach(keys, i, each) {
+        g_autofree char *notes = g_strconcat(sl_json_bool(each, "yours", false) ? "yours " : "", sl_json_bool(each, "root", false) ? "root " : "",
+                                             sl_json_bool(each, "revoked", false) ? "revoked" : "", NULL);
+        sl_table_row(table, sl_json_str(each, "who"), sl_json_str(each, "type"), sl_json_str(each, "fingerprint"), notes, NULL);
+    }
+    sl_table_print(table, cli, stdout);
 }
 
 static int run(SlCli *cli)
@@ -31,17 +59,12 @@ static int run(SlCli *cli)
         return sl_cli_fail(cli, error);
     }
     g_autofree char *mine = sl_cli_public_key(cli, NULL);
-    SlTable *table = sl_table_new("WHO", "TYPE", "FINGERPRINT", "", NULL);
-    for (unsigned i = 0; i < root->people->len; i++) {
-        const SlPerson *person = g_ptr_array_index(root->people, i);
-        for (unsigned k = 0; k < person->keys->len; k++) {
-            print_key(cli, table, root, person->name, g_ptr_array_index(person->keys, k), mine);
-        }
+    g_autoptr(json_t) keys = list_keys(root, mine);
+    if (sl_cli_json(cli)) {
+        sl_print_json(cli, keys);
+    } else {
+        print_keys(cli, keys);
     }
-    for (unsigned i = 0; i < root->online_keys->len; i++) {
-        print_key(cli, table, root, "(coordinator)", g_ptr_array_index(root->online_keys, i), mine);
-    }
-    sl_table_print(table, cli, stdout);
     return SL_EXIT_OK;
 }
 

@@ -99,7 +99,9 @@ static void test_refusals(void)
         assert_has(r->err, rows[i].says);
         g_assert_cmpstr(r->out, ==, "");
     }
-    g_assert_null(strstr(r->err, "sluice clusters")); /* "cluster" is a group of its own */
+    assert_code(r, RUN(r, "cluster", "--help"), 0);
+    assert_has(r->out, "sluice cluster add NAME");
+    g_assert_null(strstr(r->out, "sluice clusters")); /* "cluster" is a group of its own */
 }
 
 static void test_exit_codes(void)

@@ -98,6 +98,13 @@ static void test_refusals(void)
     g_assert_true(code != 0 && f.r->posted->len == 0);
     assert_code(f.r, RUN(f.r, "root", "rotate", "junk.pub", "alice.pub", "--yes"), 3);
     assert_code(f.r, RUN(f.r, "root", "show", "7"), 4);
+    assert_code(f.r, RUN(f.r, "key", "list"), 0);
+    assert_has(f.r->out, "yours root");
+    assert_has(f.r->out, "(coordinator)");
+    assert_code(f.r, RUN(f.r, "key", "list", "-o", "json"), 0);
+    g_autoptr(json_t) keys = sl_json_parse(f.r->out, strlen(f.r->out), NULL, "out", NULL);
+    g_assert_cmpuint(json_array_size(keys), ==, 2);
+    g_assert_true(sl_json_bool(json_array_get(keys, 0), "yours", false));
     done(&f);
 }
 
