@@ -20,6 +20,17 @@ void sl_offer_free(SlOffer *offer)
     g_free(offer);
 }
 
+/* One path is declared by several environments; what is wrong with it is said once. */
+static bool said_before(const SlOffer *offer, const char *file, const char *what)
+{
+    for (guint i = 0; i < offer->problems->len; i++) {
+        const SlProblem *problem = g_ptr_array_index(offer->problems, i);
+        if (g_strcmp0(problem->file, file) == 0 && g_strcmp0(problem->message, what) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void add_tree(SlOffer *offer, const SlApplicationDoc *app, const SlTree *tree, const char *path)
 {
     g_autofree char *full = sl_path_join(app->path, path);
@@ -28,11 +39,15 @@ static void add_tree(SlOffer *offer, const SlApplicationDoc *app, const SlTree *
         return;
     g_autoptr(GError) error = NULL;
     g_autofree char *digest = sl_tree_digest(tree, full, &error);
-    if (digest)
+    if (digest) {
         sl_json_set_str(offer->trees, key, digest);
-    else
-        sl_problem_add(offer->problems, full, 0, 0, error->code == SLU_NOT_FOUND ? SLU_RENDER_PATH : error->code, false,
-                       "paths are relative to the source's path", "application %s: %s", app->name, error->message);
+        return;
+    }
+    bool missing = error->code == SLU_NOT_FOUND;
+    g_autofree char *what = g_strdup_printf("application %s: %s", app->name, error->message);
+    if (!said_before(offer, full, what))
+        sl_problem_add(offer->problems, full, 0, 0, missing ? SLU_RENDER_PATH : error->code, false,
+                       missing ? "paths are relative to the source's path" : NULL, "%s", what);
 }
 
 static void add_trees(SlOffer *offer, const SlApplicationDoc *app, const SlTree *tree)

@@ -66,8 +66,9 @@ static GPtrArray *list_files(const SlRenderPart *part, GPtrArray *problems)
         g_autoptr(GError) error = NULL;
         g_autoptr(GPtrArray) files = sl_tree_files(part->tree, full, &error);
         if (!files) {
-            sl_problem_add(problems, full, 0, 0, error->code == SLU_NOT_FOUND ? SLU_RENDER_PATH : error->code, false,
-                           "paths are relative to the source's path", "%s", error->message);
+            bool missing = error->code == SLU_NOT_FOUND;
+            sl_problem_add(problems, full, 0, 0, missing ? SLU_RENDER_PATH : error->code, false,
+                           missing ? "paths are relative to the source's path" : NULL, "%s", error->message);
             continue;
         }
         for (guint i = 0; i < files->len; i++) {
@@ -115,6 +116,22 @@ static bool is_fleet_document(const char *file, const json_t *json)
     return ours && g_strcmp0(sl_json_str(json, "apiVersion"), SL_API_VERSION) == 0 && !sl_jobkind_find(json);
 }
 
+/* sl_json_parse() puts the place in front of its words; a problem has fields for it. */
+static void json_problem(const char *file, const GError *error, GPtrArray *problems)
+{
+    const char *text = error->message;
+    uint64_t at[2] = {0, 0};
+    if (g_str_has_prefix(text, file) && text[strlen(file)] == ':') {
+        g_auto(GStrv) parts = g_strsplit(text + strlen(file) + 1, ":", 3);
+        if (g_strv_length(parts) == 3 && sl_parse_uint64(parts[0], &at[0]) && sl_parse_uint64(parts[1], &at[1]) && at[0] < INT_MAX &&
+            at[1] < INT_MAX) {
+            sl_problem_add(problems, file, (int)at[0], (int)at[1], error->code, false, "correct the JSON here", "not valid JSON: %s", g_strchug(parts[2]));
+            return;
+        }
+    }
+    sl_problem_add(problems, file, 0, 0, error->code, false, NULL, "%s", text);
+}
+
 static bool check_json_file(const char *file, GBytes *bytes, GPtrArray *problems)
 {
     size_t len = 0;
@@ -123,7 +140,7 @@ static bool check_json_file(const char *file, GBytes *bytes, GPtrArray *problems
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) json = sl_json_parse(data ? data : "", len, &limits, file, &error);
     if (!json)
-        sl_problem_add(problems, file, 0, 0, error->code, false, NULL, "%s", error->message);
+        json_problem(file, error, problems);
     return json != NULL;
 }
 
