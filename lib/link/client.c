@@ -103,7 +103,7 @@ static void on_event(SlClient *client, int event)
         on_connected(client);
         return;
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-        on_failed(client, "the coordinator refuses this agent's key", REFUSED_US);
+        on_failed(client, "SLU4004: the coordinator refuses this agent's key", REFUSED_US);
         return;
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
         on_failed(client,
@@ -111,7 +111,7 @@ static void on_event(SlClient *client, int event)
                   REFUSED_US);
         return;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-        say_disconnected(client, "the coordinator did not let this agent in: its key is not "
+        say_disconnected(client, "SLU4004: the coordinator did not let this agent in: its key is not "
                                  "registered there, or the coordinator's "
                                  "key is another one");
         return;
