@@ -93,7 +93,9 @@ static void test_find(void)
     rig_put(r, "other/fleet/a.yaml", "");
     g_autofree char *other = rig_path(r, "other"), *again = sl_find_fleet_folder(other, NULL);
     g_assert_cmpstr(again, ==, other);
+    g_clear_error(&error);
     g_assert_null(sl_folder_tree_new("/none/such", &error));
+    g_assert_error(error, SL_ERROR, SLU_NOT_FOUND);
 }
 
 int main(int argc, char **argv)
