@@ -392,7 +392,7 @@ static void advance_gating(SlCoord *c, SlAttempt *a)
                     veto->reason);
         return;
     }
-    if (!sl_brain_gates(c, a)) {
+    if (sl_brain_ended_by_conflict(c, a) || !sl_brain_gates(c, a)) {
         return;
     }
     if (a->act == SL_ACT_PROMOTE && sl_brain_eligible(c, sl_brain_release(c, a->release), a->app,

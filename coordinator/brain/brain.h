@@ -50,6 +50,13 @@ char *sl_brain_policy_digest(const SlCoord *c, const char *app, const char *env)
 void sl_brain_commits(SlCoord *c);
 void sl_brain_env_written(SlCoord *c, const SlCoordEnvWritten *in);
 void sl_brain_env_tip(SlCoord *c, const SlCoordEnvTip *in);
+/* claims.c: why an attempt may not be committed: another application writes one of its objects
+ * already; NULL = it may. (transfer full) */
+char *sl_brain_conflict(SlCoord *c, SlAttempt *a);
+/* Adds what @a writes to @taken; false (and nothing added) if something of it is there already. */
+bool sl_brain_claim_together(SlCoord *c, const SlAttempt *a, GHashTable *taken);
+/* Ends @a FAILED if another application writes one of its objects. */
+bool sl_brain_ended_by_conflict(SlCoord *c, SlAttempt *a);
 /* verify.c */
 void sl_brain_verify(SlCoord *c, SlAttempt *a);
 /* runs.c */

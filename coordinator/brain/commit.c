@@ -166,6 +166,27 @@ static GPtrArray *ready_group(SlCoord *c, const char *env)
     return group;
 }
 
+/* Two applications never write one object: who clashes with what is live ends; who clashes with an
+ * earlier one of this group waits for its commit, and is judged against that. */
+static GPtrArray *without_clashes(SlCoord *c, GPtrArray *group)
+{
+    g_autoptr(GHashTable) taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    GPtrArray *fit = g_ptr_array_new();
+    for (guint i = 0; i < group->len; i++) {
+        SlAttempt *a = g_ptr_array_index(group, i);
+        if (sl_brain_ended_by_conflict(c, a)) {
+            continue;
+        }
+        if (group->len == 1 || sl_brain_claim_together(c, a, taken)) {
+            g_ptr_array_add(fit, a);
+            continue;
+        }
+        g_free(a->waiting);
+        a->waiting = g_strdup("the commit of another application that writes the same object");
+    }
+    return fit;
+}
+
 static void retry_env(SlCoord *c, SlEnv *env)
 {
     env->tries++;
@@ -204,8 +225,9 @@ static void commit_env(SlCoord *c, SlEnv *env)
         hold_group(group, "the tip of the environment's branch");
         return;
     }
-    if (group->len > 0) {
-        write_group(c, env, group);
+    g_autoptr(GPtrArray) fit = without_clashes(c, group);
+    if (fit->len > 0) {
+        write_group(c, env, fit);
     }
 }
 

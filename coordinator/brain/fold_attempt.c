@@ -253,6 +253,7 @@ bool sl_fold_committed(SlCoord *c, const json_t *event, int64_t at_us, GError **
         a->committed_us = at_us;
         make_current(sl_brain_unit(c, a->app, a->env), a);
     }
+    env->claims_stale = true;
     g_free(env->before);
     env->before = g_strdup(sl_json_str(event, "old"));
     g_free(env->tip);

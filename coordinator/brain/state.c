@@ -101,6 +101,7 @@ void sl_unit_free(SlUnit *u)
     mark_free(u->pinned);
     g_ptr_array_unref(u->vetoes);
     g_ptr_array_unref(u->runs);
+    g_ptr_array_unref(u->claim_keys);
     g_free(u);
 }
 
@@ -116,6 +117,9 @@ void sl_env_free(SlEnv *env)
     g_free(env->before);
     g_free(env->external);
     g_array_unref(env->group);
+    if (env->claims != NULL) {
+        g_hash_table_unref(env->claims);
+    }
     g_free(env);
 }
 
@@ -202,6 +206,7 @@ SlUnit *sl_brain_unit_make(SlCoord *c, const char *app, const char *env)
     u->been = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     u->vetoes = g_ptr_array_new_with_free_func((GDestroyNotify)veto_free);
     u->runs = g_ptr_array_new();
+    u->claim_keys = g_ptr_array_new_with_free_func(g_free);
     g_hash_table_insert(c->units, u->key, u);
     return u;
 }

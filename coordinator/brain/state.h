@@ -95,6 +95,7 @@ typedef struct {
     json_t *who;      /* array or NULL */
     int64_t retry_us, next_us;
     unsigned tries;
+    guint claims_version;  /* of the environment when its objects were compared last */
     bool ready; /* GATING: everything is open, commit it */
 } SlAttempt;
 
@@ -130,6 +131,9 @@ typedef struct {
     SlMark *pinned;
     GPtrArray *vetoes; /* of SlVeto* */
     GPtrArray *runs;   /* of SlRun*, borrowed, oldest first */
+    /* volatile */
+    SlAttempt *claimed;    /* whose objects are in the environment's claims */
+    GPtrArray *claim_keys; /* of char* */
 } SlUnit;
 
 typedef struct {
@@ -145,6 +149,9 @@ typedef struct {
     GArray *group; /* of uint64_t: attempts of the write under way */
     int64_t asked_us, retry_us;
     unsigned tries;
+    GHashTable *claims; /* "cluster kind namespace name" -> SlUnit* that writes it; NULL = not made */
+    bool claims_stale;
+    guint claims_version;
 } SlEnv;
 
 typedef struct {
