@@ -263,6 +263,7 @@ static void make_report(SlAgent *a)
     g_autoptr(GError) error = NULL;
     g_autoptr(GBytes) text = sl_report_format(&report, &error);
     a->report_us = a->elapsed_us;
+    a->report_paid_us = MAX(a->report_paid_us, a->elapsed_us) + SL_AGENT_REPORT_GAP_US;
     a->report_full = false;
     a->report_now = g_hash_table_size(a->changed) > 0;
     if (text == NULL) {
@@ -282,7 +283,8 @@ static int64_t report_due(const SlAgent *a)
         return a->elapsed_us;
     }
     if (a->report_now) {
-        return a->report_us + SL_AGENT_REPORT_GAP_US;
+        /* News goes at once; only a stream of it is held to one report per gap. */
+        return MAX(a->report_us, a->report_paid_us - SL_AGENT_REPORT_BURST_US);
     }
     return a->report_us + (g_hash_table_size(a->changed) > 0 ? SL_AGENT_REPORT_SOFT_US
                                                              : SL_AGENT_REPORT_PERIOD_US);

@@ -39,6 +39,7 @@
                         */
 #define SL_AGENT_SEAL_REPEAT_US (30 * SL_SECOND_US)
 #define SL_AGENT_REPORT_GAP_US (SL_SECOND_US / 2)
+#define SL_AGENT_REPORT_BURST_US (4 * SL_AGENT_REPORT_GAP_US) /* so many reports may go without a gap */
 #define SL_AGENT_REPORT_SOFT_US SL_SECOND_US
 #define SL_AGENT_REPORT_PERIOD_US (30 * SL_SECOND_US)
 #define SL_AGENT_REPORT_REPEAT_US (10 * SL_SECOND_US)
@@ -264,6 +265,7 @@ struct SlAgent {
     SlSigned *report; /* not acknowledged */
     uint64_t report_counter;
     int64_t report_us, report_sent_us; /* elapsed */
+    int64_t report_paid_us; /* elapsed until which the reports sent so far use up the rate of one per gap */
     bool keep_dirty;
     char *keep_digest;
     SlAgentOutput *out; /* of the step that runs */

@@ -46,9 +46,12 @@ static void flow_control(void)
                              .reason = i % 2 == 0 ? "CrashLoop" : "Ready",
                              .health = i % 2 == 0 ? SL_HEALTH_DEGRADED : SL_HEALTH_HEALTHY};
         rig_send(r, &seen);
+        if (i == 0) {
+            g_assert_cmpuint(r->reports - before, ==, 1); /* news goes at once */
+        }
         rig_tick(r, SL_SECOND_US / 10);
     }
-    g_assert_cmpuint(r->reports - before, <=, 22);
+    g_assert_cmpuint(r->reports - before, <=, 25); /* two a second, and the burst */
     g_assert_cmpuint(r->reports - before, >=, 10);
     before = r->reports;
     for (int i = 0; i < 600; i++) { /* nothing happens for ten minutes */
