@@ -38,7 +38,7 @@
     (5 * SL_MINUTE_US) /* Healthy this long: no more going back by itself                          \
                         */
 #define SL_AGENT_SEAL_REPEAT_US (30 * SL_SECOND_US)
-#define SL_AGENT_REPORT_GAP_US (SL_SECOND_US / 2)
+#define SL_AGENT_REPORT_GAP_US (SL_SECOND_US / 5)
 #define SL_AGENT_REPORT_BURST_US (4 * SL_AGENT_REPORT_GAP_US) /* so many reports may go without a gap */
 #define SL_AGENT_REPORT_SOFT_US SL_SECOND_US
 #define SL_AGENT_REPORT_PERIOD_US (30 * SL_SECOND_US)

@@ -51,7 +51,7 @@ static void flow_control(void)
         }
         rig_tick(r, SL_SECOND_US / 10);
     }
-    g_assert_cmpuint(r->reports - before, <=, 25); /* two a second, and the burst */
+    g_assert_cmpuint(r->reports - before, <=, 55); /* five a second, and the burst */
     g_assert_cmpuint(r->reports - before, >=, 10);
     before = r->reports;
     for (int i = 0; i < 600; i++) { /* nothing happens for ten minutes */
