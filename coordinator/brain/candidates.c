@@ -124,6 +124,18 @@ static SlEligible documents_allow(const SlCoord *c, const SlRelease *r, const ch
     return SL_ELIGIBLE_OPEN;
 }
 
+/* Do the release's objects in @env name the item? Unknown counts as yes. */
+static bool needs_item(const SlRelease *r, const char *env, const char *item)
+{
+    const json_t *list = r->needs != NULL ? json_object_get(r->needs, env) : NULL;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (g_strcmp0(json_string_value(json_array_get(list, i)), item) == 0) {
+            return true;
+        }
+    }
+    return list == NULL;
+}
+
 SlEligible sl_brain_eligible(const SlCoord *c, const SlRelease *r, const char *app, const char *env,
                              char **ret_reason)
 {
@@ -138,7 +150,8 @@ SlEligible sl_brain_eligible(const SlCoord *c, const SlRelease *r, const char *a
     }
     for (guint i = 0; i < r->items->len; i++) {
         const SlItem *item = g_ptr_array_index(r->items, i);
-        if (item->digest == NULL && g_strcmp0(item->origin, env) != 0) {
+        if (item->digest == NULL && g_strcmp0(item->origin, env) != 0 &&
+            needs_item(r, env, item->name)) {
             return say(SL_ELIGIBLE_WAIT, ret_reason,
                        "item %s of %s is pending: job %s in %s has no successful seal yet",
                        item->name, r->name, item->job != NULL ? item->job : "?",

@@ -127,10 +127,10 @@ static bool find_other(const char *key, void *user)
         return true;
     }
     g_auto(GStrv) parts = g_strsplit(key, " ", 4);
-    search->found = g_strdup_printf("%s %s%s%s on %s is written by application %s already",
-                                    parts[1], strcmp(parts[2], "-") == 0 ? "" : parts[2],
-                                    strcmp(parts[2], "-") == 0 ? "" : "/", parts[3], parts[0],
-                                    owner->app);
+    search->found =
+        g_strdup_printf("%s %s%s%s on %s is written by application %s already", parts[1],
+                        strcmp(parts[2], "-") == 0 ? "" : parts[2],
+                        strcmp(parts[2], "-") == 0 ? "" : "/", parts[3], parts[0], owner->app);
     return false;
 }
 

@@ -190,6 +190,7 @@ bool sl_fold_release_minted(SlCoord *c, const json_t *event, int64_t at_us, GErr
     r->subject = g_strdup(sl_json_str_or(event, "subject", ""));
     json_t *trees = sl_json_at(event, "trees");
     r->trees = trees != NULL ? json_deep_copy(trees) : json_object();
+    r->needs = json_deep_copy(sl_json_at(event, "needs"));
     r->authors = sl_json_strv_at(event, "authors");
     r->items = read_items(sl_json_at(event, "items"));
     r->time_us = sl_json_time_at(event, "time", at_us);

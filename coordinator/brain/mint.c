@@ -212,6 +212,9 @@ static void mint(SlCoord *c, const SlCoordSource *in, const SlOffer *offer)
         sl_json_set_str(event, "document", offer->document);
         json_object_set(event, "trees", offer->trees);
         json_object_set(event, "items", items);
+        if (json_object_size(offer->needs) > 0) {
+            json_object_set(event, "needs", offer->needs);
+        }
     }
     sl_emit(c, event);
 }
@@ -233,7 +236,8 @@ static void source_failed(SlCoord *c, const SlCoordSource *in)
 {
     SlSourceState *s = sl_brain_source_make(c, in->repository != NULL ? in->repository : "");
     g_free(s->error);
-    s->error = sl_escape_for_people(in->error->message, 1000);
+    g_autofree char *message = sl_escape_for_people(in->error->message, 1000);
+    s->error = g_strdup_printf("SLU%d: %s", in->error->code, message);
 }
 
 static bool is_refused_rewind(SlCoord *c, const SlCoordSource *in)
@@ -338,6 +342,9 @@ static json_t *child_event(const SlCoord *c, const SlRelease *parent, const SlRu
     sl_json_set_str(event, "document", parent->document);
     json_object_set(event, "trees", parent->trees);
     json_object_set(event, "items", items);
+    if (parent->needs != NULL) {
+        json_object_set(event, "needs", parent->needs);
+    }
     sl_json_set_str(event, "repository", parent->repository);
     sl_json_set_str(event, "commit", parent->commit);
     sl_json_set_int(event, "position", (int64_t)parent->position);

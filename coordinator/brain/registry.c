@@ -9,6 +9,25 @@ static bool add_cluster(SlMap *map, const SlCluster *cluster, GError **error)
     return sl_map_add(map, cluster->id, values, error);
 }
 
+/* Above ours and above what the agents there hold: after a theft or a restored ledger they may be
+ * ahead, and refuse every head that stands on less. Nobody is followed further than one jump, and
+ * nothing is signed because an agent said so: only the next registry counts from there. */
+static uint64_t next_version(const SlCoord *c, const SlEnv *env)
+{
+    uint64_t newest = env->registry_version;
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, c->sessions);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const SlSession *session = value;
+        if (strcmp(session->env, env->name) == 0 && session->registry > newest &&
+            session->registry - env->registry_version < SL_JUMP_MAX) {
+            newest = session->registry;
+        }
+    }
+    return newest + 1;
+}
+
 GBytes *sl_brain_registry_draft(SlCoord *c, const char *name, json_t *adds, json_t *removes,
                                 SlMap **ret_map, GError **error)
 {
@@ -40,7 +59,7 @@ GBytes *sl_brain_registry_draft(SlCoord *c, const char *name, json_t *adds, json
     SlRegistry registry = {
         .fleet = c->root->fleet,
         .env = env->name,
-        .version = env->registry_version + 1,
+        .version = next_version(c, env),
         .count = sl_map_count(map),
         .clusters = root,
     };

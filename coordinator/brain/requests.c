@@ -8,29 +8,30 @@ static const struct {
     SlVerb *act;
     const char *scope;
     bool secret; /* the answer is shown once: it never enters the ledger */
+    const char *args; /* words that it knows: a misspelt one must not mean something else */
 } verbs[] = {
-    {"promote", sl_verb_promote, "request", false},
-    {"rollback", sl_verb_rollback, "request", false},
-    {"redeploy", sl_verb_redeploy, "request", false},
-    {"remove", sl_verb_remove, "request", false},
-    {"approve", sl_verb_approve, "request", false},
-    {"reject", sl_verb_reject, "request", false},
-    {"abort", sl_verb_abort, "operate", false},
-    {"pin", sl_verb_pin, "operate", false},
-    {"unpin", sl_verb_unpin, "operate", false},
-    {"veto", sl_verb_veto, "operate", false},
-    {"unveto", sl_verb_unveto, "operate", false},
-    {"adopt", sl_verb_adopt, "operate", false},
-    {"order-draft", sl_verb_order_draft, "request", true},
-    {"order", sl_verb_order, "request", false},
-    {"refresh", sl_verb_refresh, "request", false},
-    {"cluster-add", sl_verb_cluster_add, "operate", true},
-    {"registry-draft", sl_verb_registry_draft, "operate", true},
-    {"registry", sl_verb_registry, "operate", false},
-    {"cluster-remove", sl_verb_cluster_remove, "operate", false},
-    {"root", sl_verb_root, "operate", false},
-    {"token-create", sl_verb_token_create, "operate", true},
-    {"token-revoke", sl_verb_token_revoke, "operate", false},
+    {"promote", sl_verb_promote, "request", false, "app env release reason allowPrune disrupt privileged"},
+    {"rollback", sl_verb_rollback, "request", false, "app env to reason"},
+    {"redeploy", sl_verb_redeploy, "request", false, "app env reason allowPrune disrupt"},
+    {"remove", sl_verb_remove, "request", false, "app env reason allowPrune disrupt"},
+    {"approve", sl_verb_approve, "request", false, "attempt signature"},
+    {"reject", sl_verb_reject, "request", false, "attempt reason"},
+    {"abort", sl_verb_abort, "operate", false, "attempt reason"},
+    {"pin", sl_verb_pin, "operate", false, "app env reason"},
+    {"unpin", sl_verb_unpin, "operate", false, "app env reason"},
+    {"veto", sl_verb_veto, "operate", false, "app env release reason"},
+    {"unveto", sl_verb_unveto, "operate", false, "app env release reason"},
+    {"adopt", sl_verb_adopt, "operate", false, "env commit reason"},
+    {"order-draft", sl_verb_order_draft, "request", true, "act app env job run again cluster expires reason"},
+    {"order", sl_verb_order, "request", false, "text signature sigs"},
+    {"refresh", sl_verb_refresh, "request", false, "repository accept"},
+    {"cluster-add", sl_verb_cluster_add, "operate", true, "name env labels lifetime"},
+    {"registry-draft", sl_verb_registry_draft, "operate", true, "env"},
+    {"registry", sl_verb_registry, "operate", false, "text signature sigs"},
+    {"cluster-remove", sl_verb_cluster_remove, "operate", false, "name reason"},
+    {"root", sl_verb_root, "operate", false, "text signature sigs"},
+    {"token-create", sl_verb_token_create, "operate", true, "person scope lifetime"},
+    {"token-revoke", sl_verb_token_revoke, "operate", false, "id"},
 };
 
 static int rank(const char *scope)
@@ -122,6 +123,25 @@ static bool check_key(const SlCoordRequest *in, GError **error)
     return true;
 }
 
+static bool check_args(const SlCoordRequest *in, const char *known, GError **error)
+{
+    g_auto(GStrv) words = g_strsplit(known, " ", -1);
+    const char *key;
+    json_t *value;
+    if (in->args != NULL && !json_is_object(in->args)) {
+        return sl_throw(error, SLU_INVALID, "args: must be an object");
+    }
+    json_object_foreach((json_t *)(uintptr_t)in->args, key, value)
+    {
+        if (!g_strv_contains((const char *const *)words, key)) {
+            g_autofree char *shown = sl_escape_for_people(key, 64);
+            return sl_throw(error, SLU_INVALID, "args: %s does not know `%s`; it takes %s", in->verb, shown,
+                            known);
+        }
+    }
+    return true;
+}
+
 static bool perform(SlCoord *c, const SlCoordRequest *in, size_t i, const char *digest,
                     GError **error)
 {
@@ -129,8 +149,8 @@ static bool perform(SlCoord *c, const SlCoordRequest *in, size_t i, const char *
         return sl_throw(error, SLU_SCOPE, "%s needs scope %s; this token has %s", in->verb,
                         verbs[i].scope, in->scope);
     }
-    if (in->args != NULL && !json_is_object(in->args)) {
-        return sl_throw(error, SLU_INVALID, "args: must be an object");
+    if (!check_args(in, verbs[i].args, error)) {
+        return false;
     }
     int status = 200;
     json_t *body = verbs[i].act(c, in, &status, error);

@@ -40,8 +40,8 @@ void sl_brain_send_steps(SlCoord *c, const SlEnv *env, SlSession *session)
     if (registry_is_new) {
         add_steps(effect->registries, env->registry);
     }
-    session->root = c->root->version;
-    session->registry = env->registry_version;
+    session->root = MAX(session->root, c->root->version);
+    session->registry = MAX(session->registry, env->registry_version);
 }
 
 void sl_brain_lease(SlCoord *c, uint64_t above)

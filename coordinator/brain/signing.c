@@ -27,8 +27,9 @@ static void add_author(GPtrArray *all, const SlRoot *root, const char *author)
     g_ptr_array_add(all, g_strdup(name));
 }
 
-#define AUTHORS_MAX 64 /* a statement has 16 KiB: more authors than that are named by the release  \
-                        */
+#define AUTHORS_MAX                                                                                \
+    64 /* a statement has 16 KiB: more authors than that are named by the release                  \
+        */
 
 static int by_text(gconstpointer a, gconstpointer b)
 {

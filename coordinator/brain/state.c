@@ -31,6 +31,7 @@ void sl_release_free(SlRelease *r)
     g_free(r->author);
     g_free(r->subject);
     json_decref(r->trees);
+    json_decref(r->needs);
     g_strfreev(r->authors);
     g_clear_pointer(&r->items, g_ptr_array_unref);
     g_free(r);

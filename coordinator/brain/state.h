@@ -43,6 +43,7 @@ typedef struct {
     char *id, *name, *app, *document, *parent;
     char *repository, *commit, *author, *subject;
     json_t *trees;
+    json_t *needs; /* {env: [items that its objects name]}; an environment that is not there: all */
     char **authors;   /* people or e-mails of the commits since the release before */
     GPtrArray *items; /* of SlItem* */
     int64_t time_us, minted_us;
@@ -95,8 +96,8 @@ typedef struct {
     json_t *who;      /* array or NULL */
     int64_t retry_us, next_us;
     unsigned tries;
-    guint claims_version;  /* of the environment when its objects were compared last */
-    bool ready; /* GATING: everything is open, commit it */
+    guint claims_version; /* of the environment when its objects were compared last */
+    bool ready;           /* GATING: everything is open, commit it */
 } SlAttempt;
 
 typedef struct {
@@ -149,7 +150,8 @@ typedef struct {
     GArray *group; /* of uint64_t: attempts of the write under way */
     int64_t asked_us, retry_us;
     unsigned tries;
-    GHashTable *claims; /* "cluster kind namespace name" -> SlUnit* that writes it; NULL = not made */
+    GHashTable
+        *claims; /* "cluster kind namespace name" -> SlUnit* that writes it; NULL = not made */
     bool claims_stale;
     guint claims_version;
 } SlEnv;

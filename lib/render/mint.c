@@ -17,6 +17,7 @@ void sl_offer_free(SlOffer *offer)
     g_free(offer->document);
     g_ptr_array_unref(offer->items);
     g_ptr_array_unref(offer->problems);
+    json_decref(offer->needs);
     g_free(offer);
 }
 
@@ -162,6 +163,7 @@ SlOffer *sl_offer_make(const SlFleetDocs *docs, const SlApplicationDoc *app, con
     Minter minter = {.offer = offer, .app = app, .prepare = &prepare};
     add_trees(offer, app, tree);
     add_items(&minter);
+    offer->needs = sl_offer_needs(app, tree);
     return offer;
 }
 

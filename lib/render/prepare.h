@@ -35,5 +35,7 @@ GPtrArray *sl_prepare_part(SlPrepare *prepare, const SlPart *part, const char *e
 bool sl_prepare_files(SlPrepare *prepare, json_t *object, const SlRenderObject *source, GPtrArray *blobs);
 /* Pins items in place; the first one that is pending goes to @prepared->item. False after adding problems. */
 bool sl_prepare_items(SlPrepare *prepare, SlPrepared *prepared, const SlRenderObject *source);
+/* SlOffer.needs. (transfer full) */
+json_t *sl_offer_needs(const SlApplicationDoc *app, const SlTree *tree);
 /* Is @path (relative to the application) inside what any part of any environment declares? */
 bool sl_app_declares(const SlApplicationDoc *app, const char *path);

@@ -64,6 +64,8 @@ typedef struct {
     char *document;       /* digest of the Application document */
     GPtrArray *items;     /* of SlItemValue*: run_key set for `from: job`, digest for fixed ones */
     GPtrArray *problems;  /* of SlProblem*: not empty = cannot be minted */
+    json_t *needs;        /* {"<env>": ["<item>"...]}: items `from: job` that its objects name; an environment that is not there
+                           * could not be looked at: it needs all */
 } SlOffer;
 void sl_offer_free(SlOffer *offer);
 /* Declared inputs only; renders the items' jobs in their origin environment. (transfer full) */

@@ -490,18 +490,18 @@ static inline char *rig_approve(Rig *rig, uint64_t n, const uint8_t secret[64])
 #define RIG_API "apiVersion: gitops.sluice/v1alpha1\n"
 #define RIG_FLEET                                                                                  \
     RIG_API                                                                                        \
-        "kind: Fleet\nmetadata: {name: demo}\n---\n" RIG_API                                       \
-        "kind: Environment\nmetadata: {name: dev}\nspec: {promotion: newest}\n---\n" RIG_API       \
-        "kind: Environment\nmetadata: {name: test}\nspec: {after: [dev], promotion: "              \
-        "newest}\n---\n" RIG_API "kind: Environment\nmetadata: {name: prod}\nspec: {after: "       \
-                                 "[test], promotion: manual}\n---\n" RIG_API                       \
-        "kind: Application\nmetadata: {name: digits}\nspec:\n  source: {path: digits}\n  items:\n" \
-        "    - {name: model, kind: model, from: {job: train, output: model}}\n  environments:\n"   \
-        "    dev: {parts: [{paths: [train]}, {paths: [serve]}]}\n    test:\n      parts: "         \
-        "[{paths: [serve]}]\n"                                                                     \
-        "      gates: [{run: {job: train, in: dev, require: [\"final.accuracy >= 0.95\"], "        \
-        "noBaseline: pass}}]\n"                                                                    \
-        "    prod: {parts: [{paths: [serve]}]}\n"
+    "kind: Fleet\nmetadata: {name: demo}\n---\n" RIG_API                                           \
+    "kind: Environment\nmetadata: {name: dev}\nspec: {promotion: newest}\n---\n" RIG_API           \
+    "kind: Environment\nmetadata: {name: test}\nspec: {after: [dev], promotion: "                  \
+    "newest}\n---\n" RIG_API "kind: Environment\nmetadata: {name: prod}\nspec: {after: "           \
+    "[test], promotion: manual}\n---\n" RIG_API                                                    \
+    "kind: Application\nmetadata: {name: digits}\nspec:\n  source: {path: digits}\n  items:\n"     \
+    "    - {name: model, kind: model, from: {job: train, output: model}}\n  environments:\n"       \
+    "    dev: {parts: [{paths: [train]}, {paths: [serve]}]}\n    test:\n      parts: "             \
+    "[{paths: [serve]}]\n"                                                                         \
+    "      gates: [{run: {job: train, in: dev, require: [\"final.accuracy >= 0.95\"], "            \
+    "noBaseline: pass}}]\n"                                                                        \
+    "    prod: {parts: [{paths: [serve]}]}\n"
 
 static inline SlTree *rig_tree(const char *fleet, const char *train, const char *serve)
 {
