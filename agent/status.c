@@ -39,7 +39,7 @@ void sl_shell_write_status(SlShell *shell)
         json_object_set(status, "view", view);
     g_autofree char *text = sl_json_canonical(status, &error),
                     *path = sl_agent_conf_path(shell->conf, "status.json");
-    if (!text || !sl_file_write_atomic(path, text, strlen(text), 0600, &error))
+    if (!text || !sl_file_write_cache(path, text, strlen(text), 0600, &error))
         sl_log_error(shell->log, "status", error);
 }
 

@@ -128,8 +128,8 @@ bool sl_blobs_put(SlBlobs *blobs, const char *digest, GBytes *bytes, GError **er
                         digest);
     g_autofree char *path = path_of(blobs, digest);
     if (!make_parent(blobs, digest, error) ||
-        !sl_file_write_atomic(path, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), 0600,
-                              error))
+        !sl_file_write_cache(path, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), 0600,
+                             error))
         return false;
     keep_in_memory(blobs, digest, bytes);
     return true;

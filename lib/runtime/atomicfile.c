@@ -54,10 +54,19 @@ static bool write_all(int fd, const void *bytes, size_t len)
     return true;
 }
 
-static bool fill_temp(int folder, const char *temp, const void *bytes, size_t len, unsigned mode)
+typedef struct {
+    const void *bytes;
+    size_t len;
+    unsigned mode;
+    bool fresh;   /* only where nothing is */
+    bool durable; /* synced; else it may be cut or gone after a loss of power */
+} Content;
+
+static bool fill_temp(int folder, const char *temp, const Content *what)
 {
     sl_autofd fd = openat(folder, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 || !write_all(fd, bytes, len) || fchmod(fd, (mode_t)mode) != 0 || fsync(fd) != 0) {
+    if (fd < 0 || !write_all(fd, what->bytes, what->len) || fchmod(fd, (mode_t)what->mode) != 0 ||
+        (what->durable && fsync(fd) != 0)) {
         return false;
     }
     return close(sl_steal_fd(&fd)) == 0;
@@ -72,8 +81,7 @@ static bool take_name(int folder, const char *temp, const char *name, bool fresh
     return linkat(folder, temp, folder, name, 0) == 0 && unlinkat(folder, temp, 0) == 0;
 }
 
-static bool write_whole(const char *path, const void *bytes, size_t len, unsigned mode, bool fresh,
-                        GError **error)
+static bool write_whole(const char *path, const Content *what, GError **error)
 {
     sl_autofd folder = open_folder_of(path, error);
     if (folder < 0) {
@@ -83,30 +91,39 @@ static bool write_whole(const char *path, const void *bytes, size_t len, unsigne
     sl_random_bytes(&random, sizeof random);
     g_autofree char *name = g_path_get_basename(path);
     g_autofree char *temp = g_strdup_printf(".%.200s.%016" G_GINT64_MODIFIER "x.tmp", name, random);
-    if (!fill_temp(folder, temp, bytes, len, mode)) {
+    if (!fill_temp(folder, temp, what)) {
         fail(error, path, "writing failed");
         unlinkat(folder, temp, 0);
         return false;
     }
-    if (!take_name(folder, temp, name, fresh)) {
-        bool there = fresh && errno == EEXIST;
+    if (!take_name(folder, temp, name, what->fresh)) {
+        bool there = what->fresh && errno == EEXIST;
         there ? sl_throw(error, SLU_CONFLICT, "%s: is there already and is not overwritten", path)
               : fail(error, path, "the new file can't take its name");
         unlinkat(folder, temp, 0);
         return false;
     }
-    return fsync(folder) == 0 || fail(error, path, "the folder can't be synced");
+    return !what->durable || fsync(folder) == 0 || fail(error, path, "the folder can't be synced");
 }
 
 bool sl_file_write_atomic(const char *path, const void *bytes, size_t len, unsigned mode,
                           GError **error)
 {
-    return write_whole(path, bytes, len, mode, false, error);
+    Content what = {.bytes = bytes, .len = len, .mode = mode, .durable = true};
+    return write_whole(path, &what, error);
+}
+
+bool sl_file_write_cache(const char *path, const void *bytes, size_t len, unsigned mode,
+                         GError **error)
+{
+    Content what = {.bytes = bytes, .len = len, .mode = mode};
+    return write_whole(path, &what, error);
 }
 
 bool sl_file_create(const char *path, const void *bytes, size_t len, unsigned mode, GError **error)
 {
-    return write_whole(path, bytes, len, mode, true, error);
+    Content what = {.bytes = bytes, .len = len, .mode = mode, .fresh = true, .durable = true};
+    return write_whole(path, &what, error);
 }
 
 static GBytes *read_fd(int fd, const char *path, size_t max, size_t expected, GError **error)
