@@ -7,10 +7,11 @@ static const struct {
     const char *verb;
     SlVerb *act;
     const char *scope;
-    bool secret; /* the answer is shown once: it never enters the ledger */
+    bool secret;      /* the answer is shown once: it never enters the ledger */
     const char *args; /* words that it knows: a misspelt one must not mean something else */
 } verbs[] = {
-    {"promote", sl_verb_promote, "request", false, "app env release reason allowPrune disrupt privileged"},
+    {"promote", sl_verb_promote, "request", false,
+     "app env release reason allowPrune disrupt privileged"},
     {"rollback", sl_verb_rollback, "request", false, "app env to reason"},
     {"redeploy", sl_verb_redeploy, "request", false, "app env reason allowPrune disrupt"},
     {"remove", sl_verb_remove, "request", false, "app env reason allowPrune disrupt"},
@@ -22,7 +23,8 @@ static const struct {
     {"veto", sl_verb_veto, "operate", false, "app env release reason"},
     {"unveto", sl_verb_unveto, "operate", false, "app env release reason"},
     {"adopt", sl_verb_adopt, "operate", false, "env commit reason"},
-    {"order-draft", sl_verb_order_draft, "request", true, "act app env job run again cluster expires reason"},
+    {"order-draft", sl_verb_order_draft, "request", true,
+     "act app env job run again cluster expires reason"},
     {"order", sl_verb_order, "request", false, "text signature sigs"},
     {"refresh", sl_verb_refresh, "request", false, "repository accept"},
     {"cluster-add", sl_verb_cluster_add, "operate", true, "name env labels lifetime"},
@@ -135,8 +137,8 @@ static bool check_args(const SlCoordRequest *in, const char *known, GError **err
     {
         if (!g_strv_contains((const char *const *)words, key)) {
             g_autofree char *shown = sl_escape_for_people(key, 64);
-            return sl_throw(error, SLU_INVALID, "args: %s does not know `%s`; it takes %s", in->verb, shown,
-                            known);
+            return sl_throw(error, SLU_INVALID, "args: %s does not know `%s`; it takes %s",
+                            in->verb, shown, known);
         }
     }
     return true;
