@@ -80,6 +80,7 @@ static void disconnected(void *user, const char *why)
                "why", why ? why : "", NULL);
     g_free(shell->disconnected_why);
     shell->disconnected_why = g_strdup(why);
+    sl_shell_status_soon(shell);
     sl_fetcher_drop(shell->fetcher);
     if (was)
         sl_shell_step(shell, &input);

@@ -27,6 +27,14 @@ static GBytes *blob(const char *digest, void *user)
     return sl_blobs_get(shell->blobs, digest);
 }
 
+void sl_shell_status_soon(SlShell *shell)
+{
+    if (shell->status_armed || shell->stopping)
+        return;
+    shell->status_armed = true; /* once for a burst, and never put off by the next input */
+    sl_timer_arm(shell->status_timer, STATUS_EVERY_US);
+}
+
 void sl_shell_step(SlShell *shell, const SlAgentInput *input)
 {
     if (shell->stopping)
@@ -38,10 +46,8 @@ void sl_shell_step(SlShell *shell, const SlAgentInput *input)
         sl_shell_perform(shell, g_ptr_array_index(out->effects, i));
     int64_t wait = out->next_us == INT64_MAX ? TICK_MAX_US : out->next_us - now;
     sl_timer_arm(shell->tick, CLAMP(wait, 1000, TICK_MAX_US));
-    if (input->type != SL_AGENT_TICK && !shell->status_armed) {
-        shell->status_armed = true; /* once for a burst, and never put off by the next input */
-        sl_timer_arm(shell->status_timer, STATUS_EVERY_US);
-    }
+    if (input->type != SL_AGENT_TICK)
+        sl_shell_status_soon(shell);
 }
 
 static void ticked(void *data)

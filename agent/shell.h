@@ -48,6 +48,7 @@ SL_MUST_USE SlShell *sl_shell_open(SlAgentConf *conf /* taken */, SlLoop *loop, 
 void sl_shell_start(SlShell *shell); /* connects, says START */
 void sl_shell_close(SlShell *shell);
 void sl_shell_step(SlShell *shell, const SlAgentInput *input);
+void sl_shell_status_soon(SlShell *shell); /* status.json is written within half a second */
 char *sl_shell_exec_path(const SlAgentConf *conf); /* of sluice-exec. (transfer full) */
 /* effects.c */
 void sl_shell_perform(SlShell *shell, const SlAgentEffect *effect);

@@ -90,6 +90,8 @@ Probe *probe_start(Instance *instance, void (*done)(Instance *instance, const ch
 void probe_cancel(Probe *probe);
 /* switch.c */
 void server_take_over(Server *server); /* next becomes live */
+/* Can `next` have its declared port? If not, `live` keeps its own front and goes on. */
+bool server_port_fits(const Server *server);
 void server_front_ensure(Server *server);
 void server_front_stop(Server *server);
 void version_drain_check(Version *version);

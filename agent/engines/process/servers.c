@@ -9,6 +9,8 @@
     (10 * SL_MINUTE_US) /* a version that is not ready by then is Degraded; it may still become    \
                            ready */
 
+#define PORT_RETRY_US SL_SECOND_US /* the port of the next version is held by somebody else */
+
 /* ---- health ---- */
 
 typedef struct {
@@ -59,6 +61,11 @@ static Verdict judge(const Server *server)
     if (!version->prepared && version_ready(version) < total)
         return (Verdict){SL_HEALTH_PROGRESSING, "Preparing",
                          g_strdup("model, files and secrets are made ready")};
+    if (version == server->next && ready >= total && !server_port_fits(server))
+        return (Verdict){SL_HEALTH_DEGRADED, "PortInUse",
+                         g_strdup_printf("cannot listen on %s:%u: Address already in use; the "
+                                         "version before goes on serving",
+                                         server->engine->listen, version_port(version))};
     if (ready < total || version == server->next)
         return judge_starting(server, version, ready, total);
     if (server->front_problem)
@@ -96,8 +103,12 @@ static void look(void *data)
         return;
     }
     Version *next = server->next;
-    if (next && next->prepared && version_ready(next) >= version_replicas(next))
-        server_take_over(server);
+    if (next && next->prepared && version_ready(next) >= version_replicas(next)) {
+        if (server_port_fits(server))
+            server_take_over(server);
+        else
+            sl_timer_arm(server->say_timer, PORT_RETRY_US);
+    }
     say(server, false);
 }
 

@@ -71,6 +71,12 @@ static bool write_front(Server *server, GError **error)
            sl_file_write_atomic(path, text, strlen(text), 0600, error);
 }
 
+bool server_port_fits(const Server *server)
+{
+    uint16_t port = server->next ? version_port(server->next) : 0;
+    return !server->live || port == 0 || port == server->front_port || sl_port_free(port);
+}
+
 void server_front_ensure(Server *server)
 {
     g_autoptr(GError) error = NULL;
