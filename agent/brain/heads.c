@@ -61,6 +61,16 @@ static bool is_above_pending(const SlAgent *a, const SlHead *h)
            (h->term == a->pending->term && h->version > a->pending->version);
 }
 
+/* A head for another session: an old one was played again, or our hello was lost or overtaken.
+ * Saying it again heals the second and costs little in the first case. */
+static void answer_refused(SlAgent *a)
+{
+    const SlRefusal *r = g_hash_table_lookup(a->refusals, "head");
+    if (r != NULL && r->code == SLU_AGENT_NONCE && a->elapsed_us - a->hello_us >= HELLO_AGAIN_US) {
+        sl_agent_hello(a);
+    }
+}
+
 void sl_agent_take_head(SlAgent *a, const SlSigned *s)
 {
     if (a->root == NULL || is_head_in_force(a, s)) {
@@ -79,6 +89,8 @@ void sl_agent_take_head(SlAgent *a, const SlSigned *s)
         drop_pending(a);
         a->pending_head = sl_signed_copy(s);
         a->pending = g_steal_pointer(&head);
+    } else if (check == SL_CHECK_REFUSED) {
+        answer_refused(a);
     }
 }
 
