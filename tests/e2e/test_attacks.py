@@ -333,7 +333,7 @@ ORDERS = [
     ("epoch", "epoch", 2212, lambda w: w.t.order(w.alice, act="pause", scope="env prod", epoch=2)),
     ("leap", "jump", 2214, lambda w: w.t.order(w.alice, act="pause", scope="env prod", number=NEVER)),
     ("over", "expired", 2215, lambda w: w.t.order(w.alice, act="pause", scope="env prod", expires=at(-30))),
-    ("lost-other", "old-session", 2209, lambda w: w.t.order(w.alice, act="resume", scope="unit app/prod", number=3,
+    ("lost-other", "other-cluster", 2209, lambda w: w.t.order(w.alice, act="resume", scope="unit app/prod", number=3,
                                                               cluster="prod9", nonce="0" * 32)),
     ("lost-old", "old-session", 2211, lambda w: w.t.order(w.alice, act="resume", scope="unit app/prod", number=4,
                                                           cluster="prod1", nonce="0" * 32)),
@@ -670,6 +670,12 @@ class Attacks(unittest.TestCase):
         w, f = self.w, self.w.f
         self.t.desire("prod1", {"unit/app/prod": people(w, "app/prod", "online", seq=9)})
         self.expect_refused("prod1", "unit/app/prod", "unapproved", 2218)
+        ahead = {**thief.fields_of(w.dev_registry["text"]), "version": 9}
+        self.t.steps("dev1", registries=[self.t.signed(thief.statement("registry", thief.REGISTRY, ahead), w.online)])
+        self.t.wait("dev1 takes it: the online key is enough there", lambda: self.t.agents["dev1"].registry == 9)
+        self.prod.term += 1000
+        order = self.t.head("prod1", self.t.desired({"unit/app/prod": people(w, "app/prod", "online", seq=9)}), issued=at(240))
+        self.t.wait("the thief's term and time are far ahead", lambda: self.prod.at == order)
         self.t.stop()
         f.start_coordinator()
         for root in w.later:
@@ -679,6 +685,9 @@ class Attacks(unittest.TestCase):
         alarm = f.wait("status shows the attack", lambda: [a for a in f.status()["alarms"] if a["cluster"] == "prod1"])
         self.assertTrue(alarm[0]["code"].startswith("SLU22"))
         self.assertIn("prod1", f.sluice("status").stdout)
+        f.wait("status says why dev1 takes no head",
+               lambda: [a for a in f.status()["alarms"] if a["cluster"] == "dev1" and a["code"] == "SLU2217"])
+        f.sluice("cluster", "sign", "dev", "--yes")
         f.edit("app/serve/code/serve.py", '"two"', '"four"')
         f.push("fourth")
         f.wait_healthy("test", "fourth")
