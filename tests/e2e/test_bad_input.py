@@ -180,6 +180,13 @@ class Documents(bad.BadCase):
             self.assertIn(words, message)
         self.validate("SLU1309", "app/serve/serve.yaml:6:", "16 MiB")
 
+    def test_file_larger_than_a_source_may_have(self):
+        with open(self.f.repo + "/app/serve/code/huge.bin", "wb") as out:
+            out.truncate(40 << 20)
+        self.commit("huge")
+        found = self.problem("SLU1003")
+        self.assertIn("app/serve/code/huge.bin: 41943040 bytes, more than 33554432", found["message"])
+
 
 class Sources(bad.BadCase):
     def error(self):
