@@ -121,6 +121,22 @@ static void send_head(SlCoord *c, SlSession *session, const SlRootEnv *root_env,
     effect->statement = sl_signed_new(text);
     sl_signed_sign(effect->statement, SL_STATEMENT_HEAD, c->config.online_secret);
     session->renew_us = c->now_us + root_env->head_lifetime_us / 3;
+    session->sent_us = c->now_us;
+}
+
+#define HEAD_AGAIN_US (5 * SL_SECOND_US)
+
+/* A report that came well after the last head still stands on an older one: that head was lost on the way. */
+static bool is_behind(const SlCoord *c, const SlSession *session)
+{
+    const SlSeen *seen = g_hash_table_lookup(c->seen, session->cluster);
+    const char *text = g_hash_table_lookup(c->head_versions, session->cluster);
+    uint64_t version = 0;
+    if (seen == NULL || text == NULL || !sl_parse_uint64(text, &version)) {
+        return false;
+    }
+    return session->seen_us >= session->sent_us + HEAD_AGAIN_US &&
+           (seen->term < c->term || (seen->term == c->term && seen->head_version < version));
 }
 
 static void serve(SlCoord *c, SlSession *session)
@@ -137,7 +153,8 @@ static void serve(SlCoord *c, SlSession *session)
     if (steps) {
         sl_brain_send_steps(c, env, session);
     }
-    if (steps || g_strcmp0(session->desired, desired) != 0 || session->renew_us <= c->now_us) {
+    if (steps || g_strcmp0(session->desired, desired) != 0 || session->renew_us <= c->now_us ||
+        is_behind(c, session)) {
         send_head(c, session, root_env, env, desired);
         g_free(session->desired);
         session->desired = g_strdup(desired);

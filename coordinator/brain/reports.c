@@ -206,9 +206,14 @@ void sl_brain_report(SlCoord *c, const SlCoordStatement *in)
     raise_alarms(c, report, cluster);
     check_fork(c, report, cluster);
     acknowledge(c, in->curve, report, want_full);
-    if (report->term > c->term && report->term - c->term <= SL_JUMP_MAX) {
-        sl_brain_lease(
-            c, report->term); /* an agent has seen a later coordinator: this ledger was restored */
+    const char *known = g_hash_table_lookup(c->head_versions, cluster->id);
+    uint64_t version = 0;
+    bool above = report->term > c->term && report->term - c->term <= SL_JUMP_MAX;
+    if (known != NULL && sl_parse_uint64(known, &version)) {
+        above = above || (report->term == c->term && report->version > version);
+    }
+    if (above) { /* an agent has seen heads that are not ours: this ledger was restored, or the online key is stolen */
+        sl_brain_lease(c, report->term);
     }
 }
 

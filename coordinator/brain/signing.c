@@ -62,6 +62,59 @@ char **sl_brain_authors(const SlCoord *c, const SlAttempt *a)
     return (char **)g_ptr_array_free(all, FALSE);
 }
 
+/* Did a cluster of @back lose its memory of what was healthy there since? It would then refuse a
+ * promotion that lets it go back to that. */
+static bool has_forgotten(const SlCoord *c, const SlAttempt *back)
+{
+    g_autofree char *code = g_strdup_printf("\"SLU%d\"", SLU_AGENT_NEVER_HEALTHY);
+    GHashTableIter iter;
+    gpointer cluster, key, value;
+    for (guint i = 0; i < c->orders->len; i++) {
+        const SlOrderKept *kept = g_ptr_array_index(c->orders, i);
+        if (kept->order->cluster != NULL && kept->at_us > back->finished_us &&
+            g_hash_table_contains(back->target_of, kept->order->cluster)) {
+            return true; /* a resume after state-lost */
+        }
+    }
+    g_hash_table_iter_init(&iter, back->target_of);
+    while (g_hash_table_iter_next(&iter, &cluster, NULL)) {
+        const SlSession *session = sl_brain_session(c, cluster);
+        const SlSeen *seen = g_hash_table_lookup(c->seen, cluster);
+        GHashTableIter entries;
+        if (session != NULL && session->state_lost) {
+            return true;
+        }
+        if (seen == NULL) {
+            continue;
+        }
+        g_hash_table_iter_init(&entries, seen->entries);
+        while (g_hash_table_iter_next(&entries, &key, &value)) {
+            if (g_str_has_prefix(key, "refused/") && strstr(value, code) != NULL) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Where agents may go back by themselves when health fails: the unit's last SUCCEEDED promotion, if
+ * it has other bundles. Never for a rollback: it would go in circles. */
+static const char *auto_rollback_to(const SlCoord *c, const SlUnit *u, const SlAttempt *a,
+                                    const char *targets)
+{
+    for (guint i = u->attempts->len; i > 0 && a->act == SL_ACT_PROMOTE; i--) {
+        const SlAttempt *back = g_ptr_array_index(u->attempts, i - 1);
+        if (back->state != SL_STATE_SUCCEEDED || back->promotion == NULL) {
+            continue;
+        }
+        bool usable = back->act != SL_ACT_REMOVE && strcmp(back->targets, targets) != 0 &&
+                      !sl_brain_vetoed(u, back->release, back->target_of, NULL) &&
+                      !has_forgotten(c, back);
+        return usable ? back->promotion : NULL;
+    }
+    return NULL;
+}
+
 GBytes *sl_brain_statement(SlCoord *c, SlAttempt *a, const SlRelease *r, uint64_t seq,
                            const char *targets, uint64_t target_count, GError **error)
 {
@@ -85,6 +138,7 @@ GBytes *sl_brain_statement(SlCoord *c, SlAttempt *a, const SlRelease *r, uint64_
         .targets = (char *)(uintptr_t)targets,
         .target_count = target_count,
         .previous = u->last_live != NULL ? u->last_live->promotion : NULL,
+        .auto_rollback_to = (char *)(uintptr_t)auto_rollback_to(c, u, a, targets),
         .allow_prune = a->allow_prune,
         .disrupt = a->disrupt,
         .privileged = a->privileged != NULL ? a->privileged : none,

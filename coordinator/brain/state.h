@@ -197,7 +197,7 @@ typedef struct {
     int64_t seen_us;
     char *desired; /* of the head sent last */
     uint64_t root, registry;
-    int64_t renew_us;
+    int64_t renew_us, sent_us; /* of the head */
 } SlSession;
 
 typedef struct {

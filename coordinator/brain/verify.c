@@ -54,13 +54,15 @@ static void tally_target(const SlCoord *c, const SlAttempt *a, const SlAttempt *
         return;
     }
     const char *health = sl_json_str_or(entry, "health", "Unknown");
-    if (sl_json_bool(entry, "latched", false)) {
+    bool about_this = g_strcmp0(sl_json_str(entry, "promotion"), live->promotion) == 0;
+    if (about_this && sl_json_bool(entry, "latched", false)) { /* not by an older promotion */
+        const char *message = sl_json_str_or(entry, "message", "");
         tally->latched = true;
-        say_worst(tally, SLU_LATCHED, "%s: went back by itself: %s", cluster,
-                  sl_json_str_or(entry, "message", ""));
+        g_clear_pointer(&tally->worst, g_free); /* says more than anything else */
+        say_worst(tally, SLU_LATCHED, "%s: went back by itself and stays there%s%s", cluster,
+                  *message != '\0' ? ": " : "", message);
     }
-    if (g_strcmp0(sl_json_str(entry, "promotion"), live->promotion) != 0 ||
-        g_strcmp0(sl_json_str(entry, "bundle"), bundle) != 0) {
+    if (!about_this || g_strcmp0(sl_json_str(entry, "bundle"), bundle) != 0) {
         g_autofree char *why = refusal(c, cluster, live->promotion);
         say_worst(tally, SLU_HEALTH_TIMEOUT, "%s: has not taken this promotion yet%s%s", cluster,
                   why != NULL ? ": refused: " : "", why != NULL ? why : "");

@@ -204,9 +204,14 @@ static json_t *target_json(const SlCoord *c, const SlUnit *u, const char *cluste
     bool same = entry != NULL && g_strcmp0(sl_json_str(entry, "bundle"), bundle) == 0;
     bool stale =
         seen == NULL || now_us - seen->seen_us > STALE_US || sl_brain_session(c, cluster) == NULL;
+    bool latched = sl_json_bool(entry, "latched", false) &&
+                   g_strcmp0(sl_json_str(entry, "promotion"), u->live->promotion) == 0;
     if (entry == NULL) {
         reason = "NotReported";
         message = "the agent has not said anything about this unit";
+    } else if (latched) {
+        reason = "Latched"; /* what it went back to may be healthy; what was promoted is not */
+        health = SL_HEALTH_DEGRADED;
     } else if (!same) {
         reason = "OtherBundle";
         message = "the agent still has another bundle";
@@ -214,7 +219,7 @@ static json_t *target_json(const SlCoord *c, const SlUnit *u, const char *cluste
     } else if (!sl_health_parse(sl_json_str_or(entry, "health", ""), &health)) {
         health = SL_HEALTH_UNKNOWN;
     }
-    worst->latched = worst->latched || sl_json_bool(entry, "latched", false);
+    worst->latched = worst->latched || latched;
     if (worst->reason == NULL || health > worst->worst) {
         g_free(worst->reason);
         g_free(worst->message);

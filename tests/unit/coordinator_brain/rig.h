@@ -25,6 +25,7 @@ typedef struct {
     guint resets, steps, heads, seal_acks;
     char *refused;
     bool want_full, mute, sick; /* sick: reports Degraded */
+    bool latch;                 /* goes back by itself where the promotion says so */
 } Agent;
 
 typedef struct {
@@ -175,6 +176,13 @@ static inline bool agent_take(const char *key, const char *values, void *user)
         g_assert_nonnull(targets);
         json_t *unit = json_object();
         sl_json_set_str(unit, "bundle", sl_map_get(targets, d->agent->cluster));
+        if (d->agent->latch && p->auto_rollback_to != NULL) {
+            const SlSigned *old = sl_coord_statement(d->rig->coord, p->auto_rollback_to);
+            g_autoptr(SlPromotion) back = sl_promotion_parse(old->text, NULL);
+            g_autoptr(SlMap) before = sl_map_load(back->targets, rig_blob, d->rig, NULL);
+            sl_json_set_str(unit, "bundle", sl_map_get(before, d->agent->cluster));
+            sl_json_set_bool(unit, "latched", true);
+        }
         sl_json_set_str(unit, "promotion", values);
         sl_json_set_str(unit, "health", d->agent->sick ? "Degraded" : "Healthy");
         sl_json_set_str(unit, "message", d->agent->sick ? "it crashes" : "");
