@@ -155,6 +155,34 @@ class Requests(bad.BadCase):
                     pass
         self.assertEqual(self.curl("http://" + self.listen + "/healthz", socket=False)[0], 200)
 
+    def test_z_revoked_key(self):
+        """What the old key signed runs on; nothing new counts."""
+        old, new = self.f.dir + "/config/sluice/id_ed25519", self.f.dir + "/new"
+        self.f.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", new)
+        self.f.edit("app/serve/code/serve.py", "VERSION = ", "VERSION = 'z' + ")
+        self.f.push("z")
+        self.f.wait_healthy("test", "z")
+        self.f.sluice("promote", "app", "--to", "prod", "--reason", "z")
+        self.f.wait("prod waits", lambda: [a for a in self.f.unit("prod")["waiting"] if a["state"] == "GATING"])
+        root = self.f.dir + "/root-2.json"
+        half = self.f.sluice("root", "rotate", old + ".pub", new + ".pub", "--revoke", "--yes", "--out", root, code=None)
+        self.assertIn("not enough signatures yet", half.stderr + half.stdout)
+        self.assertEqual(self.f.status()["rootVersion"], 1)
+        self.f.sluice("key", "use", new)
+        self.f.sluice("root", "sign", root, "--yes")
+        self.f.wait("root 2 is in force", lambda: self.f.status()["rootVersion"] == 2)
+        self.f.sluice("key", "use", old)
+        self.refused("approve", "app/prod", "--yes", code="SLU3110", exit=6, words=["belongs to nobody in the root, or was revoked"])
+        self.alive()
+        prod = self.facts()
+        self.assertEqual(prod["served"]["prod"], self.before["served"]["prod"])
+        self.f.wait("every agent has it", lambda: all(cluster["rootVersion"] == 2 for cluster in self.f.status()["clusters"]))
+        self.assertEqual(prod["units"]["app/prod"], self.before["units"]["app/prod"])
+        self.f.sluice("key", "use", new)
+        self.f.sluice("approve", "app/prod", "--yes", "--wait")
+        self.f.wait_healthy("prod", "z")
+        self.before = self.facts()
+
 
 if __name__ == "__main__":
     unittest.main()
