@@ -62,11 +62,13 @@ static bool is_above_pending(const SlAgent *a, const SlHead *h)
 }
 
 /* A head for another session: an old one was played again, or our hello was lost or overtaken.
- * Saying it again heals the second and costs little in the first case. */
+ * Saying it again heals the second and costs little in the first case. A head below the one in
+ * force: the same, or a thief was above the coordinator, which then learns it from our hello. */
 static void answer_refused(SlAgent *a)
 {
     const SlRefusal *r = g_hash_table_lookup(a->refusals, "head");
-    if (r != NULL && r->code == SLU_AGENT_NONCE && a->elapsed_us - a->hello_us >= HELLO_AGAIN_US) {
+    bool heals = r != NULL && (r->code == SLU_AGENT_NONCE || r->code == SLU_AGENT_REPLAY);
+    if (heals && a->elapsed_us - a->hello_us >= HELLO_AGAIN_US) {
         sl_agent_hello(a);
     }
 }
