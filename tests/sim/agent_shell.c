@@ -106,6 +106,12 @@ static void saved(World *w, Event *e)
     if (w->faults && rng_chance(&w->rng, 20)) {
         g_autoptr(GError) error = NULL;
         (void)sl_throw(&error, SLU_IO, "no space left");
+        if (rng_chance(&w->rng, 500)) { /* ... after a part of it was written */
+            GBytes *part = g_bytes_new_from_bytes(
+                bytes, 0, (gsize)rng_below(&w->rng, g_bytes_get_size(bytes)));
+            g_clear_pointer(slot, g_bytes_unref);
+            *slot = part;
+        }
         agent_step(w, a,
                    &(SlAgentInput){.type = SL_AGENT_SAVED, .generation = e->n, .error = error});
         return;

@@ -213,6 +213,9 @@ void check_one_live(World *w)
 static void check_cluster(World *w, const Agent *a)
 {
     g_autoptr(json_t) view = sl_agent_view(a->brain, agent_now(w, a));
+    if (sl_json_int(view, "rootVersion", 0) != 2) {
+        fail(w, "converge: %s stands on an old root", a->cluster);
+    }
     const char *bundle = sl_json_str(view, "units.digits.bundle");
     GBytes *text = bundle != NULL ? coord_blob(w, bundle) : NULL;
     g_autoptr(SlBundle) b = text != NULL ? sl_bundle_parse(text, NULL) : NULL;

@@ -150,6 +150,22 @@ static char *forge_promotion(World *w, const Agent *a)
     return name;
 }
 
+/* A promotion that alice did sign, some time ago: to be played again. */
+static char *old_promotion(World *w, const Agent *a)
+{
+    g_autoptr(GPtrArray) found = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer key, value;
+    g_hash_table_iter_init(&iter, w->statements);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        g_autoptr(SlPromotion) p = sl_promotion_parse(((SlSigned *)value)->text, NULL);
+        if (p != NULL && strcmp(p->env, a->env) == 0) {
+            g_ptr_array_add(found, key);
+        }
+    }
+    return found->len > 0 ? g_strdup(found->pdata[rng_below(&w->rng, found->len)]) : NULL;
+}
+
 static void thief(World *w, Event *e)
 {
     (void)e;
@@ -162,10 +178,10 @@ static void thief(World *w, Event *e)
         return;
     }
     g_autoptr(json_t) view = sl_agent_view(a->brain, agent_now(w, a));
-    g_autofree char *promotion = forge_promotion(w, a),
-                    *empty = forge_blob(
-                        w,
-                        "k: 0\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n");
+    g_autofree char *played = rng_chance(&w->rng, 400) ? old_promotion(w, a) : NULL;
+    g_autofree char *promotion = played != NULL ? g_strdup(played) : forge_promotion(w, a);
+    g_autofree char *empty =
+        forge_blob(w, "k: 0\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n");
     g_autofree char *list =
         rng_chance(&w->rng, 700) ? forge_map(w, "unit/digits/prod", promotion) : g_strdup(empty);
     (void)forge_blob(w, "");
@@ -232,7 +248,9 @@ void faults_end(World *w)
         Agent *a = &w->agents[i];
         a->offset_us = 0;
         a->cut_until = 0;
-        net_disconnect(w, a);
+        if (rng_chance(&w->rng, 500)) {
+            net_disconnect(w, a);
+        }
         (void)world_after(w, SL_SECOND_US, heal_cut, i);
     }
 }

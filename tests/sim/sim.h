@@ -133,7 +133,7 @@ typedef struct {
 
 struct World {
     uint64_t seed;
-    bool verbose, faults, thief;
+    bool verbose, wire, faults, thief;
     Rng rng;
     int64_t now, healed_at;
     uint64_t order;

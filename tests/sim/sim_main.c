@@ -41,6 +41,7 @@ static World *world_new(uint64_t seed, bool verbose)
     World *w = g_new0(World, 1);
     w->seed = seed;
     w->verbose = verbose;
+    w->wire = verbose && g_strcmp0(getenv("SLUICE_SIM_WIRE"), "1") == 0;
     w->rng.state = seed * UINT64_C(0x2545f4914f6cdd1d) + 1;
     w->now = SIM_T0;
     w->events = g_sequence_new((GDestroyNotify)event_free);

@@ -2,7 +2,8 @@
  * repeated. */
 #include "sim.h"
 
-#define SETTLE_US (2 * SL_MINUTE_US) /* after the last fault: everybody is back and has said what runs */
+#define SETTLE_US                                                                                  \
+    (2 * SL_MINUTE_US) /* after the last fault: everybody is back and has said what runs */
 
 static const char FLEET[] =
     "apiVersion: gitops.sluice/v1alpha1\nkind: Fleet\nmetadata: {name: sim}\n---\n"
@@ -417,6 +418,29 @@ static bool push_typo(World *w)
     return true;
 }
 
+/* A new root, signed by its key: every agent walks to it, and says so by accepting heads that stand
+ * on it. */
+static bool rotate_root(World *w)
+{
+    if (w->root->version == 1) {
+        w->root->version = 2;
+        w->root->expires_us += SL_DAY_US;
+    }
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) text = sl_root_format(w->root, &error);
+    g_assert_no_error(error);
+    g_autoptr(SlSigned) s = sl_signed_new(text);
+    sl_signed_sign(s, SL_STATEMENT_ROOT, w->alice);
+    g_autoptr(json_t) args = sl_signed_to_json(s);
+    int64_t status = 0;
+    json_t *body = ask_until(w, "root", json_incref(args), &status);
+    g_autoptr(json_t) fleet = w->coord != NULL ? view(w, "status", NULL) : NULL;
+    if (body != NULL && status >= 300) {
+        say(w, "root: %s", sl_json_str_or(body, "error.message", "?"));
+    }
+    return sl_json_int(fleet, "rootVersion", 0) == 2;
+}
+
 static bool push_server(World *w)
 {
     push(w, "server", "digits, really\n", "v2", "0.97");
@@ -496,6 +520,7 @@ static const struct {
     {"prod serves", follow_prod},
     {"push a typo fix", push_typo},
     {"test runs it, nothing is trained", wait_test},
+    {"alice signs a new root", rotate_root},
     {"push a change of the server", push_server},
     {"test serves it", wait_test},
     {"alice asks for prod again", ask_prod},

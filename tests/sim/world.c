@@ -102,6 +102,16 @@ Event *world_after(World *w, int64_t us, void (*fire)(World *, Event *), int age
 
 /* ---- the network ---- */
 
+static void say_message(const World *w, const Event *e, const char *what)
+{
+    static const char *const NAMES[] = {"hello", "report",     "seal",     "fetch", "reset", "steps",
+                                        "head",  "report-ack", "seal-ack", "blob",  "missing"};
+    if (w->wire) {
+        say(w, "  %s %s %s%s", w->agents[e->agent].cluster, e->n == TO_COORD ? ">" : "<",
+            NAMES[e->message->type], what);
+    }
+}
+
 static void deliver(World *w, Event *e)
 {
     Agent *a = &w->agents[e->agent];
@@ -110,8 +120,10 @@ static void deliver(World *w, Event *e)
         return; /* the connection is gone; now and then its bytes come all the same */
     }
     if (!a->connected || (w->faults && w->now < a->cut_until)) {
+        say_message(w, e, " (lost)");
         return;
     }
+    say_message(w, e, "");
     w->messages++;
     if (e->n == TO_COORD) {
         coord_take(w, a, e->message);
