@@ -126,7 +126,8 @@ static void send_head(SlCoord *c, SlSession *session, const SlRootEnv *root_env,
 
 #define HEAD_AGAIN_US (5 * SL_SECOND_US)
 
-/* A report that came well after the last head still stands on an older one: that head was lost on the way. */
+/* A report that came well after the last head still stands on an older one: that head was lost on
+ * the way. */
 static bool is_behind(const SlCoord *c, const SlSession *session)
 {
     const SlSeen *seen = g_hash_table_lookup(c->seen, session->cluster);

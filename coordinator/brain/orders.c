@@ -35,6 +35,45 @@ static SlRun *run_by_prefix(const SlCoord *c, const char *id)
     return found;
 }
 
+/* Run of a stop-run scope that has run longer than protectAfter: hours of GPUs are not thrown away
+ * without a person who says why. NULL = young, over or unknown. */
+static const SlRun *protected_run(const SlCoord *c, SlAct act, const char *scope)
+{
+    int64_t protect_us = c->docs != NULL ? c->docs->protect_after_us : SL_HOUR_US;
+    const char *id = act == SL_ACT_STOP_RUN ? strrchr(scope, ' ') : NULL;
+    const SlRun *run = id != NULL ? g_hash_table_lookup(c->runs, id + 1) : NULL;
+    return run != NULL && run->sealed == NULL && c->now_us - run->placed_us > protect_us ? run
+                                                                                         : NULL;
+}
+
+static bool a_person_signed(const SlCoord *c, const SlSigned *s)
+{
+    g_autoptr(GPtrArray) keys = sl_signed_signers(s, SL_STATEMENT_ORDER, NULL);
+    for (guint i = 0; i < keys->len; i++) {
+        if (sl_root_person_of_key(c->root, g_ptr_array_index(keys, i)) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* In every environment, whatever the root's threshold says. */
+static bool check_protected(const SlCoord *c, const SlOrder *order, const SlSigned *s,
+                            GError **error)
+{
+    const SlRun *run = protected_run(c, order->act, order->scope);
+    if (run == NULL) {
+        return true;
+    }
+    if (!a_person_signed(c, s)) {
+        return sl_throw(error, SLU_ORDER_REFUSED,
+                        "run %.12s of job %s has run longer than protectAfter: stopping it needs "
+                        "an order that a person signed",
+                        run->id, run->job);
+    }
+    return true;
+}
+
 /* The run key that the live promotion gives a job, and the next generation of it. */
 static char *start_scope(const SlCoord *c, const char *app, const char *env, const char *job,
                          GError **error)
@@ -186,12 +225,24 @@ GBytes *sl_brain_order_draft(SlCoord *c, const json_t *args, const char *person,
     bool allowed = need.allowed;
     *ret_threshold = need.threshold;
     sl_policy_need_clear(&need);
+    if (protected_run(c, act, scope) != NULL) {
+        *ret_threshold = MAX(*ret_threshold, 1);
+        if (sl_json_str_or(args, "reason", "")[0] == '\0') {
+            return sl_throw_null(
+                error, SLU_INVALID,
+                "reason: the run is older than protectAfter; say why it is stopped");
+        }
+    }
     if (!allowed) {
         return sl_throw_null(error, SLU_ORDER_REFUSED, "no role of the root allows %s in %s", name,
                              env);
     }
     if (who != NULL) {
         g_autoptr(GPtrArray) people = sl_policy_who_can(c->root, &ask, NULL, SL_STATEMENT_ORDER);
+        for (guint i = 0; *ret_threshold > 0 && people->len == 0 && i < c->root->people->len; i++) {
+            const SlPerson *anyone = g_ptr_array_index(c->root->people, i);
+            json_array_append_new(who, json_string(anyone->name));
+        }
         for (guint i = 0; i < people->len; i++) {
             json_array_append_new(who, json_string(g_ptr_array_index(people, i)));
         }
@@ -257,11 +308,12 @@ bool sl_brain_order_take(SlCoord *c, const char *text, const json_t *sigs, char 
     SlPolicyAsk ask = policy_ask(order, app);
     SlPolicyNeed need = {0};
     sl_policy_need(c->root, &ask, &need);
-    if (need.allowed && need.threshold == 0 && s->sigs->len == 0) {
+    if (need.allowed && need.threshold == 0 && s->sigs->len < SL_STATEMENT_SIGS_MAX) {
         sl_signed_sign(s, SL_STATEMENT_ORDER, c->config.online_secret);
     }
     sl_policy_need_clear(&need);
-    if (!sl_policy_check(c->root, &ask, s, SL_STATEMENT_ORDER, NULL, error)) {
+    if (!sl_policy_check(c->root, &ask, s, SL_STATEMENT_ORDER, NULL, error) ||
+        !check_protected(c, order, s, error)) {
         return false;
     }
     json_t *event = sl_event("Order");

@@ -212,7 +212,8 @@ void sl_brain_report(SlCoord *c, const SlCoordStatement *in)
     if (known != NULL && sl_parse_uint64(known, &version)) {
         above = above || (report->term == c->term && report->version > version);
     }
-    if (above) { /* an agent has seen heads that are not ours: this ledger was restored, or the online key is stolen */
+    if (above) { /* an agent has seen heads that are not ours: this ledger was restored, or the
+                    online key is stolen */
         sl_brain_lease(c, report->term);
     }
 }

@@ -115,6 +115,11 @@ static bool ordered_generation(const SlCoord *c, const SlAttempt *a, const SlJob
     return false;
 }
 
+static bool is_automatic(const SlCoord *c, const SlJob *job)
+{
+    return job->start_auto && job->gpus <= (c->docs != NULL ? c->docs->auto_start_gpus : 8);
+}
+
 /* Why a run is not started by itself; NULL = it is. */
 static char *held_why(const SlCoord *c, const SlUnit *u, const SlJob *job)
 {
@@ -140,19 +145,25 @@ static bool stop_was_ordered(const SlCoord *c, const SlRun *run)
 {
     for (guint i = 0; i < c->orders->len; i++) {
         const SlOrderKept *kept = g_ptr_array_index(c->orders, i);
-        if (kept->order->act == SL_ACT_STOP_RUN && strstr(kept->order->scope, run->id) != NULL) {
+        if (kept->order->act == SL_ACT_STOP_RUN && kept->order->expires_us > c->now_us &&
+            g_str_has_suffix(kept->order->scope, run->id)) {
             return true;
         }
     }
     return false;
 }
 
+static bool is_protected(const SlCoord *c, const SlRun *run)
+{
+    int64_t protect_us = c->docs != NULL ? c->docs->protect_after_us : SL_HOUR_US;
+    return c->now_us - run->placed_us > protect_us;
+}
+
 /* onChange replace: the old run is stopped first. By the online key only where that may stop runs,
  * and only a young one: stopping one older than protectAfter needs a reason that a person signs. */
 static void stop_replaced(SlCoord *c, const SlAttempt *a, const SlRun *going)
 {
-    int64_t protect_us = c->docs != NULL ? c->docs->protect_after_us : SL_HOUR_US;
-    if (stop_was_ordered(c, going) || c->now_us - going->placed_us > protect_us) {
+    if (stop_was_ordered(c, going) || is_protected(c, going)) {
         return;
     }
     g_autoptr(json_t) args = json_object();
@@ -196,22 +207,37 @@ static void settle_job(SlCoord *c, SlUnit *u, const SlAttempt *a, const SlJob *j
         return;
     }
     const SlRun *going = sl_brain_run_going(u, job->name);
-    if (going != NULL && strcmp(job->on_change, "replace") == 0 && job->start_auto) {
+    if (going != NULL && strcmp(job->on_change, "replace") == 0 && is_automatic(c, job)) {
         stop_replaced(c, a, going);
     }
+}
+
+/* When the unit first had this job with this key: a later release with the same job starts it no
+ * more than the first one did. */
+static int64_t key_since(const SlUnit *u, const SlAttempt *a, const SlJob *job)
+{
+    int64_t since_us =
+        a->committed_us != 0 ? a->committed_us : INT64_MAX; /* unchanged: no commit */
+    for (guint i = 0; i < u->attempts->len; i++) {
+        const SlAttempt *other = g_ptr_array_index(u->attempts, i);
+        for (guint k = 0; other->committed_us != 0 && k < other->jobs->len; k++) {
+            const SlJob *one = g_ptr_array_index(other->jobs, k);
+            if (strcmp(one->name, job->name) == 0 && strcmp(one->run_key, job->run_key) == 0) {
+                return MIN(since_us, other->committed_us);
+            }
+        }
+    }
+    return since_us;
 }
 
 /* keep: a held run of a new key starts by a person only, also after the old one is over. */
 static bool is_kept_back(const SlUnit *u, const SlAttempt *a, const SlJob *job)
 {
-    if (strcmp(job->on_change, "keep") != 0) {
-        return false;
-    }
-    for (guint i = 0; i < u->runs->len; i++) {
+    int64_t since_us = strcmp(job->on_change, "keep") == 0 ? key_since(u, a, job) : 0;
+    for (guint i = 0; since_us != 0 && i < u->runs->len; i++) {
         const SlRun *run = g_ptr_array_index(u->runs, i);
         if (strcmp(run->job, job->name) == 0 && strcmp(run->key, job->run_key) != 0 &&
-            run->placed_us <= a->committed_us &&
-            (run->sealed == NULL || run->sealed_us > a->committed_us)) {
+            run->placed_us <= since_us && (run->sealed == NULL || run->sealed_us > since_us)) {
             return true;
         }
     }
@@ -266,6 +292,33 @@ static bool is_running(SlRunPhase phase)
     return phase == SL_RUN_RUNNING || phase == SL_RUN_SUCCEEDED || phase == SL_RUN_FAILED;
 }
 
+/* Why there is no run: its own rules hold it back (that counts as reached), or it will come. */
+static SlReach not_placed(const SlCoord *c, const SlUnit *u, const SlAttempt *a, const SlJob *job,
+                          char **ret_text)
+{
+    const SlRun *going = sl_brain_run_going(u, job->name);
+    char *why = held_why(c, u, job);
+    if (why != NULL && going != NULL && is_automatic(c, job) &&
+        strcmp(job->on_change, "replace") == 0) {
+        g_free(why);
+        const char *how = stop_was_ordered(c, going) ? "was told to stop"
+                          : is_protected(c, going)
+                              ? "is older than protectAfter: a person must stop it with a reason "
+                                "(`sluice run stop`)"
+                              : "must be stopped first: `sluice run stop`";
+        return reach(SL_REACH_WAIT, ret_text,
+                     g_strdup_printf("run %.12s of job %s, which is replaced, %s", going->id,
+                                     job->name, how));
+    }
+    if (why == NULL && is_kept_back(u, a, job)) {
+        why = g_strdup_printf("job %s waits for a person: `sluice run start` (onChange: keep)",
+                              job->name);
+    }
+    return why != NULL ? reach(SL_REACH_HELD, ret_text, why)
+                       : reach(SL_REACH_WAIT, ret_text,
+                               g_strdup_printf("job %s: no cluster for its run", job->name));
+}
+
 SlReach sl_brain_run_reach(const SlCoord *c, const SlAttempt *a, const SlJob *job, char **ret_text)
 {
     const SlUnit *u = sl_brain_unit(c, a->app, a->env);
@@ -275,14 +328,7 @@ SlReach sl_brain_run_reach(const SlCoord *c, const SlAttempt *a, const SlJob *jo
         return SL_REACH_YES;
     }
     if (run == NULL) {
-        char *why = held_why(c, u, job);
-        if (why == NULL && is_kept_back(u, a, job)) {
-            why = g_strdup_printf("job %s waits for a person: `sluice run start` (onChange: keep)",
-                                  job->name);
-        }
-        return why != NULL ? reach(SL_REACH_HELD, ret_text, why)
-                           : reach(SL_REACH_WAIT, ret_text,
-                                   g_strdup_printf("job %s: no cluster for its run", job->name));
+        return not_placed(c, u, a, job, ret_text);
     }
     if (run->sealed != NULL) {
         return finished ? reach(SL_REACH_FAILED, ret_text,
