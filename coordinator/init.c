@@ -1,5 +1,6 @@
 /* init.c - see init.h. Root, key and name are checked before anything is written. */
 #include "coordinator/init.h"
+#include "base/auto.h"
 #include "coordinator/brain/genesis.h"
 #include "coordinator/config.h"
 #include "coordinator/store/ledger.h"
@@ -46,6 +47,9 @@ bool sl_init_fleet(const char *dir, const char *fleet_name, const char *root_fil
             : NULL;
     sodium_memzero(online, sizeof online);
     if (event == NULL)
+        return false;
+    sl_autofd lock = -1;
+    if (!sl_dir_lock(config->dir, &lock, error))
         return false;
     if (g_file_test(config->state_git, G_FILE_TEST_EXISTS)) {
         g_autofree char *ref =

@@ -1,6 +1,7 @@
 /* gitstore.c - see gitstore.h. git_mempack_dump would pack the whole tree of every commit again, so
  * new objects are found by walking the new tree beside the old one. */
 #include "coordinator/store/gitstore.h"
+#include "base/auto.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <git2/sys/mempack.h>
@@ -8,7 +9,6 @@
 #include <unistd.h>
 
 #define MEMPACK_PRIORITY 999 /* above the packs (2) and loose objects (1): writes go to memory */
-#define MINUTE_SECONDS 60
 
 struct SlGitStore {
     char *dir;
@@ -35,8 +35,6 @@ static bool add_memory(SlGitStore *store, GError **error)
     return true;
 }
 
-/* Lock files of refs and config that a killed process left: we hold the folder's lock, so nobody
- * else is writing. */
 static void remove_locks(const char *folder, int depth)
 {
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
@@ -50,7 +48,7 @@ static void remove_locks(const char *folder, int depth)
     }
 }
 
-static void clean_up(const char *dir)
+void sl_git_store_unlock(const char *dir)
 {
     g_autofree char *refs = g_build_filename(dir, "refs", NULL);
     remove_locks(dir, 0);
@@ -72,7 +70,6 @@ SlGitStore *sl_git_store_open(const char *dir, bool create, GError **error)
     store->repo = sl_git_open(dir, false, error);
     if (store->repo == NULL || !add_memory(store, error))
         return NULL;
-    clean_up(dir);
     return g_steal_pointer(&store);
 }
 
@@ -163,6 +160,13 @@ static bool gather_commit(SlGitStore *store, const git_oid *commit_oid, GArray *
     return true;
 }
 
+static bool sync_folder(const char *dir, const char *name)
+{
+    g_autofree char *path = g_build_filename(dir, name, NULL);
+    sl_autofd fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && fsync(fd) == 0;
+}
+
 static bool write_loose(SlGitStore *store, const GArray *oids)
 {
     g_autoptr(git_odb) from = NULL;
@@ -179,7 +183,8 @@ static bool write_loose(SlGitStore *store, const GArray *oids)
                           git_odb_object_type(object)) < 0)
             return false;
     }
-    return true;
+    /* libgit2 syncs each object and the folder it lies in; a folder that is new here is ours. */
+    return sync_folder(store->dir, "objects");
 }
 
 static bool write_pack(SlGitStore *store, const GArray *oids)

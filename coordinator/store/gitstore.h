@@ -9,8 +9,12 @@
     24 /* objects: about 0.4 ms each loose; a pack costs two fsyncs but stays for ever */
 
 typedef struct SlGitStore SlGitStore;
-/* Opens DIR (a bare repository of ours), made if @create. Locks that a killed process left are
- * removed: the caller holds the folder's lock. Errors: LEDGER_MISSING, STATE_READ_ONLY, IO. */
+/* Removes lock files of refs and configuration that a killed process left in DIR. Only for whoever
+ * holds the folder's lock, before any store of DIR is open: a lock of a living writer is not told
+ * from a dead one's, and without its lock that writer's move fails. */
+void sl_git_store_unlock(const char *dir);
+/* Opens DIR (a bare repository of ours), made if @create. Errors: LEDGER_MISSING, STATE_READ_ONLY,
+ * IO. */
 SL_MUST_USE SlGitStore *sl_git_store_open(const char *dir, bool create, GError **error);
 void sl_git_store_free(SlGitStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlGitStore, sl_git_store_free)

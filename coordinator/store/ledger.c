@@ -1,12 +1,19 @@
 /* ledger.c - see ledger.h. One writer handle, used by one thread at a time. It decides nothing and
  * never rewrites a file. */
 #include "coordinator/store/ledger.h"
+#include "base/auto.h"
 #include "base/digest.h"
 #include "base/text.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SUBJECT_EVENTS_MAX 6 /* event names in a commit's subject */
+/* Whatever sl_json_canonical writes must be read back at the next start, or the fleet has lost its
+ * state: depth above the writer's own limit (128), as many values as a batch has bytes. */
+#define REPLAY_DEPTH_MAX 160
 
 struct SlLedger {
     SlGitStore *store;
@@ -187,6 +194,14 @@ bool sl_ledger_append(SlLedger *ledger, const GPtrArray *events, GHashTable *blo
     return sl_throw(error, SLU_LEDGER_APPEND, "%s", inner->message);
 }
 
+/* Everything of the new repository: libgit2 syncs objects and refs, not what init made around them. */
+static bool sync_all(const char *dir, GError **error)
+{
+    sl_autofd fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return (fd >= 0 && syncfs(fd) == 0) ||
+           sl_throw(error, SLU_LEDGER_APPEND, "%s: %s", dir, g_strerror(errno));
+}
+
 bool sl_ledger_create(const char *state_git, const json_t *first_event, GError **error)
 {
     g_autoptr(SlLedger) ledger = g_new0(SlLedger, 1);
@@ -198,7 +213,7 @@ bool sl_ledger_create(const char *state_git, const json_t *first_event, GError *
         return sl_throw(error, SLU_LEDGER_EXISTS, "%s: there is a ledger already", state_git);
     g_autoptr(GPtrArray) events = g_ptr_array_new();
     g_ptr_array_add(events, (json_t *)first_event);
-    return sl_ledger_append(ledger, events, NULL, error);
+    return sl_ledger_append(ledger, events, NULL, error) && sync_all(state_git, error);
 }
 
 /* ---- replay ---- */
@@ -257,7 +272,7 @@ static bool replay_lines(const Batch *batch, const char *text, size_t len, uint6
             return sl_throw(error, SLU_LEDGER_READ, "%s:%zu: the line has no end", batch->path,
                             line_no);
         SlJsonLimits limits = {
-            .bytes_max = SL_LEDGER_BATCH_MAX, .depth_max = 64, .nodes_max = 10000000};
+            .bytes_max = SL_LEDGER_BATCH_MAX, .depth_max = REPLAY_DEPTH_MAX, .nodes_max = SL_LEDGER_BATCH_MAX};
         g_autoptr(json_t) event =
             sl_json_parse(text, (size_t)(stop - text), &limits, batch->path, error);
         if (event == NULL)

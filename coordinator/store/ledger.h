@@ -1,7 +1,7 @@
 /* ledger.h - the append-only branch sluice/ledger of the state repository: one commit per batch,
  * canonical JSON lines at yyyy/mm/dd/hh/mm/<first seq>, and what events name by digest at maps/<2
- * hex>/<digest>. It is the only commit point: append returns when the branch has moved durably. It
- * checks form and order of seq; the hash chain is the brain's. */
+ * hex>/<digest>. It is the only commit point: append returns when the branch has moved durably.
+ * Replay checks form and order of seq; the hash chain is the brain's. */
 #pragma once
 #include "base/json.h"
 #include "coordinator/store/gitstore.h"

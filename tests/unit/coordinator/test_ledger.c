@@ -229,9 +229,44 @@ static void test_stale_lock(Fixture *f, gconstpointer data)
         g_build_filename(f->state, "refs", "heads", "sluice", "ledger.lock", NULL);
     g_assert_true(g_file_set_contents(lock, "", 0, NULL));
     g_autoptr(GError) error = NULL;
+    sl_git_store_unlock(f->state); /* a dead process's: whoever has the folder's lock removes it */
     g_autoptr(SlLedger) ledger = sl_ledger_open(f->state, &error);
     g_assert_no_error(error);
     append_ok(ledger, 2, 1);
+}
+
+/* A second store (a view of an earlier time) is opened while the writer is in the middle of a move. */
+static void test_open_leaves_locks(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    sl_ledger_free(made(f));
+    g_autofree char *lock =
+        g_build_filename(f->state, "refs", "heads", "sluice", "ledger.lock", NULL);
+    g_assert_true(g_file_set_contents(lock, "", 0, NULL));
+    g_autoptr(SlLedger) reader = sl_ledger_open(f->state, NULL);
+    g_assert_nonnull(reader);
+    g_assert_true(g_file_test(lock, G_FILE_TEST_EXISTS));
+    g_assert_cmpint(replayed(reader), ==, 1);
+}
+
+/* What can be appended can be replayed: an event as deep as the canonical writer lets through. */
+static void test_deep_event(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(SlLedger) ledger = made(f);
+    g_autoptr(GError) error = NULL;
+    json_t *nested = json_integer(1);
+    for (int i = 0; i < 120; i++) {
+        json_t *outer = json_array();
+        json_array_append_new(outer, nested);
+        nested = outer;
+    }
+    g_autoptr(GPtrArray) events = batch(2, 1);
+    json_object_set_new(events->pdata[0], "deep", nested);
+    bool good = sl_ledger_append(ledger, events, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(good);
+    g_assert_cmpint(replayed(ledger), ==, 2);
 }
 
 static void test_refusals(Fixture *f, gconstpointer data)
@@ -261,6 +296,9 @@ int main(int argc, char **argv)
     g_test_add("/ledger/kill-at-each-step", Fixture, NULL, set_up, test_kill_at_each_step,
                tear_down);
     g_test_add("/ledger/stale-lock", Fixture, NULL, set_up, test_stale_lock, tear_down);
+    g_test_add("/ledger/open-leaves-locks", Fixture, NULL, set_up, test_open_leaves_locks,
+               tear_down);
+    g_test_add("/ledger/deep-event", Fixture, NULL, set_up, test_deep_event, tear_down);
     g_test_add("/ledger/refusals", Fixture, NULL, set_up, test_refusals, tear_down);
     return g_test_run();
 }
