@@ -103,51 +103,33 @@ static void answer_fetch(SlCoordinator *c, const char *curve, const Sluice__Wire
 }
 
 typedef struct {
-    SlCoordinator *c;
-    char *curve, *digest;
+    char *curve;
     Sluice__Wire__Fetch fetch;
     uint8_t raw[32];
-    GBytes *bytes;
-} FindJob;
+} FetchWait;
 
-static void find_work(void *user)
+/* Nothing is said of a search that did not take place: the agent asks again. */
+static void found(SlCoordinator *c, GBytes *bytes, bool searched, void *user)
 {
-    FindJob *job = user;
-    g_autoptr(GError) error = NULL;
-    job->bytes = sl_envs_find(sl_ledger_store(job->c->ledger), job->digest);
-    if (job->bytes != NULL && !sl_blobs_put(job->c->blobs, job->digest, job->bytes, &error))
-        g_clear_error(&error); /* only a cache */
-}
-
-static void find_done(void *user, bool cancelled)
-{
-    FindJob *job = user;
-    if (!cancelled && job->bytes == NULL)
-        sl_log(job->c->log, SL_LOG_WARNING, "fetch-missing", "digest", job->digest, NULL);
-    if (!cancelled && job->c->server != NULL)
-        answer_fetch(job->c, job->curve, &job->fetch, job->bytes);
-    g_clear_pointer(&job->bytes, g_bytes_unref);
-    g_free(job->curve);
-    g_free(job->digest);
-    g_free(job);
+    FetchWait *wait = user;
+    if (searched && c->server != NULL && !c->failed)
+        answer_fetch(c, wait->curve, &wait->fetch, bytes);
+    g_free(wait->curve);
+    g_free(wait);
 }
 
 /* The cache lost it: the branches still have it. */
 static void find_in_branches(SlCoordinator *c, const char *curve, const char *digest,
                              const Sluice__Wire__Fetch *fetch)
 {
-    FindJob *job = g_new0(FindJob, 1);
-    g_autoptr(GError) error = NULL;
-    job->c = c;
-    job->curve = g_strdup(curve);
-    job->digest = g_strdup(digest);
-    memcpy(job->raw, fetch->digest.data, sizeof job->raw);
-    job->fetch = *fetch;
-    job->fetch.digest = (ProtobufCBinaryData){.data = job->raw, .len = sizeof job->raw};
-    if (!sl_workq_push(c->store_queue, find_work, find_done, job, &error)) {
-        sl_log_error(c->log, "fetch-queue-full", error);
-        find_done(job, true);
-    }
+    FetchWait *wait = g_new0(FetchWait, 1);
+    wait->curve = g_strdup(curve);
+    memcpy(wait->raw, fetch->digest.data, sizeof wait->raw);
+    wait->fetch = *fetch;
+    wait->fetch.digest = (ProtobufCBinaryData){.data = wait->raw, .len = sizeof wait->raw};
+    SlFind find = {.who = curve, .digest = digest};
+    if (!sl_find_bytes(c, &find, found, wait))
+        found(c, NULL, false, wait);
 }
 
 static void on_fetch(SlCoordinator *c, const char *curve, const Sluice__Wire__Fetch *fetch)
@@ -330,6 +312,10 @@ static void enrol(void *user, const char *peer, const Sluice__Wire__Envelope *en
         sl_log(c->log, SL_LOG_WARNING, "enrol-malformed", NULL);
         return;
     }
+    if (g_hash_table_size(c->enrolling) >= SL_ENROLLING_MAX) {
+        sl_log(c->log, SL_LOG_WARNING, "enrol-too-many", NULL);
+        return;
+    }
     g_autoptr(SlSigned) statement = sl_wire_to_signed(message->request, &error);
     if (statement == NULL) {
         sl_log_error(c->log, "enrol-dropped", error);
@@ -506,6 +492,11 @@ bool sl_agents_start(SlCoordinator *c, GError **error)
 
 void sl_agents_free(SlCoordinator *c)
 {
+    g_autoptr(GList) waiting = c->logs != NULL ? g_hash_table_get_values(c->logs) : NULL;
+    g_autoptr(GError) error = NULL;
+    sl_throw(&error, SLU_UNAVAILABLE, "the coordinator is stopping");
+    for (GList *at = waiting; at != NULL; at = at->next)
+        end_log(c, at->data, NULL, error);
     sl_server_free(c->server);
     c->server = NULL;
     g_clear_pointer(&c->heard, g_hash_table_unref);

@@ -74,6 +74,7 @@ static bool open_store(SlCoordinator *c, GError **error)
 {
     const SlConfig *config = c->config;
     g_autoptr(GError) cache_error = NULL;
+    sl_git_store_unlock(config->state_git);
     keep_up_all(c);
     c->ledger = sl_ledger_open(config->state_git, error);
     if (c->ledger == NULL)
@@ -142,6 +143,7 @@ SlCoordinator *sl_coordinator_new(const SlConfig *config, SlLoop *loop, SlLog *l
     c->started_us = sl_now_us();
     sl_turn_init(c);
     sl_history_init(c);
+    sl_finds_init(c);
     if (!check_folder(config, error) || !take_lock(c, error))
         return NULL;
     if (!sl_signing_key_load(config->online_key, false, "", c->online, error) ||
@@ -185,8 +187,9 @@ void sl_coordinator_free(SlCoordinator *c)
         eventfd_write(c->stop_fd, 1);
     sl_workq_free(c->work_queue);
     sl_workq_free(c->store_queue);
+    sl_agents_free(c); /* before the API: whoever waits for a log is told */
     sl_api_free(c->api);
-    sl_agents_free(c);
+    sl_finds_free(c);
     sl_polls_free(c);
     sl_turn_clear(c);
     sl_history_free(c);

@@ -22,6 +22,8 @@
 #define SL_WORKERS 3                           /* renders and fetches at the same time */
 #define SL_WORK_QUEUE_MAX 1024
 #define SL_LOG_REQUESTS_MAX 256
+#define SL_ENROLLING_MAX 1024 /* requests to join that the brain has not answered: 50 s of the port's most */
+#define SL_REPLAYS_MAX 2      /* folds of the whole ledger at a time: one worker stays for renders */
 #define SL_LOG_REQUEST_US (10 * SL_SECOND_US)
 
 typedef struct SlSourcePoll SlSourcePoll;
@@ -75,6 +77,7 @@ typedef struct SlCoordinator {
     GHashTable *heard;     /* curve -> int64_t* monotonic time of the last message */
     GHashTable *enrolling; /* request id -> peer */
     GHashTable *logs;      /* request id -> SlLogWait* */
+    GHashTable *finding;   /* asker -> GQueue* of searches that wait for its one that runs */
     uint64_t next_id;
     GHashTable *points;    /* run id -> digest of the point stored last */
     GHashTable *committed; /* environment -> commit that the ledger named last, at start */
@@ -82,6 +85,7 @@ typedef struct SlCoordinator {
     int stop_fd;           /* eventfd: readable from then on */
     /* people */
     SlApi *api;
+    unsigned replays; /* under way */
     int64_t started_us;
     uint64_t count_appends, count_events, count_messages, count_dropped, count_renders;
 } SlCoordinator;
@@ -129,6 +133,17 @@ void sl_agents_free(SlCoordinator *c);
  * said. */
 typedef void (*SlLogDone)(json_t *answer /* consumed */, const GError *error, void *user);
 void sl_agents_log(SlCoordinator *c, const json_t *args, SlLogDone done, void *user);
+/* finds.c: bytes that the cache lost, from the branches, on the work queue. @found once, on the loop,
+ * maybe at once; @bytes borrowed, NULL if not there; @searched: false if it could not be looked.
+ * False: this asker has too many searches waiting, and @found is not called. */
+typedef struct {
+    const char *who; /* an agent's key, or "api:<person>": one search at a time for each */
+    const char *digest;
+} SlFind;
+typedef void (*SlFound)(SlCoordinator *c, GBytes *bytes, bool searched, void *user);
+SL_MUST_USE bool sl_find_bytes(SlCoordinator *c, const SlFind *find, SlFound found, void *user);
+void sl_finds_init(SlCoordinator *c);
+void sl_finds_free(SlCoordinator *c);
 /* people.c: what the API asks of the shell. */
 extern const SlApiOps sl_people_ops;
 /* The join token string from what the brain made: {id, secret, root, fleet, environment, cluster}.

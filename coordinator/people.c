@@ -41,6 +41,7 @@ static void at_work(void *user)
 static void at_done(void *user, bool cancelled)
 {
     AtJob *job = user;
+    job->c->replays--;
     if (cancelled && job->error == NULL)
         sl_throw(&job->error, SLU_UNAVAILABLE, "the coordinator is stopping");
     job->done(job->answer, job->error, job->call);
@@ -58,8 +59,13 @@ static void view_at(void *user, int64_t at_us, const json_t *args,
     job->args = json_deep_copy(args);
     job->done = done;
     job->call = call;
-    if (!sl_workq_push(job->c->work_queue, at_work, at_done, job, &job->error))
+    if (++job->c->replays > SL_REPLAYS_MAX) {
+        sl_throw(&job->error, SLU_API_RATE, "%d views of an earlier time are being made already",
+                 SL_REPLAYS_MAX);
         at_done(job, false);
+    } else if (!sl_workq_push(job->c->work_queue, at_work, at_done, job, &job->error)) {
+        at_done(job, false);
+    }
 }
 
 /* ---- the rest ---- */
@@ -86,11 +92,37 @@ static void action(void *user, const SlApiAction *a)
     sl_turn_input(c, &input);
 }
 
-static GBytes *blob(void *user, const char *digest)
+typedef struct {
+    void (*done)(GBytes *bytes, const GError *error, void *call);
+    void *call;
+} BlobWait;
+
+static void blob_found(SlCoordinator *c, GBytes *bytes, bool searched, void *user)
+{
+    BlobWait *wait = user;
+    g_autoptr(GError) error = NULL;
+    if (!searched)
+        sl_throw(&error, SLU_UNAVAILABLE, c->failed ? "the coordinator is stopping"
+                                                    : "too many searches for bytes wait already");
+    wait->done(bytes, error, wait->call);
+    g_free(wait);
+}
+
+static void blob(void *user, const char *person, const char *digest,
+                 void (*done)(GBytes *, const GError *, void *), void *call)
 {
     SlCoordinator *c = user;
-    GBytes *bytes = sl_turn_blob(c, digest);
-    return bytes != NULL ? bytes : sl_envs_find(sl_ledger_store(c->reader), digest);
+    g_autoptr(GBytes) bytes = sl_turn_blob(c, digest);
+    if (bytes != NULL) {
+        done(bytes, NULL, call);
+        return;
+    }
+    BlobWait *wait = g_new0(BlobWait, 1);
+    *wait = (BlobWait){.done = done, .call = call};
+    g_autofree char *who = g_strconcat("api:", person, NULL);
+    SlFind find = {.who = who, .digest = digest};
+    if (!sl_find_bytes(c, &find, blob_found, wait))
+        blob_found(c, NULL, false, wait);
 }
 
 static json_t *statement(void *user, const char *digest)

@@ -32,7 +32,7 @@ struct SlApiCall {
     const SlRoute *route;
     json_t *args; /* query and path parameters; of an action: its args */
     GByteArray *body;
-    bool too_large, suspended, answered, following;
+    bool begun, dispatched, suspended, answered, following;
     char *id, *person;
     SlScope scope;
     SlTimer *timer;

@@ -57,27 +57,31 @@ void sl_api_view(SlApiCall *call)
     answer_or_error(call, answer, error);
 }
 
-static void at_done(json_t *answer, const GError *error, void *data)
+/* The call may be gone when its answer comes: its id is looked up, never its pointer. */
+typedef struct {
+    SlApi *api;
+    char *id;
+} Wait;
+
+static SlApiCall *end_wait(Wait *wait /* consumed */)
 {
-    /* The call may be gone: its id is looked up, never its pointer. */
-    struct {
-        SlApi *api;
-        char *id;
-    } *wait = data;
-    SlApiCall *call = wait->api->stopping ? NULL : g_hash_table_lookup(wait->api->calls, wait->id);
+    SlApiCall *call = g_hash_table_lookup(wait->api->calls, wait->id);
+    g_free(wait->id);
+    g_free(wait);
+    return call;
+}
+
+static void at_done(json_t *answer, const GError *error, void *wait)
+{
+    SlApiCall *call = end_wait(wait);
     if (call != NULL)
         answer_or_error(call, json_incref(answer), error);
     json_decref(answer);
-    g_free(wait->id);
-    g_free(wait);
 }
 
-static void *wait_for(SlApiCall *call, int64_t limit_us)
+static Wait *wait_for(SlApiCall *call, int64_t limit_us)
 {
-    struct {
-        SlApi *api;
-        char *id;
-    } *wait = g_malloc0(sizeof *wait);
+    Wait *wait = g_new0(Wait, 1);
     sl_call_wait(call, limit_us);
     wait->api = call->api;
     wait->id = g_strdup(call->id);
@@ -173,19 +177,31 @@ void sl_api_statement(SlApiCall *call)
         not_found(call, "statement", digest);
 }
 
+static void blob_done(GBytes *bytes, const GError *error, void *wait)
+{
+    SlApiCall *call = end_wait(wait);
+    if (call == NULL)
+        return;
+    if (bytes != NULL)
+        sl_call_bytes(call, 200, "application/octet-stream", g_bytes_ref(bytes));
+    else if (error != NULL)
+        sl_call_error(call, error);
+    else
+        not_found(call, "blob", sl_json_str_or(call->args, "digest", ""));
+}
+
 void sl_api_blob(SlApiCall *call)
 {
     const char *digest = digest_of(call);
-    GBytes *bytes = digest != NULL ? ops(call)->blob(user(call), digest) : NULL;
-    if (bytes != NULL)
-        sl_call_bytes(call, 200, "application/octet-stream", bytes);
-    else if (digest != NULL)
-        not_found(call, "blob", digest);
+    if (digest == NULL)
+        return;
+    Wait *wait = wait_for(call, SL_API_REPLY_US);
+    ops(call)->blob(user(call), call->person, digest, blob_done, wait);
 }
 
 void sl_api_logs(SlApiCall *call)
 {
-    void *wait = wait_for(call, SL_API_REPLY_US);
+    Wait *wait = wait_for(call, SL_API_REPLY_US);
     ops(call)->log(user(call), call->args, at_done, wait);
 }
 

@@ -131,7 +131,7 @@ static enum MHD_Result send_answer(SlApiCall *call)
     return result;
 }
 
-/* ---- checks in order: route, body size, who, scope, rate, type, query ---- */
+/* ---- checks in order: route, who, scope, rate; then body size, type, query ---- */
 
 static bool refuse(SlApiCall *call, GError *error /* consumed */)
 {
@@ -200,9 +200,11 @@ static bool read_query(SlApiCall *call)
     return query.error == NULL || refuse(call, query.error);
 }
 
-static void dispatch(SlApiCall *call, const char *method, const char *url)
+/* Before the first byte of a body is kept: strangers get no memory of ours. */
+static void begin(SlApiCall *call, const char *method, const char *url)
 {
     GError *error = NULL;
+    call->begun = true;
     call->api->count++;
     call->args = json_object();
     call->route = sl_route_find(method, url, call->args, &error);
@@ -210,13 +212,32 @@ static void dispatch(SlApiCall *call, const char *method, const char *url)
         refuse(call, error);
         return;
     }
-    if (call->too_large) {
+    if (call->route->scope != SL_SCOPE_OPEN && sl_call_authorise(call))
+        check_rate(call);
+}
+
+static void take_body(SlApiCall *call, const char *bytes, size_t len)
+{
+    GError *error = NULL;
+    if (call->answered)
+        return; /* read to its end and thrown away: only then can the answer be sent */
+    if (call->body->len + len > SL_API_BODY_MAX) {
         sl_throw(&error, SLU_API_TOO_LARGE, "the body is larger than %d bytes", SL_API_BODY_MAX);
         refuse(call, error);
         return;
     }
-    if (call->route->scope != SL_SCOPE_OPEN && (!sl_call_authorise(call) || !check_rate(call)))
+    g_byte_array_append(call->body, (const guint8 *)bytes, (guint)len);
+}
+
+static void dispatch(SlApiCall *call)
+{
+    GError *error = NULL;
+    call->dispatched = true;
+    if (call->api->stopping) { /* a connection that waits would outlive its server */
+        sl_throw(&error, SLU_UNAVAILABLE, "the coordinator is stopping");
+        refuse(call, error);
         return;
+    }
     if (check_type(call) && read_query(call))
         call->route->handle(call);
 }
@@ -239,15 +260,15 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *connection, con
         *state = call;
         return MHD_YES;
     }
+    if (!call->begun)
+        begin(call, method, url);
     if (*upload_size > 0) {
-        call->too_large = call->too_large || call->body->len + *upload_size > SL_API_BODY_MAX;
-        if (!call->too_large)
-            g_byte_array_append(call->body, (const guint8 *)upload, (guint)*upload_size);
+        take_body(call, upload, *upload_size);
         *upload_size = 0;
         return MHD_YES;
     }
-    if (!call->answered && call->route == NULL)
-        dispatch(call, method, url);
+    if (!call->answered && !call->dispatched)
+        dispatch(call);
     if (call->answered)
         return send_answer(call);
     call->suspended = true;
@@ -405,8 +426,8 @@ void sl_api_free(SlApi *api)
 {
     if (api == NULL)
         return;
+    api->stopping = true; /* from now on nobody new waits */
     end_waiting(api);
-    api->stopping = true;
     for (size_t i = 0; i < api->n_ports; i++) {
         MHD_run(api->ports[i].daemon); /* what was resumed gets its answer */
         MHD_stop_daemon(api->ports[i].daemon);

@@ -66,11 +66,13 @@ static void action(void *user, const SlApiAction *a)
     g_assert_true(sl_api_reply(f->api, a->id, 202, body));
 }
 
-static GBytes *blob(void *user, const char *digest)
+static void blob(void *user, const char *person, const char *digest,
+                 void (*done)(GBytes *, const GError *, void *), void *call)
 {
-    (void)user;
+    (void)user, (void)person;
     g_autofree char *known = sl_sha256_hex("bytes", 5);
-    return strcmp(digest, known) == 0 ? g_bytes_new("bytes", 5) : NULL;
+    g_autoptr(GBytes) bytes = g_bytes_new("bytes", 5);
+    done(strcmp(digest, known) == 0 ? bytes : NULL, NULL, call);
 }
 
 static json_t *statement(void *user, const char *digest)

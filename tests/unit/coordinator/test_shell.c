@@ -252,6 +252,79 @@ static void test_start_refusals(Fixture *f, gconstpointer data)
     refuses(f, SLU_CONFIG_KEY, "no online key of the root");
 }
 
+typedef struct {
+    unsigned absent, unsearched;
+} Finds;
+
+static void count_find(SlCoordinator *c, GBytes *bytes, bool searched, void *user)
+{
+    Finds *finds = user;
+    (void)c;
+    g_assert_null(bytes);
+    finds->absent += searched ? 1 : 0;
+    finds->unsearched += searched ? 0 : 1;
+}
+
+/* An agent that asks for digests that are nowhere: its own searches wait, up to a limit, one runs,
+ * and the queue of the ledger sees none of it. */
+static void test_searches_are_bounded(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    start_ok(f);
+    until(f, "subject", "first");
+    while (f->c->appending || f->c->flush_posted)
+        sl_loop_turn(f->loop, 10000);
+    g_autofree char *digest = g_strnfill(64, '0');
+    SlFind find = {.who = "hostile", .digest = digest};
+    Finds finds = {0};
+    unsigned taken = 0;
+    while (taken < 1000 && sl_find_bytes(f->c, &find, count_find, &finds))
+        taken++;
+    g_assert_cmpuint(taken, ==, 65); /* one that runs, 64 that wait */
+    g_assert_cmpuint(sl_workq_pending(f->c->work_queue), <=, 3);
+    g_assert_cmpuint(sl_workq_pending(f->c->store_queue), ==, 0);
+    Finds others = {0};
+    find.who = "honest";
+    g_assert_true(sl_find_bytes(f->c, &find, count_find, &others));
+    for (int i = 0; i < 1000 && others.absent == 0; i++)
+        sl_loop_turn(f->loop, 10000);
+    g_assert_cmpuint(others.absent, ==, 1);
+    for (int i = 0; i < 1000 && finds.absent < 65; i++)
+        sl_loop_turn(f->loop, 10000);
+    g_assert_cmpuint(finds.absent, ==, 65);
+    g_assert_cmpuint(g_hash_table_size(f->c->finding), ==, 0);
+    while (sl_find_bytes(f->c, &find, count_find, &finds)) {
+    }
+    stop(f); /* those that wait are told */
+    g_assert_cmpuint(finds.absent + finds.unsearched, ==, 65 + 65);
+}
+
+static void count_view(json_t *answer, const GError *error, void *call)
+{
+    unsigned *counts = call;
+    counts[error != NULL && error->code == SLU_API_RATE ? 1 : 0]++;
+    json_decref(answer);
+}
+
+static void test_views_of_the_past_are_bounded(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    start_ok(f);
+    until(f, "subject", "first");
+    g_autoptr(json_t) args = json_object();
+    unsigned counts[2] = {0};
+    for (int i = 0; i < 10; i++)
+        sl_people_ops.view_at(f->c, sl_now_us(), args, count_view, counts);
+    for (int i = 0; i < 1000 && counts[0] + counts[1] < 10; i++)
+        sl_loop_turn(f->loop, 10000);
+    g_assert_cmpuint(counts[0], ==, SL_REPLAYS_MAX);
+    g_assert_cmpuint(counts[1], ==, 10 - SL_REPLAYS_MAX);
+    sl_people_ops.view_at(f->c, sl_now_us(), args, count_view, counts); /* and it goes on */
+    for (int i = 0; i < 1000 && counts[0] < SL_REPLAYS_MAX + 1; i++)
+        sl_loop_turn(f->loop, 10000);
+    g_assert_cmpuint(counts[0], ==, SL_REPLAYS_MAX + 1);
+}
+
 static void test_init_refusals(Fixture *f, gconstpointer data)
 {
     (void)data;
@@ -280,6 +353,8 @@ int main(int argc, char **argv)
     ADD("deleted-branch", test_deleted_branch);
     ADD("repository-away", test_repository_away);
     ADD("start-refusals", test_start_refusals);
+    ADD("searches-are-bounded", test_searches_are_bounded);
+    ADD("views-of-the-past-are-bounded", test_views_of_the_past_are_bounded);
     ADD("init-refusals", test_init_refusals);
     return g_test_run();
 }
