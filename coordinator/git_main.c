@@ -9,6 +9,7 @@
  * (libgit2 has no time-outs): the parent kills it, and nothing but whole packs and refs is ever
  * left behind. */
 #include "base/json.h"
+#include "coordinator/store/push.h"
 #include <dirent.h>
 #include <git2.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define REFS_MAX 64 /* --ref arguments: ledger, environments and staging refs of one push */
+#define REFS_MAX SL_PUSH_REFS_MAX
 #define CREDENTIAL_BYTES_MAX 4096
 #define CPU_SECONDS_MAX 600                  /* indexing 512 MiB takes about 60 s */
 #define MEMORY_BYTES_MAX (UINT64_C(4) << 30) /* address space: packs are mapped */

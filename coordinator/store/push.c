@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define OUTPUT_MAX (64 * 1024)
-#define REFS_MAX 64
 
 static void add_option(GPtrArray *argv, const char *name, const char *value)
 {
@@ -43,7 +42,7 @@ bool sl_push_state(const SlPush *push, GError **error)
     add_option(argv, "--url", push->url);
     add_option(argv, "--ca", push->ca_file);
     add_option(argv, "--credentials", push->credential_file);
-    for (size_t i = 0; push->refs[i] != NULL && i < REFS_MAX; i++)
+    for (size_t i = 0; push->refs[i] != NULL; i++)
         add_option(argv, "--ref", push->refs[i]);
     g_ptr_array_add(argv, NULL);
     SlSpawn how = {.argv = (const char *const *)argv->pdata,
@@ -70,11 +69,14 @@ char **sl_push_refs(const char *repo_dir, GError **error)
         sl_git_throw(error, SLU_PUSH_FAILED, "listing the branches");
         return NULL;
     }
-    while (names->len < REFS_MAX && git_reference_next(&ref, iterator) == 0) {
+    while (names->len <= SL_PUSH_REFS_MAX && git_reference_next(&ref, iterator) == 0) {
         g_ptr_array_add(names, g_strdup(git_reference_name(ref)));
         git_reference_free(ref);
     }
     git_reference_iterator_free(iterator);
+    if (names->len > SL_PUSH_REFS_MAX) /* a part of them would look like all of them */
+        return sl_throw_null(error, SLU_PUSH_FAILED, "more than %d branches in %s",
+                             SL_PUSH_REFS_MAX, repo_dir);
     g_ptr_array_add(names, NULL);
     return (char **)g_ptr_array_steal(names, NULL);
 }

@@ -4,13 +4,17 @@
 #pragma once
 #include "sluice/error.h"
 
+/* Branches of one push: the ledger and SL_ROOT_ENVIRONMENTS_MAX environments fit; also sluice-git's. */
+#define SL_PUSH_REFS_MAX 128
+
 typedef struct {
     const char *git_path, *repo, *url;
     const char *ca_file, *credential_file; /* or NULL */
-    const char *const *refs;               /* full names, NULL-terminated, at most 64 */
+    const char *const *refs;               /* full names, NULL-terminated, at most SL_PUSH_REFS_MAX */
     int64_t timeout_us;
 } SlPush;
 /* Errors: PUSH_FAILED (again later), PUSH_REWOUND. */
 SL_MUST_USE bool sl_push_state(const SlPush *push, GError **error);
-/* Names of all branches of the state repository. (transfer full, NULL-terminated) */
+/* Names of all branches of the state repository. Errors: PUSH_FAILED, also if there are too many.
+ * (transfer full, NULL-terminated) */
 SL_MUST_USE char **sl_push_refs(const char *repo, GError **error);

@@ -90,6 +90,33 @@ static bool count_event(const json_t *e, void *user, GError **error)
     return true;
 }
 
+static void make_branches(const char *state, unsigned from, unsigned to)
+{
+    g_autofree char *tip = GIT(state, "rev-parse", "sluice/ledger");
+    g_strchomp(tip);
+    for (unsigned i = from; i < to; i++) {
+        g_autofree char *ref = g_strdup_printf("refs/heads/sluice/env/e%03u", i);
+        g_free(GIT(state, "update-ref", ref, tip));
+    }
+}
+
+/* As many environments as a root may have, and the ledger after them in the order of names. */
+static void test_all_branches_or_none(GitFixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL);
+    sl_ledger_free(make(state));
+    make_branches(state, 0, 64);
+    g_auto(GStrv) refs = sl_push_refs(state, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(g_strv_length(refs), ==, 65);
+    g_assert_true(g_strv_contains((const char *const *)refs, SL_LEDGER_REF));
+    make_branches(state, 64, SL_PUSH_REFS_MAX);
+    g_assert_null(sl_push_refs(state, &error));
+    g_assert_error(error, SL_ERROR, SLU_PUSH_FAILED);
+}
+
 static void test_repack(GitFixture *f, gconstpointer data)
 {
     (void)data;
@@ -144,6 +171,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/push/fast-forward-only", GitFixture, NULL, set_up, test_push, tear_down);
+    g_test_add("/push/all-branches-or-none", GitFixture, NULL, set_up, test_all_branches_or_none,
+               tear_down);
     g_test_add("/push/repack", GitFixture, NULL, set_up, test_repack, tear_down);
     g_test_add("/push/upkeep", GitFixture, NULL, set_up, test_upkeep, tear_down);
     return g_test_run();
