@@ -1,14 +1,11 @@
 /* blobs.c - see blobs.h. Files at <dir>/<2 hex>/<digest>, made by rename without fsync: a torn one
  * fails its digest. */
 #include "coordinator/store/blobs.h"
-#include "base/auto.h"
 #include "base/digest.h"
 #include "runtime/atomicfile.h"
-#include "runtime/loop.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define BLOB_BYTES_MAX (64 * 1024 * 1024)
 
@@ -40,12 +37,14 @@ static char *path_of(const SlBlobs *blobs, const char *digest)
     return g_strdup_printf("%s/%.2s/%s", blobs->dir, digest, digest);
 }
 
-bool sl_blobs_has(SlBlobs *blobs, const char *digest)
+/* A file that power loss cut short (nothing here is synced) is written again, not trusted. */
+static bool has_whole(const SlBlobs *blobs, const char *digest, gsize len)
 {
+    struct stat st;
     if (!sl_is_hex_digest(digest))
         return false;
     g_autofree char *path = path_of(blobs, digest);
-    return access(path, R_OK) == 0;
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (gsize)st.st_size == len;
 }
 
 GBytes *sl_blobs_get(SlBlobs *blobs, const char *digest)
@@ -63,43 +62,20 @@ GBytes *sl_blobs_get(SlBlobs *blobs, const char *digest)
     return NULL;
 }
 
-static bool write_whole(int fd, GBytes *bytes)
-{
-    gsize len = 0;
-    const char *at = g_bytes_get_data(bytes, &len);
-    while (len > 0) {
-        ssize_t n = write(fd, at, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
 bool sl_blobs_put(SlBlobs *blobs, const char *digest, GBytes *bytes, GError **error)
 {
-    if (sl_blobs_has(blobs, digest))
+    if (has_whole(blobs, digest, g_bytes_get_size(bytes)))
         return true;
     g_autofree char *found = sl_sha256_hex_bytes(bytes);
     if (g_strcmp0(found, digest) != 0)
         return sl_throw(error, SLU_CORRUPT, "bytes of digest %s were given as %s", found, digest);
     g_autofree char *path = path_of(blobs, digest);
     g_autofree char *folder = g_path_get_dirname(path);
-    uint64_t unique = 0;
-    sl_random_bytes(&unique, sizeof unique);
-    g_autofree char *temp = g_strdup_printf("%s/.new-%016" G_GINT64_MODIFIER "x", folder, unique);
     if (mkdir(folder, 0700) != 0 && errno != EEXIST)
         return sl_throw(error, SLU_IO, "%s: %s", folder, g_strerror(errno));
-    sl_autofd fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 || !write_whole(fd, bytes) || rename(temp, path) != 0) {
-        int why = errno;
-        unlink(temp);
-        return sl_throw(error, SLU_IO, "%s: %s", path, g_strerror(why));
-    }
-    return true;
+    gsize len = 0;
+    const void *data = g_bytes_get_data(bytes, &len);
+    return sl_file_write_cache(path, data, len, 0600, error);
 }
 
 bool sl_blobs_put_all(SlBlobs *blobs, GHashTable *table, GError **error)

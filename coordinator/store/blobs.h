@@ -13,7 +13,6 @@ void sl_blobs_free(SlBlobs *blobs);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlBlobs, sl_blobs_free)
 GBytes *sl_blobs_get(SlBlobs *blobs,
                      const char *digest); /* NULL if absent or damaged. (transfer full) */
-bool sl_blobs_has(SlBlobs *blobs, const char *digest);
 /* Errors: CORRUPT if @bytes are not those of @digest, IO. */
 SL_MUST_USE bool sl_blobs_put(SlBlobs *blobs, const char *digest, GBytes *bytes, GError **error);
 /* All of a table digest -> GBytes*. */
