@@ -299,8 +299,8 @@ static void dropped(void *user, const char *curve, const GError *error)
     SlCoordinator *c = user;
     g_autofree char *code = g_strdup_printf("SLU%d", error->code);
     c->count_dropped++;
-    sl_log(c->log, SL_LOG_WARNING, "message-dropped", "curve", curve != NULL ? curve : "-", "code", code, "why", error->message,
-           NULL);
+    sl_log(c->log, SL_LOG_WARNING, "message-dropped", "curve", curve != NULL ? curve : "-", "code",
+           code, "why", error->message, NULL);
 }
 
 static void enrol(void *user, const char *peer, const Sluice__Wire__Envelope *envelope)
