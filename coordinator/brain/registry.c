@@ -28,6 +28,19 @@ static uint64_t next_version(const SlCoord *c, const SlEnv *env)
     return newest + 1;
 }
 
+/* Who asks to come in: the fingerprint is what a person compares with the machine's own. */
+static json_t *addition(const SlCluster *cluster, const char *env)
+{
+    json_t *json = json_object();
+    g_autofree char *print = sl_public_key_fingerprint(cluster->sign);
+    sl_json_set_str(json, "id", cluster->id);
+    sl_json_set_str(json, "name", cluster->name);
+    sl_json_set_str(json, "env", env);
+    sl_json_set_str(json, "engine", cluster->engine);
+    sl_json_set_str(json, "fingerprint", print);
+    return json;
+}
+
 GBytes *sl_brain_registry_draft(SlCoord *c, const char *name, json_t *adds, json_t *removes,
                                 SlMap **ret_map, GError **error)
 {
@@ -49,7 +62,7 @@ GBytes *sl_brain_registry_draft(SlCoord *c, const char *name, json_t *adds, json
     g_hash_table_iter_init(&iter, c->pending);
     while (g_hash_table_iter_next(&iter, &id, &value)) {
         if (strcmp(g_hash_table_lookup(c->pending_env, id), name) == 0) {
-            json_array_append_new(adds, json_string(id));
+            json_array_append_new(adds, addition(value, name));
             if (!add_cluster(map, value, error)) {
                 return NULL;
             }
