@@ -105,6 +105,9 @@ void sl_brain_handle_request(SlCoord *c, const SlCoordRequest *in);
 json_t *sl_view_attempt(const SlCoord *c, const SlAttempt *a);
 json_t *sl_view_release(const SlCoord *c, const SlRelease *r);
 json_t *sl_view_run(const SlCoord *c, const SlRun *run);
+json_t *sl_view_seal(const SlSeal *seal);
+#define SL_STALE_US (3 * SL_MINUTE_US) /* an agent reports at least every minute: three missed */
+json_t *sl_view_unit(const SlCoord *c, const char *app, const char *env, int64_t now_us);
 json_t *sl_view_cluster(const SlCoord *c, const SlCluster *cluster, const char *env,
                         int64_t now_us);
 json_t *sl_view_status(const SlCoord *c, const json_t *args, int64_t now_us, GError **error);
@@ -114,6 +117,10 @@ json_t *sl_view_diff(const SlCoord *c, const json_t *args, GError **error);
 json_t *sl_view_why(const SlCoord *c, const json_t *args, int64_t now_us, GError **error);
 json_t *sl_view_environments(const SlCoord *c);
 json_t *sl_view_problems(const SlCoord *c);
+/* Adds `evidence` and `registrySigners` to the full view of an attempt. */
+void sl_view_evidence(const SlCoord *c, const SlAttempt *a, json_t *json);
+/* Objects of a bundle: "kind namespace name" -> digest. (transfer full) */
+GHashTable *sl_view_objects(const SlCoord *c, const char *bundle);
 /* Objects that differ between two target maps: [{change, kind, namespace, name, from, to,
  * clusters}]. */
 json_t *sl_view_changes(const SlCoord *c, GHashTable *from, GHashTable *to);

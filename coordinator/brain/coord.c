@@ -77,10 +77,22 @@ static void refresh(SlCoord *c, const char *repository)
     effect->repository = g_strdup(repository);
 }
 
+/* From here on agents say how they are. */
+static void forget_recorded(SlCoord *c)
+{
+    GHashTableIter units;
+    gpointer value;
+    g_hash_table_iter_init(&units, c->units);
+    while (g_hash_table_iter_next(&units, NULL, &value)) {
+        g_clear_pointer(&((SlUnit *)value)->recorded, g_hash_table_unref);
+    }
+}
+
 /* Registries of threshold 0 that a stop interrupted are finished here. */
 static void start(SlCoord *c)
 {
     c->started = true;
+    forget_recorded(c);
     sl_brain_lease(c, 0);
     GHashTableIter iter;
     gpointer name;

@@ -57,15 +57,39 @@ bool sl_fold_sealed(SlCoord *c, const json_t *event, int64_t at_us, GError **err
     return true;
 }
 
+/* The unit's line of a report's text, unparsed; NULL. (transfer full) */
+static char *unit_line(const SlSigned *s, const SlUnit *u)
+{
+    gsize len = 0;
+    const char *text = g_bytes_get_data(s->text, &len);
+    g_autofree char *front = g_strdup_printf("\nchange: unit/%s ", u->key);
+    const char *at = g_strstr_len(text, (gssize)len, front);
+    const char *from = at != NULL ? at + strlen(front) : NULL;
+    const char *end = from != NULL ? memchr(from, '\n', len - (gsize)(from - text)) : NULL;
+    return end != NULL ? g_strndup(from, (gsize)(end - from)) : NULL;
+}
+
 /* The proof of a verdict: the signed report that it was taken from. Nothing is decided from it
- * again. */
+ * again; while the ledger is only folded it is what a view of the past shows. */
 bool sl_fold_health(SlCoord *c, const json_t *event, int64_t at_us, GError **error)
 {
-    (void)c;
-    (void)at_us;
     json_t *json = sl_json_need_object(event, "report", error);
     g_autoptr(SlSigned) s = json != NULL ? sl_signed_from_json(json, error) : NULL;
-    return s != NULL;
+    const SlAttempt *a = sl_brain_attempt(c, (uint64_t)sl_json_int(event, "attempt", 0));
+    const char *cluster = sl_json_str(event, "cluster");
+    if (s == NULL || a == NULL || cluster == NULL || c->started) {
+        return s != NULL;
+    }
+    SlUnit *u = sl_brain_unit(c, a->app, a->env);
+    SlRecorded *recorded = g_new0(SlRecorded, 1);
+    recorded->entry = unit_line(s, u);
+    recorded->at_us = at_us;
+    if (u->recorded == NULL) {
+        u->recorded = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                            (GDestroyNotify)sl_recorded_free);
+    }
+    g_hash_table_replace(u->recorded, g_strdup(cluster), recorded);
+    return true;
 }
 
 bool sl_fold_order(SlCoord *c, const json_t *event, int64_t at_us, GError **error)

@@ -89,6 +89,12 @@ static void mark_free(SlMark *mark)
     }
 }
 
+void sl_recorded_free(SlRecorded *recorded)
+{
+    g_free(recorded->entry);
+    g_free(recorded);
+}
+
 void sl_unit_free(SlUnit *u)
 {
     if (u == NULL) {
@@ -103,6 +109,7 @@ void sl_unit_free(SlUnit *u)
     g_ptr_array_unref(u->vetoes);
     g_ptr_array_unref(u->runs);
     g_ptr_array_unref(u->claim_keys);
+    g_clear_pointer(&u->recorded, g_hash_table_unref);
     g_free(u);
 }
 

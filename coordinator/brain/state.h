@@ -105,6 +105,12 @@ typedef struct {
     int64_t since_us;
 } SlMark;
 
+/* Health of a unit on one cluster as a Health event proves it: for views of the past. */
+typedef struct {
+    char *entry; /* JSON of the report's line */
+    int64_t at_us;
+} SlRecorded;
+
 typedef struct {
     char *release, *by, *reason;
     int64_t since_us;
@@ -135,6 +141,7 @@ typedef struct {
     /* volatile */
     SlAttempt *claimed;    /* whose objects are in the environment's claims */
     GPtrArray *claim_keys; /* of char* */
+    GHashTable *recorded; /* while only folded: cluster -> SlRecorded*: last health in the ledger */
 } SlUnit;
 
 typedef struct {
@@ -269,6 +276,7 @@ struct SlCoord {
 void sl_attempt_free(SlAttempt *attempt);
 void sl_release_free(SlRelease *release);
 void sl_unit_free(SlUnit *unit);
+void sl_recorded_free(SlRecorded *recorded);
 void sl_env_free(SlEnv *env);
 void sl_run_free(SlRun *run);
 void sl_job_free(SlJob *job);
