@@ -90,6 +90,9 @@ static void apply_options(SlCli *cli, SlContext *context)
     if (sl_cli_option(cli, "token-file") != NULL) {
         replace(&context->token_file, sl_cli_option(cli, "token-file"));
     }
+    if (sl_cli_option(cli, "key") != NULL) {
+        replace(&context->key, sl_cli_option(cli, "key"));
+    }
 }
 
 const SlContext *sl_cli_context(SlCli *cli, GError **error)
@@ -105,7 +108,8 @@ const SlContext *sl_cli_context(SlCli *cli, GError **error)
     const char *from_env = getenv("SLUICE_FLEET");
     name = name != NULL ? name : from_env != NULL && *from_env != '\0' ? from_env : sl_json_str(config, "current");
     json_t *fleet = name != NULL ? json_object_get(json_object_get(config, "fleets"), name) : NULL;
-    bool by_option = sl_cli_option(cli, "socket") != NULL || sl_cli_option(cli, "url") != NULL;
+    bool by_option = sl_cli_option(cli, "socket") != NULL || sl_cli_option(cli, "url") != NULL ||
+                     sl_cli_option(cli, "key") != NULL;
     if (fleet == NULL && !by_option) {
         g_autofree char *path = config_path();
         return name != NULL ? sl_throw_null(error, SLU_NO_CONTEXT, "%s has no fleet `%s`", path, name)

@@ -1,5 +1,6 @@
 /* rootedit.c - see rootedit.h. */
 #include "cli/rootedit.h"
+#include "base/digest.h"
 #include "base/text.h"
 #include "runtime/atomicfile.h"
 #include <string.h>
@@ -9,6 +10,26 @@ const SlCliOption sl_root_options[] = {
     {"out", 0, "FILE", "where the next version is kept until enough people signed (default root-N.json)", "file"},
     {0},
 };
+
+char *sl_root_create(SlCli *cli, const SlRootNew *how, GError **error)
+{
+    uint8_t id[32];
+    sl_random_bytes(id, sizeof id);
+    g_autofree char *fleet = sl_hex(id, sizeof id);
+    SlRootNew whole = *how;
+    whole.fleet = fleet;
+    whole.now_us = sl_cli_now_us();
+    g_autoptr(SlRoot) root = sl_root_new(&whole, error);
+    g_autoptr(GBytes) text = root != NULL ? sl_root_format(root, error) : NULL;
+    g_autofree char *armour = text != NULL ? sl_cli_sign(cli, text, sl_statement_namespace(SL_STATEMENT_ROOT), error) : NULL;
+    if (armour == NULL) {
+        return NULL;
+    }
+    g_autoptr(SlSigned) statement = sl_signed_new(text);
+    sl_signed_add(statement, armour);
+    g_autoptr(json_t) json = sl_signed_to_json(statement);
+    return sl_json_canonical(json, error);
+}
 
 SlRoot *sl_root_fetch(SlCli *cli, SlSigned **ret_signed, GError **error)
 {

@@ -13,3 +13,7 @@ int sl_root_sign_file(SlCli *cli, const char *path);
 extern const SlCliOption sl_root_options[]; /* --yes, --out */
 /* Public key from a .pub file, or from the text itself. */
 SL_MUST_USE SlPublicKey *sl_cli_read_public_key(const char *word, GError **error);
+
+/* Version 1 of a new fleet's root (fleet id and time are filled in here), signed with our key: {"text","sigs"} as
+ * JSON for `sluice-coordinator init --root`. (transfer full) */
+SL_MUST_USE char *sl_root_create(SlCli *cli, const SlRootNew *how, GError **error);

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/programs.h"
+#include "cli/rootedit.h"
 #include "cli/templates.h"
 #include "core/root.h"
 #include "link/keys.h"
@@ -57,7 +58,6 @@ static char *state_home(const char *fleet)
 static int take_options(SlCli *cli, Init *in)
 {
     static const char *const three[] = {"dev", "test", "prod", NULL};
-    static const char *const profiles[] = {"solo", "team", "regulated", NULL};
     in->dir = g_canonicalize_filename(sl_cli_arg(cli, 0), NULL);
     g_autofree char *base = g_path_get_basename(in->dir);
     in->name = g_strdup(sl_cli_option(cli, "name") != NULL ? sl_cli_option(cli, "name") : base);
@@ -76,10 +76,9 @@ static int take_options(SlCli *cli, Init *in)
     if (!sl_is_name(in->name) || !sl_is_name(in->person)) {
         return sl_cli_usage(cli, "--name and --person are DNS labels (lower-case letters, digits, '-')");
     }
-    if (!g_strv_contains(profiles, profile)) {
+    if (!sl_profile_parse(profile, &in->profile)) {
         return sl_cli_usage(cli, "--profile is solo, team or regulated");
     }
-    in->profile = strcmp(profile, "solo") == 0 ? SL_PROFILE_SOLO : strcmp(profile, "team") == 0 ? SL_PROFILE_TEAM : SL_PROFILE_REGULATED;
     return SL_EXIT_OK;
 }
 
@@ -126,26 +125,6 @@ static bool commit_all(const Init *in, GError **error)
     git_index_free(index);
     git_repository_free(repo);
     return ok;
-}
-
-static char *root_json(SlCli *cli, const Init *in, const SlPublicKey *person_key, const SlPublicKey *online_key, GError **error)
-{
-    uint8_t id[32];
-    sl_random_bytes(id, sizeof id);
-    char fleet[65];
-    sodium_bin2hex(fleet, sizeof fleet, id, sizeof id);
-    SlRootNew how = {.fleet = fleet, .profile = in->profile, .person = in->person, .email = in->email, .person_key = person_key,
-                     .online_key = online_key, .envs = in->envs, .now_us = sl_cli_now_us()};
-    g_autoptr(SlRoot) root = sl_root_new(&how, error);
-    g_autoptr(GBytes) text = root != NULL ? sl_root_format(root, error) : NULL;
-    g_autofree char *armour = text != NULL ? sl_cli_sign(cli, text, sl_statement_namespace(SL_STATEMENT_ROOT), error) : NULL;
-    if (armour == NULL) {
-        return NULL;
-    }
-    g_autoptr(SlSigned) statement = sl_signed_new(text);
-    sl_signed_add(statement, armour);
-    g_autoptr(json_t) json = sl_signed_to_json(statement);
-    return sl_json_canonical(json, error);
 }
 
 static bool write_config(const Init *in, GError **error)
@@ -212,6 +191,13 @@ static bool take_key(SlCli *cli, Init *in, GError **error)
     return ok;
 }
 
+static char *first_root(SlCli *cli, const Init *in, const SlPublicKey *person_key, const SlPublicKey *online_key, GError **error)
+{
+    SlRootNew how = {.profile = in->profile, .person = in->person, .email = in->email, .person_key = person_key,
+                     .online_key = online_key, .envs = in->envs};
+    return sl_root_create(cli, &how, error);
+}
+
 static bool make_state(SlCli *cli, const Init *in, GError **error)
 {
     g_autofree char *ledger = g_build_filename(in->state, "state.git", NULL);
@@ -228,7 +214,7 @@ static bool make_state(SlCli *cli, const Init *in, GError **error)
     sodium_memzero(secret, sizeof secret);
     g_autofree char *line = sl_cli_public_key(cli, error);
     g_autoptr(SlPublicKey) person_key = line != NULL ? sl_public_key_parse(line, error) : NULL;
-    g_autofree char *root = person_key != NULL ? root_json(cli, in, person_key, online_key, error) : NULL;
+    g_autofree char *root = person_key != NULL ? first_root(cli, in, person_key, online_key, error) : NULL;
     return root != NULL && write_config(in, error) && make_ledger(in, root, error);
 }
 

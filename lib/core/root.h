@@ -22,6 +22,8 @@ typedef struct {
     GPtrArray *keys; /* of SlPublicKey*; a person counts once however many keys */
 } SlPerson;
 
+bool sl_profile_parse(const char *text, SlProfile *ret_profile); /* "solo", "team", "regulated" */
+
 /* A person's right to sign roots with this key. */
 typedef struct {
     char *person;

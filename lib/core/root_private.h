@@ -7,4 +7,3 @@ void sl_root_check(const SlRoot *root, GString *problems);
 /* One line "  <format>" in @problems. */
 void sl_root_problem(GString *problems, const char *format, ...) G_GNUC_PRINTF(2, 3);
 const char *sl_profile_name(SlProfile profile); /* "solo" */
-bool sl_profile_parse(const char *text, SlProfile *ret_profile);
