@@ -157,6 +157,9 @@ bool sl_blobs_partial_add(SlBlobs *blobs, const char *digest, uint64_t offset, c
         return sl_throw(error, SLU_LIMIT, "blob %.12s: larger than %d bytes", digest,
                         SL_BLOB_BYTES_MAX);
     g_autofree char *path = partial_of(blobs, digest);
+    g_autofree char *folder = g_path_get_dirname(path);
+    if (!sl_dir_make(folder, 0700, error)) /* somebody may have deleted the cache while we run */
+        return false;
     sl_autofd fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     for (size_t done = 0; fd >= 0 && done < len;) {
         ssize_t n = write(fd, (const char *)bytes + done, len - done);

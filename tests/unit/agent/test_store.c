@@ -67,6 +67,10 @@ static void test_blob_partial(void)
     g_assert_cmpuint(sl_blobs_collect(blobs, none, sl_clock_real.utc_us(NULL) + 2 * SL_HOUR_US), ==,
                      1);
     g_assert_false(sl_blobs_has(blobs, digest));
+    (void)!sl_dir_remove_tree(dir, NULL); /* the cache deleted while the agent runs */
+    g_assert_true(sl_blobs_partial_add(blobs, digest, 0, "hello world", 11, NULL));
+    g_assert_true(sl_blobs_partial_finish(blobs, digest, NULL));
+    g_assert_true(sl_blobs_has(blobs, digest));
     sl_blobs_close(blobs);
     (void)!sl_dir_remove_tree(dir, NULL);
 }
