@@ -42,13 +42,22 @@ typedef struct {
 
 static void poke(SlSourcePoll *poll, bool force);
 
+/* Two polls of one folder have the same watch. */
+static bool is_watched(const SlCoordinator *c, gconstpointer watch)
+{
+    for (guint i = 0; i < c->polls->len; i++)
+        if (g_ptr_array_find(((const SlSourcePoll *)c->polls->pdata[i])->watches, watch, NULL))
+            return true;
+    return false;
+}
+
+/* @poll is not among c->polls any more. */
 static void poll_free(SlSourcePoll *poll)
 {
-    if (poll == NULL)
-        return;
     sl_timer_free(poll->timer);
     for (guint i = 0; i < poll->watches->len; i++)
-        inotify_rm_watch(poll->c->inotify, GPOINTER_TO_INT(poll->watches->pdata[i]));
+        if (!is_watched(poll->c, poll->watches->pdata[i]))
+            inotify_rm_watch(poll->c->inotify, GPOINTER_TO_INT(poll->watches->pdata[i]));
     g_ptr_array_unref(poll->watches);
     char *const all[] = {poll->name,     poll->url,       poll->branch, poll->cache_dir,
                          poll->ref_name, poll->delivered, poll->said};
@@ -82,6 +91,18 @@ static void fill_config(const SlSourcePoll *poll, SlSourceConfig *ret)
                             .timeout_us = FETCH_TIMEOUT_US,
                             .pack_bytes_max = PACK_BYTES_MAX,
                             .objects_max = OBJECTS_MAX};
+}
+
+/* Repositories that no document names any more; one that is being read goes when its job is done. */
+static void drop_gone(SlCoordinator *c)
+{
+    for (guint i = c->polls->len; i-- > 1;) { /* number 0 is the fleet repository */
+        SlSourcePoll *poll = c->polls->pdata[i];
+        if (!poll->gone || poll->busy)
+            continue;
+        g_ptr_array_remove_index(c->polls, i);
+        poll_free(poll);
+    }
 }
 
 static SlSourcePoll *find(SlCoordinator *c, const char *name)
@@ -254,12 +275,14 @@ static void read_done(void *user, bool cancelled)
             poke(poll, poll->force);
     }
     job_free(job);
+    if (poll->gone)
+        drop_gone(poll->c);
 }
 
 static void poke(SlSourcePoll *poll, bool force)
 {
     SlCoordinator *c = poll->c;
-    if (c->failed)
+    if (c->failed || poll->gone)
         return; /* stopping: the queue may be gone */
     if (poll->busy) {
         poll->again = true;
@@ -390,6 +413,7 @@ void sl_polls_follow_docs(SlCoordinator *c)
         known->gone = false;
         poke(known, true); /* other documents may want other applications of it */
     }
+    drop_gone(c);
 }
 
 void sl_polls_poke(SlCoordinator *c, const char *repository)
@@ -412,8 +436,8 @@ void sl_polls_start(SlCoordinator *c)
 
 void sl_polls_free(SlCoordinator *c)
 {
-    for (guint i = 0; c->polls != NULL && i < c->polls->len; i++)
-        poll_free(c->polls->pdata[i]);
+    while (c->polls != NULL && c->polls->len > 0)
+        poll_free(g_ptr_array_steal_index(c->polls, c->polls->len - 1));
     g_clear_pointer(&c->polls, g_ptr_array_unref);
     sl_watch_free(c->inotify_watch);
     sl_close_fd(&c->inotify);

@@ -191,6 +191,42 @@ static void test_bad_documents_keep_the_last_good(Fixture *f, gconstpointer data
     until(f, "subject", "repaired");
 }
 
+/* Turns the loop until the documents in force name @count repositories, the first at an URL with
+ * @end, and nothing else is polled besides the fleet's. */
+static void until_followed(Fixture *f, guint count, const char *end)
+{
+    for (int i = 0; i < 1000; i++) {
+        sl_loop_turn(f->loop, 10000);
+        const GPtrArray *named = sl_coord_docs(f->c->brain)->repositories;
+        const SlRepositoryDoc *first = named->len > 0 ? named->pdata[0] : NULL;
+        if (named->len == count && f->c->polls->len == count + 1 &&
+            (first == NULL || g_str_has_suffix(first->url, end)))
+            return;
+    }
+    g_error("%u repositories are polled besides the fleet's, not %u", f->c->polls->len - 1, count);
+}
+
+/* A repository whose URL changes is another one: the old one is let go, not polled for ever. */
+static void test_repositories_come_and_go(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    start_ok(f);
+    until(f, "subject", "first");
+    for (int i = 0; i < 5; i++) {
+        g_autofree char *text =
+            g_strdup_printf("%s---\napiVersion: gitops.sluice/v1alpha1\nkind: Repository\nmetadata: "
+                            "{name: extra}\nspec: {url: %s/nowhere-%d}\n",
+                            documents, f->git.dir, i);
+        g_autofree char *end = g_strdup_printf("nowhere-%d", i);
+        git_write(&f->git, "sluice.yaml", text);
+        g_free(git_commit_all(&f->git, end));
+        until_followed(f, 1, end);
+    }
+    git_write(&f->git, "sluice.yaml", documents);
+    g_free(git_commit_all(&f->git, "none"));
+    until_followed(f, 0, NULL); /* and the fleet's own is still watched */
+}
+
 static void test_deleted_branch(Fixture *f, gconstpointer data)
 {
     (void)data;
@@ -350,6 +386,7 @@ int main(int argc, char **argv)
 #define ADD(name, function) g_test_add("/shell/" name, Fixture, NULL, set_up, function, tear_down)
     ADD("follow-and-restart", test_follow_and_restart);
     ADD("bad-documents", test_bad_documents_keep_the_last_good);
+    ADD("repositories-come-and-go", test_repositories_come_and_go);
     ADD("deleted-branch", test_deleted_branch);
     ADD("repository-away", test_repository_away);
     ADD("start-refusals", test_start_refusals);
