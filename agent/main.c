@@ -22,6 +22,8 @@ static const char usage_text[] =
     "       sluice-agent status --dir DIR [--json]        what it runs, as last written\n"
     "       sluice-agent doctor --dir DIR                 check folder, keys, programs, model "
     "store\n"
+    "       sluice-agent try --dir DIR                    one job of a scratch folder, for `sluice "
+    "try`\n"
     "       sluice-agent --version\n\n"
     "options of join:\n"
     "  --engine NAME           process (default) or another engine of this agent\n"
@@ -30,7 +32,7 @@ static const char usage_text[] =
     "names\n"
     "  --label KEY=VALUE       repeated; the token's labels win\n"
     "  --option KEY=VALUE      repeated; option of the engine: listen=ADDRESS, ports=20000-29999, "
-    "cgroup=true|false\n"
+    "cgroup=true|false, gpus=all|none|0,1\n"
     "  --exec PATH             the sluice-exec program, if not beside sluice-agent\n"
     "  --wait                  wait until a person signed the registry (else `run` does)\n"
     "  --timeout DURATION      how long to wait for an answer (default 10m)\n";
@@ -241,6 +243,8 @@ int main(int argc, char **argv)
         return command_run(&args);
     if (strcmp(args.command, "status") == 0)
         return sl_command_status(args.dir, args.as_json);
+    if (strcmp(args.command, "try") == 0)
+        return sl_command_try(args.dir);
     if (strcmp(args.command, "doctor") == 0)
         return sl_command_doctor(args.dir);
     fprintf(stderr, "sluice-agent: unknown command `%s`\n%s", args.command, usage_text);

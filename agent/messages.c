@@ -167,20 +167,24 @@ static void on_log_request(SlShell *shell, const Sluice__Wire__LogRequest *ask)
     g_autoptr(GError) error = NULL;
     g_autofree char *name = NULL, *message = NULL;
     const char *kind;
-    uint64_t offset = 0, size = 0;
-    bool finished = false;
+    SlEngineLog log = {0};
     object_of(ask->object, &kind, &name);
     SlEngineRef ref = {ask->app, kind, "-", name};
-    size_t max = MIN(ask->max ? ask->max : LOG_BYTES_MAX, LOG_BYTES_MAX);
-    g_autoptr(GBytes) bytes =
-        shell->ops->log(shell->engine, &ref, *ask->run_id ? ask->run_id : NULL, ask->stderr_stream,
-                        ask->tail, ask->offset, max, &offset, &size, &finished, &error);
+    SlEngineLogAsk what = {.ref = &ref,
+                           .run_id = *ask->run_id ? ask->run_id : NULL,
+                           .rank = ask->rank,
+                           .err = ask->stderr_stream,
+                           .tail = ask->tail,
+                           .previous = ask->previous,
+                           .offset = ask->offset,
+                           .max = MIN(ask->max ? ask->max : LOG_BYTES_MAX, LOG_BYTES_MAX)};
+    g_autoptr(GBytes) bytes = shell->ops->log(shell->engine, &what, &log, &error);
     Sluice__Wire__LogData data = SLUICE__WIRE__LOG_DATA__INIT;
     Sluice__Wire__Envelope envelope = SLUICE__WIRE__ENVELOPE__INIT;
     data.request = ask->request;
-    data.offset = offset;
-    data.size = size;
-    data.finished = finished;
+    data.offset = log.offset;
+    data.size = log.size;
+    data.finished = log.finished;
     if (bytes)
         data.data.data = (uint8_t *)(uintptr_t)g_bytes_get_data(bytes, &data.data.len);
     message = error ? g_strdup(error->message) : g_strdup("");

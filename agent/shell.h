@@ -67,6 +67,8 @@ void sl_fetcher_chunk(SlFetcher *fetcher, const Sluice__Wire__Chunk *chunk);
 void sl_shell_write_status(SlShell *shell);
 int sl_command_status(const char *dir, bool as_json);
 int sl_command_doctor(const char *dir);
+/* try.c */
+int sl_command_try(const char *dir);
 /* join.c */
 typedef struct {
     const char *token, *dir, *coordinator, *engine, *model_store, *exec;

@@ -181,21 +181,18 @@ static void fake_run_forget(SlEngine *engine, const char *run_id)
     (void)run_id;
 }
 
-static GBytes *fake_log(SlEngine *engine, const SlEngineRef *ref, const char *run_id, bool err,
-                        bool tail, uint64_t offset, size_t max, uint64_t *ret_offset,
-                        uint64_t *ret_size, bool *ret_finished, GError **error)
+static GBytes *fake_log(SlEngine *engine, const SlEngineLogAsk *ask, SlEngineLog *ret_log,
+                        GError **error)
 {
     static const char text[] = "a line of the fake engine\n";
     size_t len = sizeof text - 1;
-    (void)ref;
-    (void)err;
-    if (run_id && !g_hash_table_contains(engine->runs, run_id))
-        return sl_throw_null(error, SLU_RUN_UNKNOWN, "no run %s is known here", run_id);
-    uint64_t from = tail ? (len > max ? len - max : 0) : MIN(offset, len);
-    *ret_offset = from;
-    *ret_size = len;
-    *ret_finished = true;
-    return g_bytes_new(text + from, MIN(max, len - from));
+    if (ask->run_id && !g_hash_table_contains(engine->runs, ask->run_id))
+        return sl_throw_null(error, SLU_RUN_UNKNOWN, "no run %s is known here", ask->run_id);
+    if (ask->rank > 0 || ask->previous)
+        return sl_throw_null(error, SLU_LOG_MISSING, "process %u: nothing is here", ask->rank);
+    uint64_t from = ask->tail ? (len > ask->max ? len - ask->max : 0) : MIN(ask->offset, len);
+    *ret_log = (SlEngineLog){.offset = from, .size = len, .finished = true};
+    return g_bytes_new(text + from, MIN(ask->max, len - from));
 }
 
 extern const SlEngineOps sl_engine_fake;

@@ -63,7 +63,8 @@ static bool parse_ports(SlEngine *engine, const char *text, GError **error)
 
 static bool read_options(SlEngine *engine, GError **error)
 {
-    static const char *const known[] = {"listen", "ports", "cgroup", "secrets", NULL};
+    static const char *const known[] = {"listen",  "ports",        "cgroup", "gpus",
+                                        "secrets", "endWithAgent", NULL};
     const char *key;
     json_t *value;
     json_object_foreach(engine->options, key, value)
@@ -75,6 +76,11 @@ static bool read_options(SlEngine *engine, GError **error)
     }
     engine->listen = g_strdup(sl_json_str_or(engine->options, "listen", "127.0.0.1"));
     engine->use_cgroup = sl_json_bool(engine->options, "cgroup", true);
+    engine->end_with_agent = sl_json_bool(engine->options, "endWithAgent", false);
+    GPtrArray *gpus = sl_gpus_list(sl_json_str_or(engine->options, "gpus", "all"), error);
+    if (!gpus)
+        return sl_prefix(error, "engines.process");
+    engine->gpus = sl_gpus_new(gpus);
     engine->secrets = json_incref(sl_json_at(engine->options, "secrets"));
     return parse_ports(engine, sl_json_str_or(engine->options, "ports", PORTS_DEFAULT), error);
 }
@@ -92,6 +98,7 @@ static void process_close(SlEngine *engine)
     sl_http_free(engine->http);
     sl_dirwatch_free(engine->watch);
     sl_event_queue_free(engine->queue);
+    sl_gpus_free(engine->gpus);
     json_decref(engine->options);
     json_decref(engine->secrets);
     g_free(engine->state_dir);
@@ -166,24 +173,38 @@ static void process_adopt(SlEngine *engine, const SlEngineApply *what)
         sl_configs_adopt(engine, what);
 }
 
-static GBytes *process_log(SlEngine *engine, const SlEngineRef *ref, const char *run_id, bool err,
-                           bool tail, uint64_t offset, size_t max, uint64_t *ret_offset,
-                           uint64_t *ret_size, bool *ret_finished, GError **error)
+static const char *log_dir(SlEngine *engine, const SlEngineLogAsk *ask, bool *ret_finished)
 {
-    bool finished = false;
-    const char *dir =
-        run_id ? sl_jobs_log_dir(engine, run_id, &finished) : sl_servers_log_dir(engine, ref);
-    const char *stream = err ? "stderr" : "stdout";
-    if (!dir && run_id)
-        return sl_throw_null(error, SLU_RUN_UNKNOWN, "no run %s is known here", run_id);
-    GBytes *bytes = !dir   ? NULL
-                    : tail ? sl_segments_tail(dir, stream, 0, max, ret_offset, ret_size)
-                           : sl_segments_read(dir, stream, 0, offset, max, ret_offset, ret_size);
-    if (!bytes)
-        return sl_throw_null(error, SLU_LOG_MISSING, "%s of %s: nothing is here", stream,
-                             run_id ? run_id : ref->name);
-    *ret_finished = finished;
-    return bytes;
+    if (ask->run_id)
+        return sl_jobs_log_dir(engine, ask->run_id, ret_finished);
+    return ask->previous ? sl_servers_crashed_dir(engine, ask->ref)
+                         : sl_servers_log_dir(engine, ask->ref);
+}
+
+static GBytes *process_log(SlEngine *engine, const SlEngineLogAsk *ask, SlEngineLog *ret_log,
+                           GError **error)
+{
+    const char *stream = ask->err ? "stderr" : "stdout",
+               *what = ask->run_id ? ask->run_id : ask->ref->name;
+    *ret_log = (SlEngineLog){0};
+    const char *dir = log_dir(engine, ask, &ret_log->finished);
+    if (!dir && ask->run_id)
+        return sl_throw_null(error, SLU_RUN_UNKNOWN, "no run %s is known here", what);
+    GBytes *bytes = !dir        ? NULL
+                    : ask->tail ? sl_segments_tail(dir, stream, ask->rank, ask->max,
+                                                   &ret_log->offset, &ret_log->size)
+                                : sl_segments_read(dir, stream, ask->rank, ask->offset, ask->max,
+                                                   &ret_log->offset, &ret_log->size);
+    if (bytes)
+        return bytes;
+    if (ask->previous)
+        return sl_throw_null(error, SLU_LOG_MISSING, "%s of %s: no process of it crashed here",
+                             stream, what);
+    return sl_throw_null(error, SLU_LOG_MISSING, "%s of %s, process %u: nothing is here%s", stream,
+                         what, ask->rank,
+                         !ask->run_id && sl_servers_crashed_dir(engine, ask->ref)
+                             ? "; --previous shows what the last crashed one wrote"
+                             : "");
 }
 
 static void add_check(json_t *checks, const char *name, bool ok, const char *message)

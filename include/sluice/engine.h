@@ -61,6 +61,20 @@ typedef struct {
 } SlEngineRun;
 
 typedef struct {
+    const SlEngineRef *ref; /* of a server */
+    const char *run_id;     /* of a run; NULL = the object */
+    unsigned rank;          /* of a run's process */
+    bool err, tail;         /* standard error; the last @max bytes instead of those from @offset */
+    bool previous;          /* of a server: what the last crashed process wrote */
+    uint64_t offset;
+    size_t max;
+} SlEngineLogAsk;
+typedef struct {
+    uint64_t offset, size; /* where the data begins; where the stream ends now */
+    bool finished;
+} SlEngineLog;
+
+typedef struct {
     const char *name; /* "process" */
     bool (*can_apply)(const char *kind); /* "gitops.sluice/ModelServer", "core/ConfigMap" ... */
 
@@ -82,9 +96,8 @@ typedef struct {
     void (*run_adopt)(SlEngine *engine, const char *run_id);
     /* The seal was acknowledged: the record may be collected later; the id stays known for ever. */
     void (*run_forget)(SlEngine *engine, const char *run_id);
-    /* Bytes of a log from @offset (tail: the last @max); NULL and error, or data with *ret_size and *ret_finished. */
-    GBytes *(*log)(SlEngine *engine, const SlEngineRef *ref, const char *run_id, bool err, bool tail, uint64_t offset, size_t max,
-                   uint64_t *ret_offset, uint64_t *ret_size, bool *ret_finished, GError **error);
+    /* Bytes of a log; NULL and error (LOG_MISSING, RUN_UNKNOWN) if there is none. */
+    GBytes *(*log)(SlEngine *engine, const SlEngineLogAsk *ask, SlEngineLog *ret_log, GError **error);
     /* Checks for `sluice-agent doctor`; adds {"check","ok","message"} to @checks. Optional. */
     void (*doctor)(SlEngine *engine, json_t *checks);
 } SlEngineOps;

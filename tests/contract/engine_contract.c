@@ -131,10 +131,9 @@ static void test_log_errors(const void *data)
 {
     Fix *f = fix_new(data);
     g_autoptr(GError) error = NULL;
-    uint64_t at, size;
-    bool finished;
-    g_assert_null(
-        f->ops->log(f->engine, NULL, "0000", false, false, 0, 100, &at, &size, &finished, &error));
+    SlEngineLogAsk ask = {.run_id = "0000", .max = 100};
+    SlEngineLog log;
+    g_assert_null(f->ops->log(f->engine, &ask, &log, &error));
     g_assert_error(error, SL_ERROR, SLU_RUN_UNKNOWN);
     fix_free(f);
 }

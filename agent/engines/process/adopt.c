@@ -113,6 +113,7 @@ void sl_exit_read(const char *dir, SlExit *ret_exit)
     *ret_exit = (SlExit){
         .code = (int)number(record, "code", -1),
         .signal = (int)number(record, "signal", 0),
+        .rank = (unsigned)number(record, "rank", 0),
         .oom = flag(record, "oom"),
         .timed_out = flag(record, "timed-out"),
         .stopped = flag(record, "stopped"),

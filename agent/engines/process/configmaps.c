@@ -51,6 +51,12 @@ static ConfigDir *config_new(SlEngine *engine, const SlEngineRef *ref)
     return c;
 }
 
+char *sl_config_folder(const SlEngine *engine, const char *app, const json_t *object)
+{
+    const char *ns = sl_json_str(object, "metadata.namespace");
+    return g_build_filename(engine->state_dir, "config", app, ns && *ns ? ns : "-", NULL);
+}
+
 static bool check_key(const char *key, GError **error)
 {
     if (strchr(key, '/'))

@@ -7,9 +7,10 @@
 #include <string.h>
 
 #define PROBE_FIRST_US (50 * 1000)
-#define PROBE_WAIT_MAX_US SL_SECOND_US    /* while it is not ready */
-#define PROBE_EVERY_US (5 * SL_SECOND_US) /* while it serves, unless probe.period says otherwise   \
-                                           */
+#define PROBE_WAIT_MAX_US SL_SECOND_US /* while it is not ready */
+#define PROBE_EVERY_US                                                                             \
+    (5 * SL_SECOND_US) /* while it serves, unless probe.period says otherwise                      \
+                        */
 #define PROBE_FAILURES 3
 #define STABLE_US (60 * SL_SECOND_US) /* ready that long: the next crash is a first one again */
 #define BACKOFF_MAX_US (60 * SL_SECOND_US)
@@ -206,6 +207,10 @@ static GBytes *make_spec(Instance *instance, GError **error)
     for (guint i = 0; version->pairs && i < version->pairs->len; i++)
         sl_spec_add(spec, "env", g_ptr_array_index(version->pairs, i));
     sl_spec_add_env(spec, "PORT", port);
+    g_autofree char *config = sl_config_folder(engine, version->server->ref.app, version->object);
+    if (!sl_dir_make(config, 0755, error))
+        return NULL;
+    sl_spec_add_env(spec, "SLUICE_CONFIG_DIR", config);
     if (version->model_path)
         sl_spec_add_env(spec, "SLUICE_MODEL", version->model_path);
     return sl_spec_finish(g_steal_pointer(&spec));

@@ -28,7 +28,7 @@ static json_t *journal(const Run *run)
                 {"digest", run->digest},   {"state", state_names[run->state]},
                 {"stop", run->stop},       {"phase", sl_run_phase_name(run->phase)},
                 {"reason", run->reason},   {"cause", run->cause},
-                {"message", run->message}};
+                {"message", run->message}, {"gpus", run->gpus}};
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         if (rows[i].value)
             sl_json_set_str(j, rows[i].key, rows[i].value);
@@ -116,9 +116,9 @@ static void run_free(void *data)
     run_release(run);
     sl_timer_free(run->timer);
     sl_timer_free(run->poll);
-    char **texts[] = {&run->id,     &run->key,    &run->app,    &run->env,         &run->cluster,
-                      &run->job,    &run->digest, &run->dir,    &run->attempt_dir, &run->stop,
-                      &run->reason, &run->cause,  &run->message};
+    char **texts[] = {&run->id,     &run->key,    &run->app,     &run->env,         &run->cluster,
+                      &run->job,    &run->digest, &run->dir,     &run->attempt_dir, &run->stop,
+                      &run->reason, &run->cause,  &run->message, &run->gpus};
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(*texts[i]);
     json_decref(run->object);
@@ -273,7 +273,7 @@ static void restore(Run *run, const json_t *j)
     } rows[] = {{&run->key, "key"},         {&run->app, "app"},       {&run->env, "env"},
                 {&run->cluster, "cluster"}, {&run->job, "job"},       {&run->digest, "digest"},
                 {&run->stop, "stop"},       {&run->reason, "reason"}, {&run->cause, "cause"},
-                {&run->message, "message"}};
+                {&run->message, "message"}, {&run->gpus, "gpus"}};
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         *rows[i].field = g_strdup(sl_json_str(j, rows[i].key));
     run->generation = (uint64_t)sl_json_int(j, "generation", 0);
@@ -317,6 +317,10 @@ static Run *load_one(SlEngine *engine, const char *id)
     Run *run = run_new(engine, id);
     restore(run, j);
     g_hash_table_insert(engine->runs, run->id, run);
+    if (run->state != RUN_ATTEMPT)
+        g_clear_pointer(&run->gpus, g_free);
+    if (run->gpus)
+        sl_gpus_take_back(engine->gpus, run->id, run->gpus);
     return run;
 }
 

@@ -8,6 +8,7 @@
  * A folder that sluice-exec starts (attempt or instance) is started at most once in its life; a new
  * start is a new folder. */
 #pragma once
+#include "agent/engines/process/gpus.h"
 #include "agent/store/models.h"
 #include "base/log.h"
 #include "runtime/http.h"
@@ -36,6 +37,8 @@ struct SlEngine {
     GHashTable *servers, *runs, *configs; /* key -> Server*, run id -> Run*, key -> ConfigDir* */
     uint16_t port_low, port_high, port_next;
     bool use_cgroup;
+    bool end_with_agent; /* `try`: what it started ends with it */
+    SlGpus *gpus;
 };
 
 /* ---- adopt.c: who is that process? ---- */
@@ -51,6 +54,7 @@ int64_t sl_shim_pid(const char *dir); /* of the pid record, 0 if none */
 
 typedef struct {
     int code, signal;
+    unsigned rank; /* of the process that failed first */
     bool oom, timed_out, stopped, lost;
     int64_t started_us, finished_us;
     char *error; /* the program could not be run */
@@ -152,7 +156,11 @@ void sl_servers_apply(SlEngine *engine, const SlEngineApply *what);
 void sl_servers_adopt(SlEngine *engine, const SlEngineApply *what);
 void sl_servers_remove(SlEngine *engine, const SlEngineRef *ref);
 const char *sl_servers_log_dir(SlEngine *engine, const SlEngineRef *ref);
+const char *sl_servers_crashed_dir(SlEngine *engine, const SlEngineRef *ref); /* borrowed; NULL */
 void sl_servers_free(SlEngine *engine);
+/* SLUICE_CONFIG_DIR of a program: one folder per ConfigMap of its application and namespace.
+ * (transfer full) */
+char *sl_config_folder(const SlEngine *engine, const char *app, const json_t *object);
 void sl_configs_load(SlEngine *engine);
 void sl_configs_apply(SlEngine *engine, const SlEngineApply *what);
 void sl_configs_adopt(SlEngine *engine, const SlEngineApply *what);

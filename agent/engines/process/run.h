@@ -17,6 +17,7 @@ typedef enum { RUN_PREPARE, RUN_ATTEMPT, RUN_STORE, RUN_ENDED, RUN_N_STATES } Ru
 struct Run {
     SlEngine *engine;
     char *id, *key, *app, *env, *cluster, *job, *digest, *dir, *attempt_dir;
+    char *gpus; /* leased: for CUDA_VISIBLE_DEVICES; NULL = none */
     uint64_t generation;
     json_t *object, *spec; /* spec borrowed from object */
     RunState state;
@@ -56,7 +57,8 @@ void run_changed(Run *run); /* says the record */
 void run_prepare(Run *run);
 void run_resume(Run *run); /* after a restart, by state */
 void run_stop_now(Run *run);
-void run_release(Run *run); /* stops watching; what runs goes on */
+void run_give_gpus(Run *run); /* the lease or the place in the queue */
+void run_release(Run *run);   /* stops watching; what runs goes on */
 /* run_end.c */
 void run_attempt_over(Run *run, const SlExit *exit);
 void run_store_outputs(Run *run);

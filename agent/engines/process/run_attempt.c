@@ -11,12 +11,22 @@
 #define POLL_US (100 * 1000)       /* after a change was noticed: collects a burst of lines */
 #define LOG_SEGMENT_BYTES (4 * 1024 * 1024)
 #define LOG_SEGMENTS 8
+#define VISIBLE "CUDA_VISIBLE_DEVICES"
 
 static void next_input(Run *run);
 
+/* Says it once, not at each try. */
+static void wait_for(Run *run, const char *reason, const char *message)
+{
+    g_autofree char *clean = sl_escape_for_people(message, 1000);
+    if (run->phase != SL_RUN_QUEUED || g_strcmp0(run->reason, reason) != 0 ||
+        g_strcmp0(run->message, clean) != 0)
+        run_set_phase(run, SL_RUN_QUEUED, reason, message);
+}
+
 static void wait_and_retry(Run *run, const char *reason, const GError *error)
 {
-    run_set_phase(run, SL_RUN_QUEUED, reason, error->message);
+    wait_for(run, reason, error->message);
     sl_timer_arm(run->timer, WAIT_RETRY_US);
 }
 
@@ -60,7 +70,7 @@ void run_prepare(Run *run)
         sl_timer_arm(run->timer, WAIT_RETRY_US);
         return;
     }
-    if (run->attempt == 1)
+    if (run->attempt == 1 && run->phase != SL_RUN_QUEUED)
         run_set_phase(run, SL_RUN_ADMITTED, "Preparing", "");
     run->env_job = sl_env_resolve(run->engine, run->spec, env_done, run);
 }
@@ -132,11 +142,17 @@ static bool add_ours(SlSpec *spec, Run *run, GError **error)
     g_autofree char *progress = g_build_filename(run->attempt_dir, "progress", NULL);
     g_autofree char *termination = g_build_filename(run->attempt_dir, "termination", NULL);
     g_autofree char *attempt = g_strdup_printf("%u", run->attempt);
+    g_autofree char *config = sl_config_folder(run->engine, run->app, run->object);
     for (guint i = 0; i < run->pairs->len; i++)
-        sl_spec_add(spec, "env", g_ptr_array_index(run->pairs, i));
+        if (!run->gpus || !g_str_has_prefix(g_ptr_array_index(run->pairs, i), VISIBLE "="))
+            sl_spec_add(spec, "env", g_ptr_array_index(run->pairs, i));
+    if (run->gpus || sl_gpus_count(run->engine->gpus) > 0) /* who asked for none sees none */
+        sl_spec_add_env(spec, VISIBLE, run->gpus ? run->gpus : "");
+    sl_spec_add_env(spec, "SLUICE_CONFIG_DIR", config);
     if (run->attempt > 1 && !sl_json_bool(run->spec, "checkpoint.resume", true))
         (void)!sl_dir_remove_tree(checkpoint, NULL); /* each attempt starts from nothing */
-    if (!sl_dir_make(checkpoint, 0755, error) || !add_outputs(spec, run, error))
+    if (!sl_dir_make(config, 0755, error) || !sl_dir_make(checkpoint, 0755, error) ||
+        !add_outputs(spec, run, error))
         return false;
     sl_spec_add_env(spec, "SLUICE_CHECKPOINT_DIR", checkpoint);
     sl_spec_add_env(spec, "SLUICE_PROGRESS_FILE", progress);
@@ -164,6 +180,8 @@ static bool add_limits(SlSpec *spec, Run *run, GError **error)
     }
     sl_spec_add_uint(spec, "log-bytes", LOG_SEGMENT_BYTES);
     sl_spec_add_uint(spec, "log-count", LOG_SEGMENTS);
+    if (run->engine->end_with_agent)
+        sl_spec_add_uint(spec, "owner-pid", (uint64_t)getpid());
     if (run->engine->use_cgroup) {
         g_autofree char *group = g_strdup_printf("run-%.16s-%u", run->id, run->attempt);
         sl_spec_add(spec, "cgroup", group);
@@ -230,10 +248,49 @@ static void shim_ended(void *data, const SlExit *end)
 
 static const SlShimEvents shim_events = {shim_started, shim_ended};
 
+/* ---- GPUs ---- */
+
+static void wake_waiting(SlEngine *engine)
+{
+    const GPtrArray *waiting = sl_gpus_waiting(engine->gpus);
+    for (guint i = 0; i < waiting->len; i++) {
+        Run *other = g_hash_table_lookup(engine->runs, g_ptr_array_index(waiting, i));
+        if (other)
+            sl_timer_arm(other->timer, 0);
+    }
+}
+
+void run_give_gpus(Run *run)
+{
+    g_clear_pointer(&run->gpus, g_free);
+    sl_gpus_release(run->engine->gpus, run->id);
+    wake_waiting(run->engine);
+}
+
+/* False: the run waits, and is woken when some become free. */
+static bool take_gpus(Run *run)
+{
+    int64_t need = sl_json_int(run->spec, "resourcesPerNode.gpu", 0);
+    g_autofree char *why = NULL;
+    if (need <= 0 || run->gpus)
+        return true;
+    run->gpus = sl_gpus_take(run->engine->gpus, run->id, (unsigned)need, &why);
+    if (run->gpus) {
+        wake_waiting(run->engine);
+        return true;
+    }
+    wait_for(run, need > sl_gpus_count(run->engine->gpus) ? "GPUsMissing" : "GPUsBusy", why);
+    return false;
+}
+
 static void launch(Run *run)
 {
     g_autoptr(GError) error = NULL;
+    if (!take_gpus(run))
+        return;
     g_autoptr(GBytes) spec = make_spec(run, &error);
+    if (!spec)
+        run_give_gpus(run);
     if (!spec && (sl_error_is_retryable(error) || sl_error_class(error) == SL_CLASS_EXHAUSTED)) {
         wait_and_retry(run, "AgentBusy", error);
         return;
@@ -251,6 +308,7 @@ static void launch(Run *run)
     run->progress = sl_progress_new();
     if (!run_save(run)) {
         run->state = RUN_PREPARE;
+        run_give_gpus(run);
         sl_timer_arm(run->timer, WAIT_RETRY_US);
         return;
     }

@@ -66,6 +66,7 @@ static json_t *make_end(const Run *run, const char *exit)
 void run_finish(Run *run, SlRunPhase phase, const char *reason, const char *message)
 {
     run->finished_us = sl_process_now(run->engine);
+    run_give_gpus(run);
     SlExit exit = {.code = run->exit_code, .signal = run->exit_signal, .lost = !run->has_exit};
     g_autofree char *text = exit_text(&exit);
     run_set_phase(run, phase, reason, message);
@@ -174,12 +175,13 @@ void run_attempt_over(Run *run, const SlExit *exit)
 {
     g_autofree char *reason = NULL;
     take_termination(run);
+    run_give_gpus(run);
     run->has_exit = !exit->lost;
     run->exit_code = exit->code;
     run->exit_signal = exit->signal;
     if (run->started_us == 0)
         run->started_us = exit->started_us;
-    g_autofree char *tail = log_tail(run, 0);
+    g_autofree char *tail = log_tail(run, exit->rank);
     if (run->stop) {
         note_failure(run, SL_FAILURE_STOPPED);
         run_finish(run, SL_RUN_FAILED, "Stopped", run->stop);

@@ -55,7 +55,7 @@ struct Server {
     uint64_t serial, generation;
     SlShim *front;
     uint16_t front_port;
-    char *front_dir, *front_problem;
+    char *front_dir, *front_problem, *crashed_dir;
     SlTimer *front_timer, *say_timer;
     bool removing;
     SlHealth said;

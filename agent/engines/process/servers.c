@@ -186,6 +186,7 @@ static void server_free(void *data)
     g_free(server->dir);
     g_free(server->front_dir);
     g_free(server->front_problem);
+    g_free(server->crashed_dir);
     g_free(server->said_reason);
     g_free(server->said_message);
     g_free(server);
@@ -340,7 +341,7 @@ void sl_servers_remove(SlEngine *engine, const SlEngineRef *ref)
         server_settled(server);
 }
 
-const char *sl_servers_log_dir(SlEngine *engine, const SlEngineRef *ref)
+static Server *find_any(SlEngine *engine, const SlEngineRef *ref)
 {
     Server *server = find(engine, ref);
     GHashTableIter iter;
@@ -351,6 +352,22 @@ const char *sl_servers_log_dir(SlEngine *engine, const SlEngineRef *ref)
         if (strcmp(other->ref.app, ref->app) == 0 && strcmp(other->ref.name, ref->name) == 0)
             server = other;
     }
+    return server;
+}
+
+const char *sl_servers_crashed_dir(SlEngine *engine, const SlEngineRef *ref)
+{
+    Server *server = find_any(engine, ref);
+    if (!server)
+        return NULL;
+    if (!server->crashed_dir)
+        server->crashed_dir = g_build_filename(server->dir, "crashed", NULL);
+    return access(server->crashed_dir, F_OK) == 0 ? server->crashed_dir : NULL;
+}
+
+const char *sl_servers_log_dir(SlEngine *engine, const SlEngineRef *ref)
+{
+    Server *server = find_any(engine, ref);
     Version *version = server ? (server->live ? server->live : server->next) : NULL;
     if (!version || version->instances->len == 0)
         return NULL;

@@ -116,6 +116,21 @@ static uint64_t memory_bytes(const char *text)
     return 0;
 }
 
+/* 2, 0.5, "2", "500m": thousandths of a CPU; 0 if it is none of ours. */
+static uint64_t cpu_milli(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    char *end = NULL;
+    double cpus = json_is_number(value) ? json_number_value(value)
+                  : text                ? g_ascii_strtod(text, &end)
+                                        : 0;
+    if (end && strcmp(end, "m") == 0)
+        cpus /= 1000;
+    else if (end && *end)
+        return 0;
+    return cpus >= 0.001 && cpus <= 100000 ? (uint64_t)(cpus * 1000 + 0.5) : 0;
+}
+
 bool sl_spec_add_program(SlSpec *spec, const json_t *job_spec, GError **error)
 {
     size_t count = 0;
@@ -131,6 +146,10 @@ bool sl_spec_add_program(SlSpec *spec, const json_t *job_spec, GError **error)
         memory = sl_json_str(job_spec, "resources.memory");
     if (memory_bytes(memory))
         sl_spec_add_uint(spec, "memory-bytes", memory_bytes(memory));
+    const json_t *cpu = sl_json_at(job_spec, "resourcesPerNode.cpu");
+    uint64_t milli = cpu_milli(cpu ? cpu : sl_json_at(job_spec, "resources.cpu"));
+    if (milli)
+        sl_spec_add_uint(spec, "cpu-milli", milli);
     return add_stop(spec, job_spec, error);
 }
 

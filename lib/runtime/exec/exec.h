@@ -46,7 +46,8 @@ typedef struct {
     size_t arg_count, env_count;
     ExecProcess process[EXEC_PROCESSES_MAX];
     size_t process_count; /* at least 1 */
-    uint64_t limit_us, grace_us, log_bytes, memory_bytes, open_files, core_bytes;
+    uint64_t limit_us, grace_us, log_bytes, memory_bytes, cpu_milli, open_files, core_bytes;
+    uint64_t owner_pid; /* the run ends with this process; 0 = outlives everybody */
     uint64_t log_count;
     int stop_signal;
     char *cgroup; /* leaf name, or NULL */
@@ -71,10 +72,11 @@ void exec_segments_close(ExecSegments *s);
 
 /* group.c: cgroup (v1 or v2, skipped where not writable) and every descendant. */
 typedef struct {
-    char memory[EXEC_PATH_MAX]; /* folder, "" = none */
+    char memory[EXEC_PATH_MAX]; /* folder, "" = none; v2: the one folder */
+    char cpu[EXEC_PATH_MAX];    /* v1 only, "" = none */
     bool v2;
 } ExecGroup;
-void exec_group_make(ExecGroup *group, const char *leaf, uint64_t memory_bytes);
+void exec_group_make(ExecGroup *group, const char *leaf, uint64_t memory_bytes, uint64_t cpu_milli);
 void exec_group_enter(const ExecGroup *group, pid_t pid);
 bool exec_group_oom(const ExecGroup *group);
 void exec_group_remove(const ExecGroup *group);

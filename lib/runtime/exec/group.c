@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define DESCENDANTS_MAX 4096 /* more are found in the next round */
+#define CPU_PERIOD_US 100000
 
 static bool write_text(const char *folder, const char *file, const char *text)
 {
@@ -24,6 +25,17 @@ static bool write_text(const char *folder, const char *file, const char *text)
     bool ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
     close(fd);
     return ok;
+}
+
+static bool names_controller(char *names, const char *controller)
+{
+    char *rest = NULL;
+    if (controller[0] == '\0')
+        return names[0] == '\0';
+    for (char *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest))
+        if (strcmp(name, controller) == 0)
+            return true;
+    return false;
 }
 
 /* Our own cgroup of a controller ("memory", or "" for v2) out of /proc/self/cgroup. */
@@ -38,7 +50,7 @@ static bool own_cgroup(const char *controller, char *ret_path, size_t size)
             continue;
         *path++ = '\0';
         path[strcspn(path, "\n")] = '\0';
-        if (strcmp(names + 1, controller) == 0) {
+        if (names_controller(names + 1, controller)) {
             snprintf(ret_path, size, "%s", path);
             found = true;
         }
@@ -48,35 +60,72 @@ static bool own_cgroup(const char *controller, char *ret_path, size_t size)
     return found;
 }
 
-static bool make_in(ExecGroup *group, const char *mount, const char *own, const char *leaf)
+static bool make_in(char *folder, size_t size, const char *mount, const char *own, const char *leaf)
 {
-    int len = snprintf(group->memory, sizeof group->memory, "%s%s/sluice-%s", mount,
-                       strcmp(own, "/") == 0 ? "" : own, leaf);
-    if (len > 0 && (size_t)len < sizeof group->memory &&
-        (mkdir(group->memory, 0755) == 0 || errno == EEXIST))
+    int len =
+        snprintf(folder, size, "%s%s/sluice-%s", mount, strcmp(own, "/") == 0 ? "" : own, leaf);
+    if (len > 0 && (size_t)len < size && (mkdir(folder, 0755) == 0 || errno == EEXIST))
         return true;
-    group->memory[0] = '\0';
+    folder[0] = '\0';
     return false;
 }
 
-void exec_group_make(ExecGroup *group, const char *leaf, uint64_t memory_bytes)
+/* The unified hierarchy: limits work where the controllers are handed down to us; a group that has
+ * processes of its own may not hand any down, so that an agent in a subgroup `agent` of what was
+ * delegated to it gets its parent's. */
+static void make_v2(ExecGroup *group, const char *leaf, const char *memory, const char *cpu)
 {
-    char own[EXEC_PATH_MAX / 2], limit[32];
-    group->memory[0] = '\0';
+    char own[EXEC_PATH_MAX / 2], base[EXEC_PATH_MAX];
+    if (!own_cgroup("", own, sizeof own))
+        return;
+    size_t len = strlen(own);
+    if (len > 6 && strcmp(own + len - 6, "/agent") == 0)
+        own[len - 6] = '\0';
+    snprintf(base, sizeof base, "/sys/fs/cgroup%s", strcmp(own, "/") == 0 ? "" : own);
+    (void)write_text(base, "cgroup.subtree_control", "+memory");
+    (void)write_text(base, "cgroup.subtree_control", "+cpu");
+    if (!make_in(group->memory, sizeof group->memory, "/sys/fs/cgroup", own[0] ? own : "/", leaf))
+        return;
+    if (memory[0])
+        (void)write_text(group->memory, "memory.max", memory);
+    if (cpu[0])
+        (void)write_text(group->memory, "cpu.max", cpu);
+}
+
+static void make_v1_cpu(ExecGroup *group, const char *leaf, uint64_t cpu_milli)
+{
+    static const char *const mounts[] = {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"};
+    char own[EXEC_PATH_MAX / 2], quota[32];
+    snprintf(quota, sizeof quota, "%llu", (unsigned long long)(cpu_milli * (CPU_PERIOD_US / 1000)));
+    for (size_t i = 0; i < sizeof mounts / sizeof mounts[0] && !group->cpu[0]; i++)
+        if (own_cgroup("cpu", own, sizeof own) &&
+            make_in(group->cpu, sizeof group->cpu, mounts[i], own, leaf))
+            (void)write_text(group->cpu, "cpu.cfs_quota_us", quota);
+}
+
+void exec_group_make(ExecGroup *group, const char *leaf, uint64_t memory_bytes, uint64_t cpu_milli)
+{
+    char own[EXEC_PATH_MAX / 2], memory[32] = "", cpu[64] = "";
+    group->memory[0] = group->cpu[0] = '\0';
     group->v2 = false;
     if (!leaf || strchr(leaf, '/'))
         return;
-    snprintf(limit, sizeof limit, "%llu", (unsigned long long)memory_bytes);
+    if (memory_bytes)
+        snprintf(memory, sizeof memory, "%llu", (unsigned long long)memory_bytes);
+    if (cpu_milli)
+        snprintf(cpu, sizeof cpu, "%llu %d",
+                 (unsigned long long)(cpu_milli * (CPU_PERIOD_US / 1000)), CPU_PERIOD_US);
     if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0) {
         group->v2 = true;
-        if (own_cgroup("", own, sizeof own) && make_in(group, "/sys/fs/cgroup", own, leaf) &&
-            memory_bytes)
-            write_text(group->memory, "memory.max", limit);
+        make_v2(group, leaf, memory, cpu);
         return;
     }
     if (own_cgroup("memory", own, sizeof own) &&
-        make_in(group, "/sys/fs/cgroup/memory", own, leaf) && memory_bytes)
-        write_text(group->memory, "memory.limit_in_bytes", limit);
+        make_in(group->memory, sizeof group->memory, "/sys/fs/cgroup/memory", own, leaf) &&
+        memory[0])
+        (void)write_text(group->memory, "memory.limit_in_bytes", memory);
+    if (cpu_milli)
+        make_v1_cpu(group, leaf, cpu_milli);
 }
 
 void exec_group_enter(const ExecGroup *group, pid_t pid)
@@ -85,6 +134,8 @@ void exec_group_enter(const ExecGroup *group, pid_t pid)
     snprintf(text, sizeof text, "%ld", (long)pid);
     if (group->memory[0])
         (void)write_text(group->memory, "cgroup.procs", text);
+    if (group->cpu[0])
+        (void)write_text(group->cpu, "cgroup.procs", text);
 }
 
 bool exec_group_oom(const ExecGroup *group)
@@ -108,6 +159,8 @@ void exec_group_remove(const ExecGroup *group)
 {
     if (group->memory[0])
         rmdir(group->memory);
+    if (group->cpu[0])
+        rmdir(group->cpu);
 }
 
 typedef struct {

@@ -21,6 +21,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,7 +35,7 @@ typedef struct {
 } Process;
 
 typedef struct {
-    int dirfd, signals;
+    int dirfd, signals, owner; /* owner: its pidfd, or -1 */
     sigset_t old_mask;
     ExecSpec spec;
     ExecGroup group;
@@ -215,14 +216,38 @@ static int wait_ms(const Run *run, int64_t now)
     return left < 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
 }
 
+/* A run that ends with its owner: stopped as usual, or at once if that was under way already. */
+static void owner_gone(Run *run)
+{
+    if (run->owner >= 0)
+        close(run->owner);
+    run->owner = -1;
+    if (run->stopping)
+        run->kill_at = 0;
+    run->stopped = run->stopped || !run->stopping;
+    begin_stop(run);
+}
+
+static void watch_owner(Run *run)
+{
+    run->owner = -1;
+    if (!run->spec.owner_pid)
+        return;
+    run->owner = (int)syscall(SYS_pidfd_open, (pid_t)run->spec.owner_pid, 0);
+    if (run->owner < 0)
+        owner_gone(run);
+}
+
 static void turn(Run *run)
 {
-    struct pollfd fds[1 + 2 * EXEC_PROCESSES_MAX] = {{.fd = run->signals, .events = POLLIN}};
+    struct pollfd fds[2 + 2 * EXEC_PROCESSES_MAX] = {{.fd = run->signals, .events = POLLIN}};
+    nfds_t count = 1 + 2 * run->spec.process_count;
     for (size_t i = 0; i < run->spec.process_count; i++) {
         fds[1 + 2 * i] = (struct pollfd){.fd = run->process[i].out, .events = POLLIN};
         fds[2 + 2 * i] = (struct pollfd){.fd = run->process[i].err, .events = POLLIN};
     }
-    (void)poll(fds, 1 + 2 * run->spec.process_count, wait_ms(run, exec_monotonic_us()));
+    fds[count] = (struct pollfd){.fd = run->owner, .events = POLLIN};
+    (void)poll(fds, count + 1, wait_ms(run, exec_monotonic_us()));
     for (size_t i = 0; i < run->spec.process_count; i++) {
         if (fds[1 + 2 * i].revents)
             pump(&run->process[i].out, &run->process[i].out_log);
@@ -230,6 +255,8 @@ static void turn(Run *run)
             pump(&run->process[i].err, &run->process[i].err_log);
     }
     handle_signals(run);
+    if (fds[count].revents)
+        owner_gone(run);
     int64_t now = exec_monotonic_us();
     if (now >= run->deadline) {
         run->deadline = INT64_MAX;
@@ -324,11 +351,12 @@ _Noreturn void exec_run(const char *dir)
     if (!exec_write_identity(run.dirfd, "pid", ""))
         exec_die(1, "%s/pid: %s", dir, strerror(errno));
     unlinkat(run.dirfd, "spec", 0);
-    exec_group_make(&run.group, run.spec.cgroup, run.spec.memory_bytes);
+    exec_group_make(&run.group, run.spec.cgroup, run.spec.memory_bytes, run.spec.cpu_milli);
     for (size_t i = 0; i < run.spec.process_count; i++)
         start_process(&run, i);
     if (run.spec.limit_us)
         run.deadline = exec_monotonic_us() + (int64_t)run.spec.limit_us;
+    watch_owner(&run);
     exec_ready();
     while (run.alive > 0)
         turn(&run);

@@ -36,6 +36,8 @@ static bool take_number(ExecSpec *spec, const char *key, const char *value)
         {"log-bytes", UINT64_C(1) << 40, &spec->log_bytes},
         {"log-count", 60, &spec->log_count},
         {"memory-bytes", UINT64_C(1) << 50, &spec->memory_bytes},
+        {"cpu-milli", 100000000, &spec->cpu_milli},
+        {"owner-pid", 1 << 30, &spec->owner_pid},
         {"open-files", 1 << 20, &spec->open_files},
         {"core-bytes", UINT64_C(1) << 40, &spec->core_bytes},
         {"stop-signal", 64, &signal_number},

@@ -25,7 +25,7 @@ static void test_success(void)
                "PROGRESS_FILE',"
                "'SLUICE_TERMINATION_FILE','SLUICE_RUN','SLUICE_ATTEMPT','MASTER_ADDR','MASTER_PORT'"
                ",'RANK','LOCAL_RANK',"
-               "'WORLD_SIZE','LOCAL_WORLD_SIZE','NODE_RANK','GROUP_RANK','LC_CTYPE'}, list(e)\n"
+               "'WORLD_SIZE','SLUICE_CONFIG_DIR','LOCAL_WORLD_SIZE','NODE_RANK','GROUP_RANK','LC_CTYPE'}, list(e)\n"
                "open(e['SLUICE_OUTPUT_MODEL']+'/w.txt','w').write('weights')\n"
                "print('::sluice step=5/10 loss=0.5', flush=True)\n"
                "open(e['SLUICE_PROGRESS_FILE'],'a').write(json.dumps({'sluice':1,'ev':'final','ok':"
@@ -60,15 +60,17 @@ static void test_fails_with_log(void)
     g_assert_cmpstr(sl_json_str(end, "reason"), ==, "NonZeroExit");
     g_assert_cmpstr(sl_json_str(end, "exit"), ==, "3");
     g_assert_nonnull(strstr(sl_json_str(end, "message"), "bad data in row 7"));
-    uint64_t at, size;
-    bool finished = false;
+    SlEngineLogAsk ask = {.run_id = id, .err = true, .tail = true, .max = 1000};
+    SlEngineLog log;
     g_autoptr(GError) error = NULL;
-    g_autoptr(GBytes) log =
-        f->ops->log(f->engine, NULL, id, true, true, 0, 1000, &at, &size, &finished, &error);
+    g_autoptr(GBytes) bytes = f->ops->log(f->engine, &ask, &log, &error);
     g_assert_no_error(error);
-    g_assert_cmpuint(g_bytes_get_size(log), ==, size);
-    g_assert_cmpuint(size, ==, strlen("bad data in row 7\n"));
-    g_assert_true(finished);
+    g_assert_cmpuint(g_bytes_get_size(bytes), ==, log.size);
+    g_assert_cmpuint(log.size, ==, strlen("bad data in row 7\n"));
+    g_assert_true(log.finished);
+    ask.rank = 1;
+    g_assert_null(f->ops->log(f->engine, &ask, &log, &error));
+    g_assert_nonnull(strstr(error->message, "process 1: nothing is here"));
     fix_free(f);
 }
 
