@@ -76,8 +76,3 @@ void sl_promotion_free(SlPromotion *promotion)
 {
     sl_record_free(&promotion_record, promotion);
 }
-
-char *sl_promotion_unit(const SlPromotion *promotion)
-{
-    return g_strdup_printf("%s/%s", promotion->app, promotion->env);
-}

@@ -30,4 +30,3 @@ SL_MUST_USE SlPromotion *sl_promotion_parse(GBytes *text, GError **error);
 SL_MUST_USE GBytes *sl_promotion_format(const SlPromotion *promotion, GError **error);
 void sl_promotion_free(SlPromotion *promotion);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlPromotion, sl_promotion_free)
-char *sl_promotion_unit(const SlPromotion *promotion); /* "digits/prod". (transfer full) */

@@ -29,12 +29,6 @@ static const SlField report_fields[] = {
 };
 #undef FIELD
 
-/* The text without changes: 14 short lines, 3 digests and three names of at most 63 bytes stay
- * below this. */
-#define REPORT_FIXED_BYTES 1280
-/* "change: " and LF */
-#define CHANGE_LINE_BYTES 9
-
 static bool check_report(const void *record, GError **error)
 {
     const SlReport *report = record;
@@ -77,21 +71,4 @@ GBytes *sl_report_format(const SlReport *report, GError **error)
 void sl_report_free(SlReport *report)
 {
     sl_record_free(&report_record, report);
-}
-
-bool sl_report_add_change(SlReport *report, const char *change)
-{
-    if (report->changes == NULL) {
-        report->changes = g_ptr_array_new_with_free_func(g_free);
-    }
-    size_t bytes = REPORT_FIXED_BYTES + strlen(change) + CHANGE_LINE_BYTES;
-    for (guint i = 0; i < report->changes->len; i++) {
-        bytes += strlen(report->changes->pdata[i]) + CHANGE_LINE_BYTES;
-    }
-    if (report->changes->len >= SL_REPORT_CHANGES_MAX ||
-        bytes > sl_statement_size_max(SL_STATEMENT_REPORT)) {
-        return false;
-    }
-    g_ptr_array_add(report->changes, g_strdup(change));
-    return true;
 }

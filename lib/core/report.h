@@ -35,6 +35,3 @@ SL_MUST_USE SlReport *sl_report_parse(GBytes *text, GError **error);
 SL_MUST_USE GBytes *sl_report_format(const SlReport *report, GError **error);
 void sl_report_free(SlReport *report);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlReport, sl_report_free)
-/* Adds a change line if the report stays within SL_REPORT_CHANGES_MAX lines and SL_STATEMENT_MAX bytes; false (and
- * nothing added): it belongs into the next report. Creates @changes if it is NULL. */
-bool sl_report_add_change(SlReport *report, const char *change);

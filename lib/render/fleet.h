@@ -98,7 +98,7 @@ GPtrArray *sl_fleet_upstream(const SlFleetDocs *docs, const char *env);
 SlFleetDocs *sl_fleet_read(const SlTree *tree, GPtrArray *problems);
 /* For `sluice validate`: renders every application whose files are in @tree (source in the fleet repository) and adds what is wrong
  * to @problems, with two applications that write one object in an environment (RENDER_CONFLICT; portable objects have their
- * application in their identity and are left out). The brain compares finished bundles: sl_render_conflict(). */
+ * application in their identity and are left out). The brain compares finished bundles. */
 void sl_fleet_check_tree(const SlFleetDocs *docs, const SlTree *tree, GPtrArray *problems);
 /* As JSON for the ledger, and back (no positions): {"fleet":{..},"repositories":[..],"environments":[..],"applications":[..]} */
 json_t *sl_fleet_to_json(const SlFleetDocs *docs);

@@ -248,36 +248,3 @@ SlRendered *sl_render_unit(const SlRenderAsk *ask, GPtrArray *problems)
     sl_problems_move(problems, found);
     return fine ? g_steal_pointer(&rendered) : NULL;
 }
-
-static bool portable(const char *kind)
-{
-    return g_str_has_prefix(kind, SL_API_GROUP "/");
-}
-
-char *sl_render_conflict(const SlBundle *one, const SlBundle *other)
-{
-    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    for (guint i = 0; i < one->objects->len; i++) {
-        const SlBundleObject *o = g_ptr_array_index(one->objects, i);
-        if (!portable(o->kind))
-            g_hash_table_add(seen, g_strdup_printf("%s %s %s", o->kind, o->namespace_, o->name));
-    }
-    for (guint i = 0; i < one->withheld->len; i++) {
-        const SlBundleWithheld *w = g_ptr_array_index(one->withheld, i);
-        if (!portable(w->kind))
-            g_hash_table_add(seen, g_strdup_printf("%s %s %s", w->kind, w->namespace_, w->name));
-    }
-    for (guint i = 0; i < other->objects->len; i++) {
-        const SlBundleObject *o = g_ptr_array_index(other->objects, i);
-        g_autofree char *identity = g_strdup_printf("%s %s %s", o->kind, o->namespace_, o->name);
-        if (g_hash_table_contains(seen, identity))
-            return g_steal_pointer(&identity);
-    }
-    for (guint i = 0; i < other->withheld->len; i++) {
-        const SlBundleWithheld *w = g_ptr_array_index(other->withheld, i);
-        g_autofree char *identity = g_strdup_printf("%s %s %s", w->kind, w->namespace_, w->name);
-        if (g_hash_table_contains(seen, identity))
-            return g_steal_pointer(&identity);
-    }
-    return NULL;
-}

@@ -53,10 +53,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlRendered, sl_rendered_free)
  * chooses is no target (it keeps what it has); no target at all: RENDER_NO_CLUSTER. Warnings may come with a result. */
 SlRendered *sl_render_unit(const SlRenderAsk *ask, GPtrArray *problems);
 
-/* Identity ("core/ConfigMap default a") that both bundles of one cluster hold, or NULL: two applications would fight for it. Portable
- * objects have their application in their identity and never conflict. For the brain, before it commits. (transfer full) */
-char *sl_render_conflict(const SlBundle *one, const SlBundle *other);
-
 /* What a commit offers for one application, before items are filled: for minting. */
 typedef struct {
     char *app;

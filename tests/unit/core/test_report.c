@@ -43,31 +43,6 @@ static void test_golden(void)
     g_assert_cmpint(back->clock_us, ==, INT64_C(1795435200123456));
 }
 
-static void test_both_limits(void)
-{
-    g_autoptr(SlReport) report = NULL;
-    SlReport plain = sample(NULL);
-    plain.full = false;
-    g_autoptr(GBytes) text = sl_report_format(&plain, NULL);
-    report = sl_report_parse(text, NULL);
-    guint count = 0;
-    while (sl_report_add_change(report, "flag/x {}")) {
-        count++;
-    }
-    g_assert_cmpuint(count, ==, SL_REPORT_CHANGES_MAX);
-    g_ptr_array_set_size(report->changes, 0);
-    g_autofree char *value = g_strnfill(3800, 'x');
-    g_autofree char *big = g_strdup_printf("run/digits/dev/" H1 " %s", value);
-    for (count = 0; sl_report_add_change(report, big);) {
-        count++;
-    }
-    g_assert_cmpuint(count, >=, 3);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GBytes) full = sl_report_format(report, &error);
-    g_assert_no_error(error);
-    g_assert_cmpuint(g_bytes_get_size(full), <=, SL_STATEMENT_MAX);
-}
-
 static void test_refused(void)
 {
     g_autoptr(GPtrArray) changes = g_ptr_array_new();
@@ -93,7 +68,6 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/report/golden", test_golden);
-    g_test_add_func("/report/limits", test_both_limits);
     g_test_add_func("/report/refused", test_refused);
     return g_test_run();
 }

@@ -225,18 +225,6 @@ static void test_no_cluster(void)
     world_clear(&w);
 }
 
-static void test_conflict_of_bundles(void)
-{
-    g_autoptr(SlBundle) a = sl_bundle_new(), b = sl_bundle_new();
-    sl_bundle_add_object(a, "core/ConfigMap", "x", "n", 1, D);
-    sl_bundle_add_object(a, "gitops.sluice/ModelServer", "-", "serve", 1, D);
-    sl_bundle_add_object(b, "gitops.sluice/ModelServer", "-", "serve", 1, M);
-    g_assert_null(sl_render_conflict(a, b));
-    sl_bundle_add_object(b, "core/ConfigMap", "x", "n", 1, M);
-    g_autofree char *both = sl_render_conflict(a, b);
-    g_assert_cmpstr(both, ==, "core/ConfigMap x n");
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -246,6 +234,5 @@ int main(int argc, char **argv)
     g_test_add_func("/render/refused", test_refused);
     g_test_add_func("/render/empty", test_empty);
     g_test_add_func("/render/no_cluster", test_no_cluster);
-    g_test_add_func("/render/conflict", test_conflict_of_bundles);
     return g_test_run();
 }
