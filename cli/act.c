@@ -71,6 +71,10 @@ int sl_cli_unit_action(SlCli *cli, const char *verb, bool with_release, const ch
     if (args == NULL) {
         return SL_EXIT_USAGE;
     }
+    if (sl_cli_option(cli, "reason") == NULL) {
+        json_decref(args);
+        return sl_cli_usage(cli, "say why with --reason");
+    }
     if (with_release) {
         sl_json_set_str(args, "release", sl_cli_arg(cli, 1));
     }
@@ -135,7 +139,8 @@ void sl_print_attempt(SlCli *cli, const json_t *attempt, const char *now)
         g_autofree char *what = sl_escape_for_people(waiting, 400);
         const json_t *list = json_object_get(attempt, "who");
         g_autofree char *who = people(list);
-        sl_say(cli, "    waits for %s, until %s%s%s", what, sl_json_str_or(attempt, "until", "-"), *who != '\0' ? "; who can act: " : "", who);
+        g_autofree char *until = sl_when(sl_json_str(attempt, "until"));
+        sl_say(cli, "    waits for %s, until %s%s%s", what, until, *who != '\0' ? "; who can act: " : "", who);
     }
     const char *message = sl_json_str(attempt, "error.message");
     if (message != NULL) {

@@ -15,6 +15,8 @@ extern const SlCliOption sl_reason_options[]; /* --env, --reason */
 /* Follows attempt @n, printing each change of state, until it is final or @timeout_us is over (0 = no limit);
  * exit code of the outcome. */
 int sl_cli_follow(SlCli *cli, int64_t n, int64_t timeout_us);
+/* The attempt of the command line: a number, or APP/ENV for the one there that waits. 0 after a message. */
+int64_t sl_cli_find_attempt(SlCli *cli, int *ret_code);
 /* One attempt in a few lines: what, state, what it waits for, who can act. */
 void sl_print_attempt(SlCli *cli, const json_t *attempt, const char *now);
 int sl_exit_of_state(const char *state);

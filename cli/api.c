@@ -68,7 +68,14 @@ static GBytes *call(SlCli *cli, const char *method, const char *path, GBytes *bo
     SlHttpRequest request = {.method = method, .url = url, .unix_socket = context->socket, .headers = headers, .body = body,
                              .body_max = ANSWER_MAX};
     SlHttpResponse response = {0};
-    if (!sl_http_wait(&request, &response, error)) {
+    g_autoptr(GError) problem = NULL;
+    if (!sl_http_wait(&request, &response, &problem)) {
+        if (context->socket != NULL && g_error_matches(problem, SL_ERROR, SLU_UNAVAILABLE)) {
+            g_autofree char *dir = g_path_get_dirname(context->socket);
+            return sl_throw_null(error, SLU_UNAVAILABLE, "no coordinator answers for fleet %s; is it running? sluice-coordinator run --dir %s (%s)",
+                                 context->name, dir, problem->message);
+        }
+        g_propagate_error(error, g_steal_pointer(&problem));
         sl_prefix(error, "coordinator of fleet %s at %s", context->name, context->socket != NULL ? context->socket : context->url);
         return NULL;
     }

@@ -3,6 +3,7 @@
 #include "cli/act.h"
 #include "cli/check.h"
 #include "cli/review.h"
+#include <string.h>
 #include <unistd.h>
 
 #define SIGN_WAIT_US (60 * SL_SECOND_US) /* rendering and the gates before approval take seconds */
@@ -67,8 +68,38 @@ int sl_cli_attempt(SlCli *cli, const char *verb, json_t *args)
     if (sl_cli_json(cli)) {
         sl_print_json(cli, answer);
     } else {
-        sl_say(cli, "attempt %" G_GINT64_FORMAT ": %s of %s asked for; `sluice status` shows it, `sluice approve %" G_GINT64_FORMAT "` signs it",
-               n, verb, unit, n);
+        sl_say(cli, "attempt %" G_GINT64_FORMAT ": %s of %s asked for; `sluice status %s` shows what it waits for; where people must sign: sluice approve %" G_GINT64_FORMAT,
+               n, verb, unit, unit, n);
     }
     return SL_EXIT_OK;
+}
+
+int64_t sl_cli_find_attempt(SlCli *cli, int *ret_code)
+{
+    int64_t n = 0;
+    if (sl_parse_int64(sl_cli_arg(cli, 0), &n) && n > 0) {
+        return n;
+    }
+    const char *app = NULL, *env = NULL;
+    *ret_code = SL_EXIT_USAGE;
+    if (!sl_cli_unit(cli, &app, &env)) {
+        return 0;
+    }
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) status = sl_api_get(cli, "/v1/status", (const char *[]){"app", app, "env", env, NULL}, &error);
+    if (status == NULL) {
+        *ret_code = sl_cli_fail(cli, error);
+        return 0;
+    }
+    size_t i = 0;
+    json_t *attempt = NULL;
+    json_t *unit = json_array_get(json_object_get(status, "units"), 0);
+    json_array_foreach(json_object_get(unit, "waiting"), i, attempt) {
+        if (!sl_state_is_final(sl_json_str(attempt, "state"))) {
+            return sl_json_int(attempt, "n", 0);
+        }
+    }
+    (void)sl_throw(&error, SLU_NOT_FOUND, "no attempt of %s/%s waits for anybody", app, env);
+    *ret_code = sl_cli_fail(cli, error);
+    return 0;
 }

@@ -96,6 +96,7 @@ char *sl_colour_state(SlCli *cli, const char *state);
 bool sl_cli_colour(const SlCli *cli); /* a terminal, no NO_COLOR, no --no-color */
 void sl_say(SlCli *cli, const char *format, ...) G_GNUC_PRINTF(2, 3); /* line to stdout; control characters in it are escaped */
 void sl_print_exact(const char *text); /* the very bytes into a pipe or file; escaped on a terminal */
+char *sl_when(const char *time_text); /* for people: without fractions of a second; "-" for none (transfer full) */
 char *sl_since(const char *time_text, const char *now_text); /* "3m" (transfer full) */
 const char *sl_short(const char *digest); /* first 10 digits; static ring of buffers */
 /* --watch: runs @show again each second on a cleared screen until interrupted; else once. Returns show's code. */

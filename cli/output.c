@@ -145,6 +145,13 @@ static void print_last(const char *cell, size_t indent, int width, FILE *out)
 static void print_row(char **cells, const size_t *widths, size_t columns, int width, FILE *out)
 {
     size_t indent = 0;
+    size_t used = columns; /* an empty end of the row needs no blanks */
+    while (used > 1 && *cells[used - 1] == '\0') {
+        used--;
+    }
+    if (used < columns) {
+        columns = used;
+    }
     for (size_t i = 0; i + 1 < columns; i++) {
         fprintf(out, "%s%*s", cells[i], (int)(widths[i] - shown_width(cells[i]) + 2), "");
         indent += widths[i] + 2;
@@ -214,6 +221,16 @@ void sl_print_exact(const char *text)
     } else {
         fputs(text, stdout);
     }
+}
+
+char *sl_when(const char *time_text)
+{
+    g_autofree char *safe = sl_escape_for_people(time_text != NULL ? time_text : "-", 64);
+    char *dot = strchr(safe, '.');
+    if (dot != NULL && dot[strspn(dot, ".0123456789")] == 'Z') {
+        memcpy(dot, "Z", 2);
+    }
+    return g_steal_pointer(&safe);
 }
 
 char *sl_since(const char *time_text, const char *now_text)

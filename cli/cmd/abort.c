@@ -4,9 +4,10 @@
 
 static int run(SlCli *cli)
 {
-    int64_t n = 0;
-    if (!sl_parse_int64(sl_cli_arg(cli, 0), &n) || n < 1) {
-        return sl_cli_usage(cli, "ATTEMPT is a number of `sluice history`");
+    int code = SL_EXIT_OK;
+    int64_t n = sl_cli_find_attempt(cli, &code);
+    if (n == 0) {
+        return code;
     }
     json_t *args = json_object();
     sl_json_set_int(args, "attempt", n);
@@ -26,7 +27,7 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_abort = {
-    .name = "abort", .group = "Promote", .synopsis = "ATTEMPT [--reason TEXT]", .summary = "end an attempt before it is committed",
+    .name = "abort", .group = "Promote", .synopsis = "ATTEMPT|APP/ENV [--reason TEXT]", .summary = "end an attempt before it is committed",
     .description = "After the commit an attempt only goes forward: ask for a rollback instead.",
     .options = sl_reason_options, .args_min = 1, .args_max = 1, .run = run,
 };

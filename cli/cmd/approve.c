@@ -4,41 +4,10 @@
 #include "cli/review.h"
 #include <string.h>
 
-/* ATTEMPT as a number, or APP/ENV: the attempt there that waits for a signature. 0 after a message. */
-static int64_t find_attempt(SlCli *cli, int *ret_code)
-{
-    int64_t n = 0;
-    if (sl_parse_int64(sl_cli_arg(cli, 0), &n) && n > 0) {
-        return n;
-    }
-    const char *app = NULL, *env = NULL;
-    *ret_code = SL_EXIT_USAGE;
-    if (!sl_cli_unit(cli, &app, &env)) {
-        return 0;
-    }
-    g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) status = sl_api_get(cli, "/v1/status", (const char *[]){"app", app, "env", env, NULL}, &error);
-    if (status == NULL) {
-        *ret_code = sl_cli_fail(cli, error);
-        return 0;
-    }
-    size_t i = 0;
-    json_t *attempt = NULL;
-    json_t *unit = json_array_get(json_object_get(status, "units"), 0);
-    json_array_foreach(json_object_get(unit, "waiting"), i, attempt) {
-        if (g_strcmp0(sl_json_str(attempt, "state"), "GATING") == 0) {
-            return sl_json_int(attempt, "n", 0);
-        }
-    }
-    (void)sl_throw(&error, SLU_NOT_FOUND, "no attempt of %s/%s waits for a signature", app, env);
-    *ret_code = sl_cli_fail(cli, error);
-    return 0;
-}
-
 static int run(SlCli *cli)
 {
     int code = SL_EXIT_OK;
-    int64_t n = find_attempt(cli, &code);
+    int64_t n = sl_cli_find_attempt(cli, &code);
     if (n == 0) {
         return code;
     }

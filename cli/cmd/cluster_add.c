@@ -22,8 +22,11 @@ static bool take_labels(SlCli *cli, json_t *args)
 static int run(SlCli *cli)
 {
     const char *name = sl_cli_arg(cli, 0), *env = sl_cli_option(cli, "env");
+    if (env == NULL) {
+        return sl_cli_usage(cli, "say with --env which environment it joins");
+    }
     if (!sl_is_name(name) || !sl_is_name(env)) {
-        return sl_cli_usage(cli, "give the cluster's name and --env");
+        return sl_cli_usage(cli, "names are lower-case letters, digits and '-', at most 63");
     }
     json_t *args = json_object();
     sl_json_set_str(args, "name", name);
@@ -45,9 +48,11 @@ static int run(SlCli *cli)
     } else if (sl_cli_flag(cli, "token")) {
         sl_say(cli, "%s", sl_json_str_or(answer, "token", ""));
     } else {
-        sl_say(cli, "Run this on the machine of cluster %s (once, until %s):\n", name, sl_json_str_or(answer, "expires", "?"));
+        g_autofree char *expires = sl_when(sl_json_str(answer, "expires"));
+        sl_say(cli, "Run this on the machine of cluster %s (the first line once, until %s):\n", name, expires);
         sl_say(cli, "  sluice-agent join --dir /var/lib/sluice-agent %s", sl_json_str_or(answer, "token", "?"));
         sl_say(cli, "  sluice-agent run --dir /var/lib/sluice-agent");
+        sl_say(cli, "\nAny folder will do for --dir, one for each agent. To exchange models add --option modelStore=FOLDER, the same for all who share them.");
     }
     return SL_EXIT_OK;
 }
@@ -55,7 +60,7 @@ static int run(SlCli *cli)
 static const SlCliOption options[] = {
     {"env", 'e', "ENV", "the environment that it joins; it can never change", "env"},
     {"label", 'l', "NAME=VALUE", "a label (repeat for more); parts of applications select by them", NULL},
-    {"lifetime", 0, "TIME", "how long the token is good (default 30m)", NULL},
+    {"lifetime", 0, "TIME", "how long the token is good (default 24h)", NULL},
     {"token", 0, NULL, "print only the token", NULL},
     {0},
 };

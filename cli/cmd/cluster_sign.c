@@ -21,7 +21,7 @@ static bool is_new(const json_t *adds, const char *id)
 /* Every cluster that the signature will vouch for, from the very map that is signed. */
 static void show_clusters(const GPtrArray *clusters, const json_t *draft)
 {
-    fprintf(stderr, "the registry will hold %u clusters\n", clusters->len);
+    fprintf(stderr, "the registry will hold %u cluster%s\n", clusters->len, clusters->len == 1 ? "" : "s");
     for (unsigned i = 0; i < clusters->len; i++) {
         const SlCluster *cluster = g_ptr_array_index(clusters, i);
         g_autofree char *print = sl_public_key_fingerprint(cluster->sign);

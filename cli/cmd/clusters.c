@@ -20,6 +20,23 @@ static void print_each(SlCli *cli, SlTable *table, const json_t *each, const cha
     g_string_free(labels, TRUE);
 }
 
+/* Who asked to join, and which tokens nobody has used: nothing waits silently. */
+static void print_waiting(SlCli *cli, const json_t *answer)
+{
+    size_t i = 0;
+    json_t *each = NULL;
+    json_array_foreach(json_object_get(answer, "pending"), i, each) {
+        const char *env = sl_json_str_or(each, "env", "?");
+        g_autofree char *name = sl_escape_for_people(sl_json_str_or(each, "name", sl_json_str_or(each, "id", "?")), 64);
+        sl_say(cli, "%s%s asked to join %s and waits for a signature: sluice cluster sign %s", i == 0 ? "\n" : "", name, env, env);
+    }
+    json_array_foreach(json_object_get(answer, "tokens"), i, each) {
+        g_autofree char *until = sl_when(sl_json_str(each, "expires"));
+        g_autofree char *name = sl_escape_for_people(sl_json_str_or(each, "name", "?"), 64);
+        sl_say(cli, "%s%s has a join token for %s, not used yet, good until %s", i == 0 ? "\n" : "", name, sl_json_str_or(each, "env", "?"), until);
+    }
+}
+
 static int show(SlCli *cli, void *user)
 {
     (void)user;
@@ -46,6 +63,7 @@ static int show(SlCli *cli, void *user)
         print_each(cli, table, each, now);
     }
     sl_table_print(table, cli, stdout);
+    print_waiting(cli, answer);
     return SL_EXIT_OK;
 }
 

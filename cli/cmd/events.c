@@ -25,7 +25,8 @@ static void print_event(SlCli *cli, const json_t *event)
             g_string_append_printf(line, " %s=%s", telling[i], sl_is_hex_digest(text) ? sl_short(text) : text);
         }
     }
-    sl_say(cli, "%6" G_GINT64_FORMAT "  %s  %-16s%s", sl_json_int(event, "seq", 0), sl_json_str_or(event, "at", "-"), sl_json_str_or(event, "type", "?"), line->str);
+    g_autofree char *when = sl_when(sl_json_str(event, "at"));
+    sl_say(cli, "%6" G_GINT64_FORMAT "  %s  %-16s%s", sl_json_int(event, "seq", 0), when, sl_json_str_or(event, "type", "?"), line->str);
     g_string_free(line, TRUE);
 }
 

@@ -12,7 +12,8 @@ static void print_each(SlCli *cli, SlTable *table, const json_t *each, const cha
     message = message != NULL ? message : sl_json_str(each, "waitingFor");
     message = message != NULL ? message : sl_json_str_or(each, "reason", "");
     (void)now;
-    sl_table_row(table, n, sl_json_str_or(each, "requestedAt", "-"), unit, sl_json_str_or(each, "act", "?"),
+    g_autofree char *when = sl_when(sl_json_str(each, "requestedAt"));
+    sl_table_row(table, n, when, unit, sl_json_str_or(each, "act", "?"),
                  sl_json_str_or(each, "releaseName", sl_short(sl_json_str(each, "release"))), state, sl_json_str_or(each, "requester", "auto"),
                  message, NULL);
 }

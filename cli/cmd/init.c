@@ -225,7 +225,7 @@ static void print_next(SlCli *cli, const Init *in)
     sl_say(cli, "  state       %s\n", in->state);
     sl_say(cli, "Next:\n  sluice-coordinator run --dir %s &", in->state);
     for (size_t i = 0; in->envs[i] != NULL; i++) {
-        sl_say(cli, "  sluice cluster add %s1 --env %s        # then run the two commands it prints", in->envs[i], in->envs[i]);
+        sl_say(cli, "  sluice cluster add %s1 --env %-6s  # then run the two commands it prints", in->envs[i], in->envs[i]);
     }
     sl_say(cli, "  cd %s && sluice new NAME --train 'python3 train.py' --serve 'python3 serve.py' --output model", in->dir);
     sl_say(cli, "  git add -A && git commit -m 'first application' && sluice status --watch");

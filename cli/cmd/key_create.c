@@ -2,6 +2,23 @@
 #include "cli/cli.h"
 #include "link/keys.h"
 #include <sodium.h>
+#include <string.h>
+
+/* Has a folder above @path a .git? */
+static bool is_in_repository(const char *path)
+{
+    g_autofree char *folder = g_canonicalize_filename(path, NULL);
+    while (strcmp(folder, "/") != 0) {
+        g_autofree char *above = g_path_get_dirname(folder);
+        g_autofree char *git = g_build_filename(above, ".git", NULL);
+        if (g_file_test(git, G_FILE_TEST_EXISTS)) {
+            return true;
+        }
+        g_free(folder);
+        folder = g_steal_pointer(&above);
+    }
+    return false;
+}
 
 static int run(SlCli *cli)
 {
@@ -9,6 +26,11 @@ static int run(SlCli *cli)
     g_autoptr(GError) error = NULL;
     if (g_file_test(path, G_FILE_TEST_EXISTS)) {
         (void)sl_throw(&error, SLU_EXISTS, "%s: is there already", path);
+        return sl_cli_fail(cli, error);
+    }
+    if (is_in_repository(path)) {
+        (void)sl_throw(&error, SLU_INVALID, "%s: lies in a Git repository, where `git add` would publish the private key; name a file elsewhere, "
+                       "such as ~/.config/sluice/NAME", path);
         return sl_cli_fail(cli, error);
     }
     uint8_t secret[64];

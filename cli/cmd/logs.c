@@ -28,7 +28,19 @@ static bool build_query(SlCli *cli, const char **query, json_t **ret_run, char *
         query[4] = "object", query[5] = strchr(strchr(word, '/') + 1, '/') + 1;
         return true;
     }
-    *ret_run = sl_cli_find_run(cli, word, error);
+    g_autoptr(GError) problem = NULL;
+    *ret_run = sl_cli_find_run(cli, word, &problem);
+    if (*ret_run == NULL && g_strv_length(*ret_parts) == 3 && g_error_matches(problem, SL_ERROR, SLU_NOT_FOUND)) {
+        char *object = g_strconcat("ModelServer/", (*ret_parts)[2], NULL); /* no job of that name: a server? */
+        g_free((*ret_parts)[2]);
+        (*ret_parts)[2] = object;
+        query[0] = "app", query[1] = (*ret_parts)[0], query[2] = "env", query[3] = (*ret_parts)[1];
+        query[4] = "object", query[5] = object;
+        return true;
+    }
+    if (*ret_run == NULL) {
+        g_propagate_error(error, g_steal_pointer(&problem));
+    }
     query[0] = "run", query[1] = sl_json_str(*ret_run, "id");
     return *ret_run != NULL;
 }
@@ -50,7 +62,7 @@ static int follow(SlCli *cli, const char **query, size_t used)
         print_log(data);
         fflush(stdout);
         int64_t begin = sl_json_int(answer, "offset", 0), size = sl_json_int(answer, "size", 0);
-        int64_t next = sl_json_int(answer, "next", begin + (int64_t)strlen(data));
+        int64_t next = begin + sl_json_int(answer, "length", (int64_t)strlen(data));
         bool more = next < size && next > offset;
         offset = next;
         first = false;
@@ -77,17 +89,27 @@ static int run(SlCli *cli)
         query[used++] = "stderr";
         query[used++] = "1";
     }
+    if (sl_cli_flag(cli, "previous")) {
+        query[used++] = "previous";
+        query[used++] = "1";
+    }
+    if (sl_cli_option(cli, "rank") != NULL) {
+        query[used++] = "rank";
+        query[used++] = sl_cli_option(cli, "rank");
+    }
     return follow(cli, query, used);
 }
 
 static const SlCliOption options[] = {
     {"follow", 'f', NULL, "wait for more until it ends", NULL},
     {"all", 'a', NULL, "from the beginning, not only the last part", NULL},
+    {"rank", 0, "N", "the process of this rank, for a run with several (default 0)", NULL},
+    {"previous", 'p', NULL, "what the last crashed process of a server wrote", NULL},
     {"stderr", 0, NULL, "standard error instead of standard output", NULL},
     {0},
 };
 
 const SlCommand sl_cmd_logs = {
-    .name = "logs", .group = "Runs", .synopsis = "RUN | APP/ENV/JOB | APP/ENV/KIND/NAME [-f]", .summary = "what a run or a server wrote",
+    .name = "logs", .group = "Runs", .synopsis = "RUN | APP/ENV/JOB | APP/ENV/SERVER | APP/ENV/KIND/NAME [-f]", .summary = "what a run or a server wrote",
     .options = options, .args_min = 1, .args_max = 1, .complete = "app", .run = run,
 };

@@ -4,10 +4,14 @@
 
 static int run(SlCli *cli)
 {
-    int64_t n = 0;
     const char *reason = sl_cli_option(cli, "reason");
-    if (!sl_parse_int64(sl_cli_arg(cli, 0), &n) || n < 1 || reason == NULL) {
-        return sl_cli_usage(cli, "give the attempt's number and --reason");
+    if (reason == NULL) {
+        return sl_cli_usage(cli, "say why with --reason");
+    }
+    int code = SL_EXIT_OK;
+    int64_t n = sl_cli_find_attempt(cli, &code);
+    if (n == 0) {
+        return code;
     }
     json_t *args = json_object();
     sl_json_set_int(args, "attempt", n);
@@ -26,6 +30,6 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_reject = {
-    .name = "reject", .group = "Promote", .synopsis = "ATTEMPT --reason TEXT", .summary = "say no to an attempt",
+    .name = "reject", .group = "Promote", .synopsis = "ATTEMPT|APP/ENV --reason TEXT", .summary = "say no to an attempt",
     .options = sl_reason_options, .args_min = 1, .args_max = 1, .run = run,
 };

@@ -190,16 +190,21 @@ static int show(SlCli *cli, void *user)
         sl_print_json(cli, status);
         return SL_EXIT_OK;
     }
+    if (app != NULL && *app != '\0' && json_array_size(json_object_get(status, "units")) == 0) {
+        (void)sl_throw(&error, SLU_NO_SUCH_UNIT, "there is no application %s%s%s", app, env != NULL ? " in environment " : "", env != NULL ? env : "");
+        return sl_cli_fail(cli, error);
+    }
     const char *now = sl_json_str(status, "now");
     g_autofree char *name = sl_escape_for_people(sl_json_str_or(status, "fleet", "?"), 64);
+    g_autofree char *when = sl_when(now);
     sl_say(cli, "fleet %s (%s)  ledger %" G_GINT64_FORMAT "  root %" G_GINT64_FORMAT "  %s\n", name, sl_json_str_or(status, "profile", "?"),
-           sl_json_int(status, "ledger.seq", 0), sl_json_int(status, "rootVersion", 0), now != NULL ? now : "");
+           sl_json_int(status, "ledger.seq", 0), sl_json_int(status, "rootVersion", 0), when);
     print_units(cli, status, now);
     print_waiting(cli, status, now);
     print_runs(cli, status, now);
     print_clusters(cli, status, now);
     print_lines(cli, "ALARMS", json_object_get(status, "alarms"), now);
-    print_lines(cli, "PROBLEMS in the fleet repository", json_object_get(status, "problems"), now);
+    print_lines(cli, "PROBLEMS in the fleet repository (what is broken keeps its last good state)", json_object_get(status, "problems"), now);
     print_sources(cli, json_object_get(status, "sources"));
     return SL_EXIT_OK;
 }

@@ -7,6 +7,6 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_unveto = {
-    .name = "unveto", .group = "Steer", .synopsis = "APP/ENV RELEASE [--reason TEXT]", .summary = "lift a veto",
+    .name = "unveto", .group = "Steer", .synopsis = "APP/ENV RELEASE --reason TEXT", .summary = "lift a veto",
     .options = sl_reason_options, .args_min = 2, .args_max = 2, .complete = "app", .run = run,
 };

@@ -48,9 +48,10 @@ static int run(SlCli *cli)
         json_object_set_new(body, "problems", sl_problems_to_json(local.problems));
         sl_print_json(cli, body);
     } else if (ok) {
-        sl_say(cli, "valid: %u environments, %u applications", local.docs->environments->len, local.docs->applications->len);
+        sl_say(cli, "valid: %u environment%s, %u application%s", local.docs->environments->len, local.docs->environments->len == 1 ? "" : "s",
+               local.docs->applications->len, local.docs->applications->len == 1 ? "" : "s");
     } else {
-        sl_say(cli, "%u errors", errors);
+        sl_say(cli, "%u error%s", errors, errors == 1 ? "" : "s");
     }
     sl_local_clear(&local);
     return ok ? SL_EXIT_OK : SL_EXIT_NO;

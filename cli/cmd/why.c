@@ -15,7 +15,7 @@ static int run(SlCli *cli)
     }
     g_autofree char *subject = sl_escape_for_people(sl_json_str_or(answer, "subject", "?"), 200);
     sl_say(cli, "%s", subject);
-    SlTable *table = sl_table_new("", "", NULL);
+    SlTable *table = sl_table_new("WHAT", "", NULL);
     size_t i = 0;
     json_t *link = NULL;
     json_array_foreach(json_object_get(answer, "chain"), i, link) {

@@ -120,7 +120,9 @@ static void test_exit_codes(void)
     assert_code(r, RUN(r, "status", "--socket", r->socket), 4);
     g_assert_cmpint(RUN(r, "history", "--socket", r->socket), >=, 3);
     assert_code(r, RUN(r, "status", "--socket", "/none/such"), 7);
-    assert_has(r->err, "coordinator of fleet (by option) at /none/such");
+    assert_has(r->err, "no coordinator answers for fleet (by option); is it running?");
+    assert_code(r, RUN(r, "pin", "digits/dev", "--socket", r->socket), SL_EXIT_USAGE);
+    assert_has(r->err, "--reason");
     assert_code(r, RUN(r, "validate", "--repository", "/none/such"), 4);
 }
 

@@ -22,9 +22,9 @@ static void test_widths(void)
     g_autofree char *text = print_table(table, &cli);
     g_assert_cmpstr(text, ==,
                     "NAME   STATE     WHY\n"
-                    "grüße  \033[32mHealthy\033[0m   \n"
+                    "grüße  \033[32mHealthy\033[0m\n"
                     "x      Dreaming  because\n"
-                    "short            \n");
+                    "short\n");
 }
 
 static void test_hostile_cells(void)
@@ -84,6 +84,29 @@ static void test_say(void)
     g_assert_cmpstr(sl_json_str(json_array_get(json_object_get(json, "units"), 0), "message"), ==, "x\r\ny"); /* programs get it as it is */
 }
 
+/* What is not there is said, and so is what waits. */
+static void test_nothing_silent(void)
+{
+    g_autoptr(Rig) r = rig_new();
+    rig_says(r, "GET /v1/status", "{\"now\":\"2026-11-23T12:00:00Z\",\"fleet\":\"f\",\"units\":[],\"clusters\":[]}");
+    rig_says(r, "GET /v1/clusters", "{\"clusters\":[],\"pending\":[{\"id\":\"prod1\",\"env\":\"prod\"}],"
+                                    "\"tokens\":[{\"name\":\"dev1\",\"env\":\"dev\",\"expires\":\"2026-11-24T12:00:00.5Z\"}]}");
+    rig_says(r, "GET /v1/runs", "{\"runs\":[]}");
+    rig_says(r, "GET /v1/logs", "{\"offset\":0,\"size\":6,\"length\":6,\"data\":\"hello\\n\",\"finished\":true}");
+    assert_code(r, RUN(r, "status", "--socket", r->socket), 0);
+    assert_code(r, RUN(r, "status", "nope", "--socket", r->socket), 4);
+    assert_has(r->err, "there is no application nope");
+    assert_code(r, RUN(r, "clusters", "--socket", r->socket), 0);
+    assert_has(r->out, "prod1 asked to join prod and waits for a signature: sluice cluster sign prod");
+    assert_has(r->out, "dev1 has a join token for dev, not used yet, good until 2026-11-24T12:00:00Z");
+    assert_code(r, RUN(r, "logs", "digits/dev/serve", "--socket", r->socket), 0); /* no run of that name: the server */
+    g_assert_cmpstr(r->out, ==, "hello\n");
+    g_assert_cmpint(g_mkdir(".git", 0700), ==, 0);
+    assert_code(r, RUN(r, "key", "create", "bob"), 3);
+    assert_has(r->err, "lies in a Git repository");
+    g_assert_false(g_file_test("bob", G_FILE_TEST_EXISTS));
+}
+
 static void test_small_things(void)
 {
     g_autofree char *since = sl_since("2026-11-23T12:00:00Z", "2026-11-23T12:03:00Z"), *none = sl_since(NULL, "x"),
@@ -93,6 +116,10 @@ static void test_small_things(void)
     g_assert_cmpstr(future, ==, "0s");
     g_assert_cmpstr(sl_short("0123456789abcdef"), ==, "0123456789");
     g_assert_cmpstr(sl_short(NULL), ==, "-");
+    g_autofree char *exact = sl_when("2026-11-23T12:00:00.123456Z"), *whole = sl_when("2026-11-23T12:00:00Z"), *never = sl_when(NULL);
+    g_assert_cmpstr(exact, ==, "2026-11-23T12:00:00Z");
+    g_assert_cmpstr(whole, ==, "2026-11-23T12:00:00Z");
+    g_assert_cmpstr(never, ==, "-");
     SlCli plain = {0};
     g_autofree char *state = sl_colour_state(&plain, "Healthy"), *odd = sl_colour_state(&plain, NULL);
     g_assert_cmpstr(state, ==, "Healthy");
@@ -106,6 +133,7 @@ int main(int argc, char **argv)
     g_test_add_func("/output/hostile-cells", test_hostile_cells);
     g_test_add_func("/output/wrapping", test_wrapping);
     g_test_add_func("/output/say", test_say);
+    g_test_add_func("/output/nothing-silent", test_nothing_silent);
     g_test_add_func("/output/small-things", test_small_things);
     return g_test_run();
 }
