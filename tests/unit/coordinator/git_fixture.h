@@ -15,7 +15,7 @@ typedef enum { GIT_HTTP_NORMAL, GIT_HTTP_REDIRECT, GIT_HTTP_AUTH } GitHttpMode;
 typedef struct {
     char *dir, *work, *bare, *cache;
     struct MHD_Daemon *daemon;
-    GitHttpMode mode;
+    _Atomic GitHttpMode mode; /* set by the test, read by the server's thread */
     char *url;
 } GitFixture;
 
