@@ -1,4 +1,4 @@
-/* socket.c - ZeroMQ sockets with our options. Numbers and reasons: docs/adr/0009, measured with
+/* socket.c - ZeroMQ sockets with our options. Numbers and reasons: docs/adr/0010, measured with
  * libzmq 4.3.4.
  *
  * MAXMSGSIZE is set before bind or connect, or a stranger makes us allocate what its frame header
