@@ -1,5 +1,6 @@
 /* clock.h - the only way to know the time. Real in lib/runtime/clock_real.c; tests turn their own.
- * Times are int64_t microseconds: monotonic for timeouts, UTC since 1970 for what is stored or shown. */
+ * Times are int64_t microseconds: monotonic for timeouts, UTC since 1970 for what is stored or
+ * shown. */
 #pragma once
 #include <stdint.h>
 

@@ -1,8 +1,9 @@
 /* error.h - the one error domain. Each error has a stable number (SLU1203) listed in errors.def.
  *
- * A fallible function returns bool or a pointer, takes GError **error last and is marked SL_MUST_USE.
- * Callers decide on the *class* (retry? HTTP status? exit code?), people read the message:
- * "<where>: <what is wrong>; <what to do>". "No" is not an error: three-way answers are enums. */
+ * A fallible function returns bool or a pointer, takes GError **error last and is marked
+ * SL_MUST_USE. Callers decide on the *class* (retry? HTTP status? exit code?), people read the
+ * message: "<where>: <what is wrong>; <what to do>". "No" is not an error: three-way answers are
+ * enums. */
 #pragma once
 #include <glib.h>
 #include <stdbool.h>

@@ -1,5 +1,6 @@
-/* renderer.h - from input trees to objects. Implementations: lib/render/renderers/<name>.c + a line in renderers.def. Pure:
- * foreign renderers (helm, kustomize) will be run by the caller in a jail and only parsed here. */
+/* renderer.h - from input trees to objects. Implementations: lib/render/renderers/<name>.c + a
+ * line in renderers.def. Pure: foreign renderers (helm, kustomize) will be run by the caller in a
+ * jail and only parsed here. */
 #pragma once
 #include "base/json.h"
 
@@ -7,10 +8,10 @@ typedef struct SlTree SlTree;
 
 typedef struct {
     const SlTree *tree;
-    const char *root;          /* the application's path in the tree; nothing outside may be read */
-    const char *const *paths;  /* of a part, relative to root */
-    const json_t *patches;     /* array or NULL; `path` is relative to root */
-    const char *namespace_;    /* default for namespaced objects, or NULL */
+    const char *root;         /* the application's path in the tree; nothing outside may be read */
+    const char *const *paths; /* of a part, relative to root */
+    const json_t *patches;    /* array or NULL; `path` is relative to root */
+    const char *namespace_;   /* default for namespaced objects, or NULL */
 } SlRenderPart;
 
 /* One object and where it was written. */
@@ -29,9 +30,10 @@ typedef struct {
     const char *name; /* "plain" */
     /* Can it render this part? Looks at file names only. */
     bool (*detect)(const SlRenderPart *part);
-    /* Objects (of SlRenderObject*), sorted by file and place: checked (apiVersion, kind, name, no two with one identity, no plain
-     * Secret), patched, with their namespace. Problems (of SlProblem*) carry file:line; any error there and the
-     * result is not used. (transfer full; NULL only with problems) */
+    /* Objects (of SlRenderObject*), sorted by file and place: checked (apiVersion, kind, name, no
+     * two with one identity, no plain Secret), patched, with their namespace. Problems (of
+     * SlProblem*) carry file:line; any error there and the result is not used. (transfer full;
+     * NULL only with problems) */
     GPtrArray *(*render)(const SlRenderPart *part, GPtrArray *problems);
 } SlRendererOps;
 

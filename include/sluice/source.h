@@ -1,19 +1,20 @@
-/* source.h - where commits come from. Implementations: coordinator/sources/<name>.c + a line in sources.def.
- * Network work happens in the child sluice-git (no keys, kill timer); trees are read from the object database, never checked out. */
+/* source.h - where commits come from. Implementations: coordinator/sources/<name>.c + a line in
+ * sources.def. Network work happens in the child sluice-git (no keys, kill timer); trees are read
+ * from the object database, never checked out. */
 #pragma once
 #include "base/json.h"
 #include "render/tree.h"
 
 typedef struct {
-    const char *name;       /* repository document's name, "" = fleet repository */
-    const char *url;        /* path, file:// is refused, http(s)://; no user info */
+    const char *name; /* repository document's name, "" = fleet repository */
+    const char *url;  /* path, file:// is refused, http(s)://; no user info */
     const char *branch;
-    const char *cache_dir;  /* bare repository of our own */
-    const char *git_path;   /* the sluice-git program */
+    const char *cache_dir;                 /* bare repository of our own */
+    const char *git_path;                  /* the sluice-git program */
     const char *ca_file, *credential_file; /* or NULL */
     int64_t timeout_us;
-    uint64_t pack_bytes_max;  /* 512 MiB */
-    uint64_t objects_max;     /* 200000 */
+    uint64_t pack_bytes_max; /* 512 MiB */
+    uint64_t objects_max;    /* 200000 */
 } SlSourceConfig;
 
 typedef struct {
@@ -29,10 +30,11 @@ void sl_source_tip_free(SlSourceTip *tip);
 typedef struct {
     const char *name; /* "path", "http" */
     bool (*matches)(const char *url);
-    /* Blocking: called on a work-queue thread. @since: last commit read or NULL. Errors: SOURCE_UNREACHABLE,
-     * SOURCE_BRANCH, TIMEOUT, LIMIT, SOURCE_REFUSED. (transfer full) */
+    /* Blocking: called on a work-queue thread. @since: last commit read or NULL. Errors:
+     * SOURCE_UNREACHABLE, SOURCE_BRANCH, TIMEOUT, LIMIT, SOURCE_REFUSED. (transfer full) */
     SlSourceTip *(*fetch)(const SlSourceConfig *config, const char *since, GError **error);
-    /* Blocking. Tree of a commit that fetch returned at some time. Free with sl_source_tree_free. */
+    /* Blocking. Tree of a commit that fetch returned at some time. Free with sl_source_tree_free.
+     */
     SlTree *(*tree)(const SlSourceConfig *config, const char *commit, GError **error);
 } SlSourceOps;
 

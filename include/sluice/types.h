@@ -12,14 +12,16 @@
 #define SL_HEX_DIGEST_LEN 64
 
 /* Limits of names and sizes that come from outside. */
-#define SL_NAME_MAX 63                       /* DNS label: applications, environments, clusters, jobs, items */
-#define SL_STATEMENT_MAX (16 * 1024)         /* bytes of a statement's text; a head is at most SL_HEAD_MAX */
+#define SL_NAME_MAX 63 /* DNS label: applications, environments, clusters, jobs, items */
+#define SL_STATEMENT_MAX                                                                           \
+    (16 * 1024) /* bytes of a statement's text; a head is at most SL_HEAD_MAX */
 #define SL_HEAD_MAX 1024
-#define SL_ROOT_MAX (256 * 1024)             /* bytes of a root's text */
+#define SL_ROOT_MAX (256 * 1024)              /* bytes of a root's text */
 #define SL_FILES_BYTES_MAX (16 * 1024 * 1024) /* `files: {from}`: bytes in one bundle */
 #define SL_FILES_COUNT_MAX 4096
-#define SL_OBJECT_MAX (1024 * 1024)          /* canonical JSON of one object: the Kubernetes API's own limit */
-#define SL_CHUNK_BYTES (16 * 1024 * 1024)    /* model manifests hash files in chunks of this size */
+#define SL_OBJECT_MAX                                                                              \
+    (1024 * 1024) /* canonical JSON of one object: the Kubernetes API's own limit */
+#define SL_CHUNK_BYTES (16 * 1024 * 1024) /* model manifests hash files in chunks of this size */
 
 typedef enum {
     SL_HEALTH_HEALTHY,
@@ -47,9 +49,9 @@ typedef enum {
 } SlAct;
 
 typedef enum {
-    SL_RUN_QUEUED,    /* waits for quota or for a person */
-    SL_RUN_ADMITTED,  /* may run; nothing started yet */
-    SL_RUN_PENDING,   /* started, no sign of life yet */
+    SL_RUN_QUEUED,   /* waits for quota or for a person */
+    SL_RUN_ADMITTED, /* may run; nothing started yet */
+    SL_RUN_PENDING,  /* started, no sign of life yet */
     SL_RUN_RUNNING,
     SL_RUN_SUCCEEDED,
     SL_RUN_FAILED,
