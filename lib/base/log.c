@@ -12,9 +12,10 @@
 #include <string.h>
 
 #define VALUE_MAX 512
-#define EVENTS_PER_SECOND_MAX 20 /* of one name: enough to see a pattern, too few to fill a disk   \
+#define EVENTS_PER_SECOND_MAX                                                                      \
+    20                      /* of one name: enough to see a pattern, too few to fill a disk   \
                                   */
-#define EVENT_NAMES_MAX 512      /* names are constants of the program; bounds a mistake */
+#define EVENT_NAMES_MAX 512 /* names are constants of the program; bounds a mistake */
 
 typedef struct {
     int64_t window_us;

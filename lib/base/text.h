@@ -1,4 +1,5 @@
-/* text.h - checks and small helpers for text from outside, times for people, table of enum names. Pure. */
+/* text.h - checks and small helpers for text from outside, times for people, table of enum names.
+ * Pure. */
 #pragma once
 #include "sluice/error.h"
 #include "sluice/types.h"
@@ -7,10 +8,11 @@
 bool sl_is_name(const char *text);
 /* Valid UTF-8 without NUL or control characters other than TAB, LF and (if @allow_cr) CR. */
 bool sl_is_clean_utf8(const char *bytes, size_t len, bool allow_cr);
-/* One line that shows what it holds: no control character, no bidirectional override, no line separator. */
+/* One line that shows what it holds: no control character, no bidirectional override, no line
+ * separator. */
 bool sl_is_plain_line(const char *text, size_t len);
-/* Copy with control characters, invalid UTF-8 and terminal escapes as \xNN; at most @max bytes, then "...".
- * For anything from outside that reaches a log or a terminal. (transfer full) */
+/* Copy with control characters, invalid UTF-8 and terminal escapes as \xNN; at most @max bytes,
+ * then "...". For anything from outside that reaches a log or a terminal. (transfer full) */
 char *sl_escape_for_people(const char *text, size_t max);
 /* Relative path with '/' only: no empty, ".", "..", ".git" (any case) part, no control character,
  * at most 1024 bytes and 64 parts. Errors: INVALID. */
@@ -23,16 +25,17 @@ bool sl_parse_int64(const char *text, int64_t *ret_value);
 bool sl_parse_uint64(const char *text, uint64_t *ret_value);
 /* "90s", "15m", "24h", "7d" -> microseconds; > 0 and at most 10 years. Errors: INVALID. */
 SL_MUST_USE bool sl_parse_duration(const char *text, int64_t *ret_us, GError **error);
-char *sl_format_duration(int64_t us);                   /* "3m", "2h10m", "5d" for people */
+char *sl_format_duration(int64_t us); /* "3m", "2h10m", "5d" for people */
 /* RFC 3339 UTC: "2026-11-23T12:00:00Z" or with ".123456"; at most microseconds. */
 char *sl_format_time(int64_t utc_us);
 bool sl_parse_time(const char *text, int64_t *ret_utc_us);
-/* Levenshtein-nearest of @candidates (NULL-terminated) within distance 3, or NULL: for "did you mean". */
+/* Levenshtein-nearest of @candidates (NULL-terminated) within distance 3, or NULL: for "did you
+ * mean". */
 const char *sl_nearest(const char *word, const char *const *candidates);
 
-const char *sl_health_name(SlHealth health);   /* "Healthy" */
+const char *sl_health_name(SlHealth health); /* "Healthy" */
 bool sl_health_parse(const char *text, SlHealth *ret_health);
-const char *sl_act_name(SlAct act);            /* "break-glass" */
+const char *sl_act_name(SlAct act); /* "break-glass" */
 bool sl_act_parse(const char *text, SlAct *ret_act);
 const char *sl_run_phase_name(SlRunPhase phase); /* "Running" */
 bool sl_run_phase_parse(const char *text, SlRunPhase *ret_phase);
