@@ -1,6 +1,8 @@
-/* bundle.h - what one cluster gets of one unit: a list of objects, blobs and withheld places. Pure.
+/* bundle.h - what one cluster gets of one unit: a list of objects, blobs and withheld places.
+ * Pure.
  *
- * List text, lines sorted by bytes; the bundle digest is its SHA-256; the empty list is the empty bundle (act remove):
+ * List text, lines sorted by bytes; the bundle digest is its SHA-256; the empty list is the empty
+ * bundle (act remove):
  *   object <group/Kind> <namespace|-> <name> <size> <sha256>      group of core/v1 is "core"
  *   blob <sha256> <size>
  *   withheld <group/Kind> <namespace|-> <name> <item> <run key|-> */
@@ -36,11 +38,13 @@ typedef struct {
 SlBundle *sl_bundle_new(void);
 void sl_bundle_free(SlBundle *bundle);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlBundle, sl_bundle_free)
-void sl_bundle_add_object(SlBundle *b, const char *kind, const char *ns, const char *name, uint64_t size, const char *digest);
+void sl_bundle_add_object(SlBundle *b, const char *kind, const char *ns, const char *name,
+                          uint64_t size, const char *digest);
 void sl_bundle_add_blob(SlBundle *b, const char *digest, uint64_t size); /* twice is once */
-void sl_bundle_add_withheld(SlBundle *b, const char *kind, const char *ns, const char *name, const char *item, const char *run_key);
-GBytes *sl_bundle_format(const SlBundle *b);       /* sorted list text (transfer full) */
-char *sl_bundle_digest(const SlBundle *b);         /* (transfer full) */
+void sl_bundle_add_withheld(SlBundle *b, const char *kind, const char *ns, const char *name,
+                            const char *item, const char *run_key);
+GBytes *sl_bundle_format(const SlBundle *b); /* sorted list text (transfer full) */
+char *sl_bundle_digest(const SlBundle *b);   /* (transfer full) */
 /* Errors: BUNDLE_FORMAT (unsorted, duplicate identity, bad field), LIMIT. */
 SL_MUST_USE SlBundle *sl_bundle_parse(GBytes *text, GError **error);
 
@@ -49,9 +53,10 @@ SL_MUST_USE char *sl_object_kind(const json_t *object, GError **error);
 const char *sl_object_name(const json_t *object);      /* metadata.name or NULL */
 const char *sl_object_namespace(const json_t *object); /* metadata.namespace or "-" */
 const char *sl_object_annotation(const json_t *object, const char *key); /* NULL */
-int sl_object_wave(const json_t *object); /* gitops.sluice/wave, argocd.argoproj.io/sync-wave; 0 by default */
+/* gitops.sluice/wave, argocd.argoproj.io/sync-wave; 0 by default */
+int sl_object_wave(const json_t *object);
 
 #define SL_ANNOTATION_WAVE SL_API_GROUP "/wave"
 #define SL_ANNOTATION_RUN_KEY SL_API_GROUP "/run-key"
-#define SL_ANNOTATION_PRUNE SL_API_GROUP "/prune"     /* "false": never pruned */
+#define SL_ANNOTATION_PRUNE SL_API_GROUP "/prune" /* "false": never pruned */
 #define SL_ANNOTATION_RUN_INPUTS SL_API_GROUP "/run-inputs"

@@ -1,7 +1,9 @@
-/* head.h - "this is all you should run now", to one cluster, by the online key (kind head, <= 1 KiB). Pure.
+/* head.h - "this is all you should run now", to one cluster, by the online key (kind head, <= 1
+ * KiB). Pure.
  *   fleet environment epoch cluster nonce term version root registry ledger-seq ledger-hash issued expires desired
  * desired: root of the digest map with entries
- *   `unit/<app>/<env> <promotion digest>`   `run/<app>/<env>/<job>/<generation> <run id>`   `order/<digest> <act>` */
+ *   `unit/<app>/<env> <promotion digest>`   `run/<app>/<env>/<job>/<generation> <run id>`   `order/<digest> <act>`
+ */
 #pragma once
 #include "core/statement.h"
 

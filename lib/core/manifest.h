@@ -26,8 +26,10 @@ SlManifest *sl_manifest_new(void);
 void sl_manifest_free(SlManifest *manifest);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlManifest, sl_manifest_free)
 /* Files may be added in any order; format sorts. @chunks is copied. */
-void sl_manifest_add(SlManifest *manifest, const char *path, bool executable, uint64_t size, const char *const *chunks);
+void sl_manifest_add(SlManifest *manifest, const char *path, bool executable, uint64_t size,
+                     const char *const *chunks);
 GBytes *sl_manifest_format(SlManifest *manifest);
 uint64_t sl_manifest_bytes(const SlManifest *manifest); /* sum of sizes */
-/* Errors: MANIFEST_FORMAT. Paths are checked with sl_check_relative_path; chunk counts must fit sizes. */
+/* Errors: MANIFEST_FORMAT. Paths are checked with sl_check_relative_path; chunk counts must fit
+ * sizes. */
 SL_MUST_USE SlManifest *sl_manifest_parse(GBytes *text, GError **error);

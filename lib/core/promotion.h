@@ -11,18 +11,18 @@
 typedef struct {
     char *fleet, *env, *app; /* unit = app/env */
     uint64_t epoch, seq;
-    SlAct act;               /* promote, rollback, redeploy, remove, break-glass */
-    char *release;           /* release id (64 hex) */
-    char *targets;           /* map root */
+    SlAct act;     /* promote, rollback, redeploy, remove, break-glass */
+    char *release; /* release id (64 hex) */
+    char *targets; /* map root */
     uint64_t target_count;
-    char *previous;          /* digest of the unit's promotion before, or NULL */
-    char *auto_rollback_to;  /* digest of a promotion, or NULL */
+    char *previous;         /* digest of the unit's promotion before, or NULL */
+    char *auto_rollback_to; /* digest of a promotion, or NULL */
     bool allow_prune, disrupt, force_fields;
-    char **privileged;       /* kinds, NULL-terminated */
-    char **authors;          /* people or e-mails of the change, NULL-terminated */
+    char **privileged; /* kinds, NULL-terminated */
+    char **authors;    /* people or e-mails of the change, NULL-terminated */
     int64_t not_before_us, activate_until_us;
-    char *policy;            /* digest of the governing documents */
-    char *requester;         /* person or NULL */
+    char *policy;    /* digest of the governing documents */
+    char *requester; /* person or NULL */
     char *reason;
 } SlPromotion;
 

@@ -1,7 +1,8 @@
 /* registry.h - the clusters of one environment: statement (kind registry) over a digest map. Pure.
  *
  *   fleet, environment, version, count, clusters: <map root>
- * Entry: `<cluster> name=<n> engine=<e> sign=<base64 of ssh key blob> curve=<64 hex> labels=<k=v,...|->` */
+ * Entry: `<cluster> name=<n> engine=<e> sign=<base64 of ssh key blob> curve=<64 hex>
+ * labels=<k=v,...|->` */
 #pragma once
 #include "core/digestmap.h"
 #include "core/statement.h"

@@ -1,11 +1,11 @@
 /* report.h - what an agent says about itself, signed by its key (kind report). Pure.
  *   fleet environment cluster boot counter clock [head] term version root registry ledger-seq ledger-hash
  *   applied applied-count full [change]* [flag]*
- * applied: root of the agent's digest map of everything (entries below); `change` lines are the entries that differ
- * from the previous report (at most SL_REPORT_CHANGES_MAX), "- <key>" for one that is gone. The coordinator applies the
- * changes and compares the root; on a difference it asks for the whole (RESET of reports: full: yes, change = all,
- * in several reports if needed).
- * Entries of the applied map, `<key> <canonical JSON>`:
+ * applied: root of the agent's digest map of everything (entries below); `change` lines are the
+ * entries that differ from the previous report (at most SL_REPORT_CHANGES_MAX), "- <key>" for one
+ * that is gone. The coordinator applies the changes and compares the root; on a difference it asks
+ * for the whole (RESET of reports: full: yes, change = all, in several reports if needed). Entries
+ * of the applied map, `<key> <canonical JSON>`:
  *   `unit/<app>/<env>`   {"bundle","health","message","promotion","reason","seq","since","withheld":n,"latched":bool}
  *   `object/<app>/<env>/<kind>/<ns>/<name>`  {"health","message","reason","since","digest"}  (kind = group/Kind with '/' as '~')
  *   `run/<app>/<env>/<run id>`  the run record (core/run.h)
@@ -22,12 +22,12 @@ typedef struct {
     char *boot;       /* 32 hex, new at each start of the agent */
     uint64_t counter; /* from 1 in each boot */
     int64_t clock_us;
-    char *head;       /* digest of the head in force, or NULL */
+    char *head; /* digest of the head in force, or NULL */
     uint64_t term, version, root, registry, ledger_seq;
     char *ledger_hash;
     char *applied;
     uint64_t applied_count;
-    bool full;        /* the changes are (the next part of) everything */
+    bool full;          /* the changes are (the next part of) everything */
     GPtrArray *changes; /* of char* "key {json}" or "- key" */
 } SlReport;
 

@@ -1,4 +1,5 @@
-/* root.h - the fleet's root of trust: who may do what where. A statement (kind root), versions N -> N+1. Pure.
+/* root.h - the fleet's root of trust: who may do what where. A statement (kind root), versions N
+ * -> N+1. Pure.
  *
  *   fleet: <64 hex>              version: 1            profile: solo | team | regulated      expires: <time>
  *   root-threshold: 1            root-key: <person> <key>      (repeated)
@@ -31,8 +32,8 @@ typedef struct {
 } SlRootKey;
 
 typedef struct {
-    char *env;   /* glob */
-    char *app;   /* glob */
+    char *env; /* glob */
+    char *app; /* glob */
     SlAct act;
     unsigned threshold;
     bool exclude_author, exclude_requester;
@@ -41,14 +42,16 @@ typedef struct {
 
 typedef struct {
     char *name;
-    uint64_t epoch;               /* from 1; raised by root only */
-    int64_t head_lifetime_us;     /* a head expires this long after it was issued */
-    int64_t activation_window_us; /* a promotion may first be activated this long after signing was asked */
+    uint64_t epoch;           /* from 1; raised by root only */
+    int64_t head_lifetime_us; /* a head expires this long after it was issued */
+    /* a promotion may first be activated this long after signing was asked */
+    int64_t activation_window_us;
 } SlRootEnv;
 
 typedef struct {
-    char *env, *app;      /* globs */
-    char **kinds, **namespaces, **privileged; /* globs over "group/Kind" and namespace; NULL-terminated */
+    char *env, *app; /* globs */
+    /* globs over "group/Kind" and namespace; NULL-terminated */
+    char **kinds, **namespaces, **privileged;
 } SlObjectPolicy;
 
 typedef struct {
@@ -57,13 +60,13 @@ typedef struct {
     SlProfile profile;
     int64_t expires_us;
     unsigned root_threshold;
-    GPtrArray *root_keys;   /* of SlRootKey*; a person counts once here too */
-    GPtrArray *online_keys; /* of SlPublicKey* */
-    GPtrArray *people;      /* of SlPerson* */
-    GPtrArray *revoked;     /* of SlPublicKey* */
+    GPtrArray *root_keys;    /* of SlRootKey*; a person counts once here too */
+    GPtrArray *online_keys;  /* of SlPublicKey* */
+    GPtrArray *people;       /* of SlPerson* */
+    GPtrArray *revoked;      /* of SlPublicKey* */
     GPtrArray *environments; /* of SlRootEnv* */
-    GPtrArray *roles;       /* of SlRole* */
-    GPtrArray *policies;    /* of SlObjectPolicy* */
+    GPtrArray *roles;        /* of SlRole* */
+    GPtrArray *policies;     /* of SlObjectPolicy* */
 } SlRoot;
 
 /* An empty root to be filled by hand (tests, `sluice root edit`). */
@@ -77,34 +80,42 @@ SlRoot *sl_root_alloc(void);
 #define SL_ROOT_ROLES_MAX 1024
 #define SL_ROOT_POLICIES_MAX 256
 
-/* Parses and checks the text: refuses threshold > people, an online key in any role or person, one key in two
- * people, unknown people, a threshold of 0 for any act but pause and stop-run where promote is not 0, empty roles
- * for an environment with none, act registry/redeploy/... as design section 6 says. Does not look at
- * signatures. Errors: STATEMENT_FORMAT, ROOT_INVALID (all that is wrong, one per line). (transfer full) */
+/* Parses and checks the text: refuses threshold > people, an online key in any role or person, one
+ * key in two people, unknown people, a threshold of 0 for any act but pause and stop-run where
+ * promote is not 0, empty roles for an environment with none, act registry/redeploy/... as design
+ * section 6 says. Does not look at signatures. Errors: STATEMENT_FORMAT, ROOT_INVALID (all that is
+ * wrong, one per line). (transfer full) */
 SL_MUST_USE SlRoot *sl_root_parse(GBytes *text, GError **error);
 void sl_root_free(SlRoot *root);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlRoot, sl_root_free)
 
-/* Version 1: signed by its own root threshold. @expected_text_digest (nullable) pins it (join token). */
-SL_MUST_USE SlRoot *sl_root_accept_first(const SlSigned *s, const char *expected_text_digest, GError **error);
-/* Step: same fleet, version exactly +1, both thresholds, no epoch lowered, no environment left out (an environment
- * that came back would start at a lower epoch). Expiry is not looked at here. Errors: ROOT_STEP, and as parse. */
+/* Version 1: signed by its own root threshold. @expected_text_digest (nullable) pins it (join
+ * token). */
+SL_MUST_USE SlRoot *sl_root_accept_first(const SlSigned *s, const char *expected_text_digest,
+                                         GError **error);
+/* Step: same fleet, version exactly +1, both thresholds, no epoch lowered, no environment left out
+ * (an environment that came back would start at a lower epoch). Expiry is not looked at here.
+ * Errors: ROOT_STEP, and as parse. */
 SL_MUST_USE SlRoot *sl_root_accept_next(const SlRoot *current, const SlSigned *s, GError **error);
 
-const SlRootEnv *sl_root_env(const SlRoot *root, const char *env);                  /* NULL if not in root */
-const SlPerson *sl_root_person(const SlRoot *root, const char *name);               /* NULL */
-const SlPerson *sl_root_person_of_key(const SlRoot *root, const SlPublicKey *key);  /* NULL; also if revoked */
-const SlPerson *sl_root_person_of_email(const SlRoot *root, const char *email);     /* NULL */
+/* NULL if not in root */
+const SlRootEnv *sl_root_env(const SlRoot *root, const char *env);
+const SlPerson *sl_root_person(const SlRoot *root, const char *name); /* NULL */
+/* NULL; also if revoked */
+const SlPerson *sl_root_person_of_key(const SlRoot *root, const SlPublicKey *key);
+const SlPerson *sl_root_person_of_email(const SlRoot *root, const char *email); /* NULL */
 bool sl_root_person_can_sign(const SlRoot *root, const SlPerson *person); /* has a key in force */
 bool sl_root_is_revoked(const SlRoot *root, const SlPublicKey *key);
-bool sl_root_is_online_key(const SlRoot *root, const SlPublicKey *key);             /* false if revoked */
+/* false if revoked */
+bool sl_root_is_online_key(const SlRoot *root, const SlPublicKey *key);
 
 /* Writer for `sluice root ...`: the whole text from a struct. (transfer full) */
 SL_MUST_USE GBytes *sl_root_format(const SlRoot *root, GError **error);
-/* A new root version 1 of a profile: one person, environments with the profile's roles. solo: dev and test
- * threshold 0 for promote & co, every other environment 1; excludes nobody. team: dev 0, test 1, others 2 where there
- * are two people, exclude requester. regulated: test 1, others 2, exclude author and requester.
- * @envs in topological order, NULL-terminated; the last ones guarded most. (transfer full) */
+/* A new root version 1 of a profile: one person, environments with the profile's roles. solo: dev
+ * and test threshold 0 for promote & co, every other environment 1; excludes nobody. team: dev 0,
+ * test 1, others 2 where there are two people, exclude requester. regulated: test 1, others 2,
+ * exclude author and requester. @envs in topological order, NULL-terminated; the last ones guarded
+ * most. (transfer full) */
 typedef struct {
     const char *fleet;
     SlProfile profile;

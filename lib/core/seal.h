@@ -1,7 +1,8 @@
 /* seal.h - final record of a run, signed by the agent that ran it (kind seal). Pure.
  *   fleet environment cluster unit job run-id run-key generation promotion bundle release phase reason exit attempts
  *   started finished [input]* [output]* [metric]* [message]
- * input: `<name> sha256:<digest>`; output: `<name> sha256:<manifest digest> <bytes>`; metric: `<name> <number|NaN|Infinity|-Infinity>` */
+ * input: `<name> sha256:<digest>`; output: `<name> sha256:<manifest digest> <bytes>`; metric:
+ * `<name> <number|NaN|Infinity|-Infinity>` */
 #pragma once
 #include "core/statement.h"
 #include "sluice/types.h"
@@ -11,13 +12,14 @@ typedef struct {
     char *run_id, *run_key;
     uint64_t generation;
     char *promotion, *bundle, *release;
-    SlRunPhase phase;      /* Succeeded or Failed */
-    char *reason;          /* CamelCase: Completed, NonZeroExit, Timeout, OOMKilled, Stopped, OutputMissing, ... */
-    char *exit;            /* "0", "1", "signal 9" */
+    SlRunPhase phase; /* Succeeded or Failed */
+    /* CamelCase: Completed, NonZeroExit, Timeout, OOMKilled, Stopped, OutputMissing, ... */
+    char *reason;
+    char *exit; /* "0", "1", "signal 9" */
     uint64_t attempts;
     int64_t started_us, finished_us;
     GPtrArray *inputs, *outputs, *metrics; /* of char* lines as above */
-    char *message;         /* or NULL */
+    char *message;                         /* or NULL */
 } SlSeal;
 
 SL_MUST_USE SlSeal *sl_seal_parse(GBytes *text, GError **error);
@@ -28,8 +30,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlSeal, sl_seal_free)
 char *sl_seal_output(const SlSeal *seal, const char *name); /* (transfer full) */
 /* false if absent; a non-finite metric is returned as such. */
 bool sl_seal_metric(const SlSeal *seal, const char *name, double *ret_value);
-/* The seal as gates and the API see it (sluice/gate.h): {"digest","phase","reason","run-id","run-key","promotion","bundle",
+/* The seal as gates and the API see it (sluice/gate.h):
+ * {"digest","phase","reason","run-id","run-key","promotion","bundle",
  * "release","job","app","environment","cluster","generation","attempts","started","finished","exit","message",
- * "metrics":{name: number|"NaN"},"inputs":{name:{digest}},"outputs":{name:{digest,bytes}}}. @digest: of the
- * seal's text. (transfer full) */
+ * "metrics":{name: number|"NaN"},"inputs":{name:{digest}},"outputs":{name:{digest,bytes}}}.
+ * @digest: of the seal's text. (transfer full) */
 json_t *sl_seal_to_json(const SlSeal *seal, const char *digest);

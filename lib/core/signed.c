@@ -57,7 +57,8 @@ json_t *sl_signed_to_json(const SlSigned *s)
     size_t len = 0;
     const char *text = g_bytes_get_data(s->text, &len);
     json_t *json = json_object();
-    json_t *value = json_stringn(text != NULL ? text : "", len); /* GBytes of nothing have no address */
+    /* GBytes of nothing have no address */
+    json_t *value = json_stringn(text != NULL ? text : "", len);
     json_object_set_new(json, "text", value != NULL ? value : json_null());
     json_object_set_new(json, "sigs", sl_json_from_ptr_array(s->sigs));
     return json;

@@ -1,8 +1,8 @@
 /* sshsig.c - SSHSIG signatures (OpenSSH PROTOCOL.sshsig), verified more strictly than OpenSSH does.
  *
- *   armour( "SSHSIG" | u32 version | string key | string namespace | string reserved | string hash
- * | string signature ) signed: "SSHSIG" | string namespace | string reserved | string hash name |
- * string H(message)
+ *   armour( "SSHSIG" | u32 version | string key | string namespace | string reserved
+ *           | string hash | string signature )
+ *   signed:  "SSHSIG" | string namespace | string reserved | string hash name | string H(message)
  *
  * One signature has one text: whatever could be changed without breaking it (reserved, line breaks,
  * spare bits, trailing bytes, S + L) is refused. Whose key it is and what it may do is policy's
