@@ -2,7 +2,7 @@
 #include "git/gitutil.h"
 #include <string.h>
 
-#define CACHE_BYTES_MAX (32 << 20)         /* libgit2's default is 256 MiB */
+#define CACHE_BYTES_MAX (32 << 20)             /* libgit2's default is 256 MiB */
 #define MAPPED_BYTES_MAX (UINT64_C(256) << 20) /* default 8 GiB of mapped packs */
 
 void sl_git_init(void)
@@ -43,7 +43,8 @@ git_repository *sl_git_open(const char *dir, bool create, GError **error)
     if (rc == 0)
         return repo;
     if (rc == GIT_EOWNER) {
-        sl_throw(error, SLU_SOURCE_OWNER, "%s belongs to another user than the one that runs the coordinator", dir);
+        sl_throw(error, SLU_SOURCE_OWNER,
+                 "%s belongs to another user than the one that runs the coordinator", dir);
         return NULL;
     }
     sl_git_throw(error, SLU_IO, dir);

@@ -1,5 +1,6 @@
-/* gitutil.h - what every user of libgit2 in this daemon shares: start-up options, one error translation, cleanup types, the walk
- * over history. A handle belongs to one thread at a time; last-error text is per thread and read where the call was made. */
+/* gitutil.h - what every user of libgit2 in this daemon shares: start-up options, one error
+ * translation, cleanup types, the walk over history. A handle belongs to one thread at a time;
+ * last-error text is per thread and read where the call was made. */
 #pragma once
 #include "sluice/error.h"
 #include <git2.h>

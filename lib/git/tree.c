@@ -1,6 +1,7 @@
-/* tree.c - SlTree over the object database of a repository: bytes as stored, never a checkout, no attributes, filters or hooks.
- * A tree owns its handle and belongs to one thread. Entry names and modes are checked on the way out; what may lie inside an
- * application's folder (symlinks, LFS pointers) is lib/render's business. */
+/* tree.c - SlTree over the object database of a repository: bytes as stored, never a checkout, no
+ * attributes, filters or hooks. A tree owns its handle and belongs to one thread. Entry names and
+ * modes are checked on the way out; what may lie inside an application's folder (symlinks, LFS
+ * pointers) is lib/render's business. */
 #include "git/tree.h"
 #include "git/gitutil.h"
 #include <string.h>
@@ -13,7 +14,8 @@ typedef struct {
     git_odb *odb;
 } GitTree;
 
-/* Git's own file systems rules: names that could become ".git" or leave the folder on some machine. */
+/* Git's own file systems rules: names that could become ".git" or leave the folder on some
+ * machine. */
 static bool name_is_fit(const char *name)
 {
     if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strlen(name) > 255)
@@ -65,23 +67,26 @@ static git_tree *folder_at(GitTree *tree, const char *path, GError **error)
     }
     g_autoptr(git_tree_entry) entry = entry_at(tree, path);
     if (entry == NULL || git_tree_entry_type(entry) != GIT_OBJECT_TREE)
-        return sl_throw_null(error, SLU_NOT_FOUND, "%s: there is no such folder in this commit", path);
+        return sl_throw_null(error, SLU_NOT_FOUND, "%s: there is no such folder in this commit",
+                             path);
     if (git_tree_lookup(&folder, tree->repo, git_tree_entry_id(entry)) < 0)
         sl_git_throw(error, SLU_CORRUPT, path);
     return folder;
 }
 
-static SlTreeEntry *describe(GitTree *tree, const char *path, const git_tree_entry *entry, GError **error)
+static SlTreeEntry *describe(GitTree *tree, const char *path, const git_tree_entry *entry,
+                             GError **error)
 {
     const char *name = git_tree_entry_name(entry);
     SlTreeMode mode = SL_TREE_FILE;
     if (!name_is_fit(name)) {
         g_autofree char *shown = g_strescape(name, NULL);
-        return sl_throw_null(error, SLU_SOURCE_ENTRY, "%s/%s: this name is not allowed in a tree", path, shown);
+        return sl_throw_null(error, SLU_SOURCE_ENTRY, "%s/%s: this name is not allowed in a tree",
+                             path, shown);
     }
     if (!mode_of(entry, &mode))
-        return sl_throw_null(error, SLU_SOURCE_ENTRY, "%s/%s: mode %o is not allowed in a tree", path, name,
-                             (unsigned)git_tree_entry_filemode_raw(entry));
+        return sl_throw_null(error, SLU_SOURCE_ENTRY, "%s/%s: mode %o is not allowed in a tree",
+                             path, name, (unsigned)git_tree_entry_filemode_raw(entry));
     size_t size = 0;
     git_object_t type = GIT_OBJECT_ANY;
     bool is_file = mode == SL_TREE_FILE || mode == SL_TREE_EXECUTABLE;
@@ -110,7 +115,8 @@ static GPtrArray *list_folder(void *user, const char *path, GError **error)
         return NULL;
     size_t count = git_tree_entrycount(folder);
     if (count > ENTRIES_MAX)
-        return sl_throw_null(error, SLU_SOURCE_LIMIT, "%s: %zu entries, more than %d", path, count, ENTRIES_MAX);
+        return sl_throw_null(error, SLU_SOURCE_LIMIT, "%s: %zu entries, more than %d", path, count,
+                             ENTRIES_MAX);
     g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)sl_tree_entry_free);
     for (size_t i = 0; i < count; i++) {
         SlTreeEntry *entry = describe(tree, path, git_tree_entry_byindex(folder, i), error);
@@ -122,7 +128,8 @@ static GPtrArray *list_folder(void *user, const char *path, GError **error)
     for (guint i = 1; i < list->len; i++) {
         const SlTreeEntry *before = list->pdata[i - 1], *here = list->pdata[i];
         if (strcmp(before->name, here->name) == 0)
-            return sl_throw_null(error, SLU_SOURCE_ENTRY, "%s/%s: this name is in the tree twice", path, here->name);
+            return sl_throw_null(error, SLU_SOURCE_ENTRY, "%s/%s: this name is in the tree twice",
+                                 path, here->name);
     }
     return g_steal_pointer(&list);
 }
@@ -133,7 +140,8 @@ static GBytes *read_file(void *user, const char *path, size_t max, GError **erro
     g_autoptr(git_tree_entry) entry = entry_at(tree, path);
     SlTreeMode mode = SL_TREE_GITLINK;
     if (entry == NULL)
-        return sl_throw_null(error, SLU_NOT_FOUND, "%s: there is no such file in this commit", path);
+        return sl_throw_null(error, SLU_NOT_FOUND, "%s: there is no such file in this commit",
+                             path);
     if (!mode_of(entry, &mode) || (mode != SL_TREE_FILE && mode != SL_TREE_EXECUTABLE))
         return sl_throw_null(error, SLU_SOURCE_ENTRY, "%s: this is no regular file", path);
     size_t size = 0;
@@ -165,7 +173,8 @@ static git_repository *open_repository(const char *dir, GError **error)
     git_repository *repo = NULL;
     int rc = git_repository_open_ext(&repo, dir, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL);
     if (rc == GIT_EOWNER)
-        return sl_throw_null(error, SLU_SOURCE_OWNER, "%s: the repository belongs to another user", dir);
+        return sl_throw_null(error, SLU_SOURCE_OWNER, "%s: the repository belongs to another user",
+                             dir);
     if (rc < 0)
         sl_git_throw(error, SLU_IO, dir);
     return repo;
