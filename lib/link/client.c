@@ -111,9 +111,10 @@ static void on_event(SlClient *client, int event)
                   REFUSED_US);
         return;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-        say_disconnected(client, "SLU4004: the coordinator did not let this agent in: its key is not "
-                                 "registered there, or the coordinator's "
-                                 "key is another one");
+        say_disconnected(client,
+                         "SLU4004: the coordinator did not let this agent in: its key is not "
+                         "registered there, or the coordinator's "
+                         "key is another one");
         return;
     case ZMQ_EVENT_DISCONNECTED:
         if (client->connected) {

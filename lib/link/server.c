@@ -1,9 +1,8 @@
 /* server.c - the coordinator's side: one CURVE ROUTER on the loop. Loop thread.
  *
  * Checks of a message, cheapest first: frames and user id -> key still on the allow-list (ZAP
- * looked only at the handshake)
- * -> share of bytes -> envelope (proto/wire.c) -> connection. Whatever fails is dropped and said to
- * dropped(), never answered.
+ * looked only at the handshake) -> share of bytes -> envelope (proto/wire.c) -> connection.
+ * Whatever fails is dropped and said to dropped(), never answered.
  *
  * Route: a key's messages go to the connection that said HELLO last. A message on another
  * connection of the same key (a restarted agent whose HELLO was lost, or a second agent with a

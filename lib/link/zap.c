@@ -2,11 +2,14 @@
  * handshake.
  *
  * Owns the REP socket inproc://zeromq.zap.01 and reads one table under a read-write lock. Answers,
- * by RFC 27: 200  let in; user id = the client's key as 64 hex, which libzmq attaches to every
- * message of the connection 300  not registered (yet): the peer tries again, where 400 would make
- * its DEALER give up for ever 400  another mechanism than CURVE, an unknown domain or a malformed
- * request Its end while the sockets live would open them to everybody (libzmq accepts when no
- * handler is bound), so any error that is not our own shutdown ends the process. */
+ * by RFC 27:
+ *   200  let in; user id = the client's key as 64 hex, which libzmq attaches to every message of
+ *        the connection
+ *   300  not registered (yet): the peer tries again, where 400 would make its DEALER give up for
+ *        ever
+ *   400  another mechanism than CURVE, an unknown domain or a malformed request
+ * Its end while the sockets live would open them to everybody (libzmq accepts when no handler is
+ * bound), so any error that is not our own shutdown ends the process. */
 #include "link/zap.h"
 
 #include "base/digest.h"

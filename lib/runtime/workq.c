@@ -1,8 +1,8 @@
 /* workq.c - blocking work off the loop: a bounded queue, pthread workers, completions back through
  * an eventfd.
  *
- *     loop thread   push -> [waiting] -> worker: work(job) -> [finished] -> eventfd -> loop thread:
- * done(job)
+ *     loop thread: push -> [waiting] -> worker: work(job) -> [finished] -> eventfd
+ *                       -> loop thread: done(job)
  *
  * The mutex guards the two queues and the counts, nothing else; a job belongs to exactly one thread
  * at any time. pthread and eventfd instead of GLib's threads: ThreadSanitizer can't see through
