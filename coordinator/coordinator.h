@@ -2,9 +2,10 @@
  * and the functions by which its files call each other. Loop thread only, unless a comment says
  * work queue. The shell turns I/O into inputs and performs effects; it decides nothing.
  *
- *   input -> sl_coord_step -> batch {events, blobs, effects} -> store queue: append, fsync ->
- * effects in order While one append is under way, later steps gather in the next batch: group
- * commit. */
+ *   input -> sl_coord_step -> batch {events, blobs, effects}
+ *         -> store queue: append, fsync -> effects in order
+ *
+ * While one append is under way, later steps gather in the next batch: group commit. */
 #pragma once
 #include "base/log.h"
 #include "coordinator/api/api.h"
@@ -22,8 +23,9 @@
 #define SL_WORKERS 3                           /* renders and fetches at the same time */
 #define SL_WORK_QUEUE_MAX 1024
 #define SL_LOG_REQUESTS_MAX 256
-#define SL_ENROLLING_MAX 1024 /* requests to join that the brain has not answered: 50 s of the port's most */
-#define SL_REPLAYS_MAX 2      /* folds of the whole ledger at a time: one worker stays for renders */
+#define SL_ENROLLING_MAX                                                                           \
+    1024 /* requests to join that the brain has not answered: 50 s of the port's most */
+#define SL_REPLAYS_MAX 2 /* folds of the whole ledger at a time: one worker stays for renders */
 #define SL_LOG_REQUEST_US (10 * SL_SECOND_US)
 
 typedef struct SlSourcePoll SlSourcePoll;
@@ -133,9 +135,9 @@ void sl_agents_free(SlCoordinator *c);
  * said. */
 typedef void (*SlLogDone)(json_t *answer /* consumed */, const GError *error, void *user);
 void sl_agents_log(SlCoordinator *c, const json_t *args, SlLogDone done, void *user);
-/* finds.c: bytes that the cache lost, from the branches, on the work queue. @found once, on the loop,
- * maybe at once; @bytes borrowed, NULL if not there; @searched: false if it could not be looked.
- * False: this asker has too many searches waiting, and @found is not called. */
+/* finds.c: bytes that the cache lost, from the branches, on the work queue. @found once, on the
+ * loop, maybe at once; @bytes borrowed, NULL if not there; @searched: false if it could not be
+ * looked. False: this asker has too many searches waiting, and @found is not called. */
 typedef struct {
     const char *who; /* an agent's key, or "api:<person>": one search at a time for each */
     const char *digest;

@@ -1,13 +1,16 @@
 /* git_main.c - program sluice-git: the only part that speaks Git over a network, and the one that
  * repacks.
  *
- *   sluice-git fetch  --url U --cache DIR --branch B --pack-bytes N --objects N [--ca F]
- * [--credentials F] sluice-git push   --repo DIR --url U --ref REF... [--ca F] [--credentials F]
- * fast-forward only sluice-git repack --repo DIR One JSON line on stdout: {"commit":..} |
- * {"ok":true} | {"error":{"kind":..,"message":..}}; exit 0 or 1. It holds no keys of the fleet,
- * never prompts, follows no redirect and reads no Git configuration. It may hang on a silent server
- * (libgit2 has no time-outs): the parent kills it, and nothing but whole packs and refs is ever
- * left behind. */
+ *   sluice-git fetch  --url U --cache DIR --branch B --pack-bytes N --objects N
+ *                     [--ca F] [--credentials F]
+ *   sluice-git push   --repo DIR --url U --ref REF... [--ca F] [--credentials F]
+ *                     fast-forward only
+ *   sluice-git repack --repo DIR
+ *
+ * One JSON line on stdout: {"commit":..} | {"ok":true} | {"error":{"kind":..,"message":..}}; exit 0
+ * or 1. It holds no keys of the fleet, never prompts, follows no redirect and reads no Git
+ * configuration. It may hang on a silent server (libgit2 has no time-outs): the parent kills it,
+ * and nothing but whole packs and refs is ever left behind. */
 #include "base/json.h"
 #include "coordinator/store/push.h"
 #include <dirent.h>

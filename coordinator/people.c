@@ -102,8 +102,9 @@ static void blob_found(SlCoordinator *c, GBytes *bytes, bool searched, void *use
     BlobWait *wait = user;
     g_autoptr(GError) error = NULL;
     if (!searched)
-        sl_throw(&error, SLU_UNAVAILABLE, c->failed ? "the coordinator is stopping"
-                                                    : "too many searches for bytes wait already");
+        sl_throw(&error, SLU_UNAVAILABLE,
+                 c->failed ? "the coordinator is stopping"
+                           : "too many searches for bytes wait already");
     wait->done(bytes, error, wait->call);
     g_free(wait);
 }

@@ -93,7 +93,8 @@ static void fill_config(const SlSourcePoll *poll, SlSourceConfig *ret)
                             .objects_max = OBJECTS_MAX};
 }
 
-/* Repositories that no document names any more; one that is being read goes when its job is done. */
+/* Repositories that no document names any more; one that is being read goes when its job is done.
+ */
 static void drop_gone(SlCoordinator *c)
 {
     for (guint i = c->polls->len; i-- > 1;) { /* number 0 is the fleet repository */

@@ -36,8 +36,8 @@ typedef struct {
                   GError **error);
     /* Starts an action; the answer comes by sl_api_reply. */
     void (*action)(void *user, const SlApiAction *action);
-    /* Bytes by digest for @person; @bytes borrowed, NULL without @error: there are none. @done may be
-     * called at once or later, once. */
+    /* Bytes by digest for @person; @bytes borrowed, NULL without @error: there are none. @done may
+     * be called at once or later, once. */
     void (*blob)(void *user, const char *person, const char *digest,
                  void (*done)(GBytes *bytes, const GError *error, void *call), void *call);
     json_t *(*statement)(void *user, const char *digest); /* {text, sigs}, NULL */

@@ -1,10 +1,12 @@
 /* envs.h - the branches sluice/env/<env> of the state repository: what runs there, readable, and
  * enough to rebuild every bundle.
  *
- *   manifests/<app>/<cluster or all>/<Kind>[.<group>][_<namespace>]_<name>.yaml    `all`: every
- * target has the same bundle files/<sha256>                                    blobs of all bundles
- *   .sluice/bundles/<app>/<cluster or all>            bundle list text
+ *   manifests/<app>/<cluster or all>/<Kind>[.<group>][_<namespace>]_<name>.yaml
+ *                                             `all`: every target has the same bundle
+ *   files/<sha256>                            blobs of all bundles
+ *   .sluice/bundles/<app>/<cluster or all>    bundle list text
  *   .sluice/provenance/<app>.json
+ *
  * Commits are deterministic: same units, parent, time, same commit. What is written is read back
  * and compared before going on. Used by one thread at a time (that of the store it is given). */
 #pragma once

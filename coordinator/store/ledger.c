@@ -194,7 +194,8 @@ bool sl_ledger_append(SlLedger *ledger, const GPtrArray *events, GHashTable *blo
     return sl_throw(error, SLU_LEDGER_APPEND, "%s", inner->message);
 }
 
-/* Everything of the new repository: libgit2 syncs objects and refs, not what init made around them. */
+/* Everything of the new repository: libgit2 syncs objects and refs, not what init made around
+ * them. */
 static bool sync_all(const char *dir, GError **error)
 {
     sl_autofd fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -271,8 +272,9 @@ static bool replay_lines(const Batch *batch, const char *text, size_t len, uint6
         if (stop == NULL)
             return sl_throw(error, SLU_LEDGER_READ, "%s:%zu: the line has no end", batch->path,
                             line_no);
-        SlJsonLimits limits = {
-            .bytes_max = SL_LEDGER_BATCH_MAX, .depth_max = REPLAY_DEPTH_MAX, .nodes_max = SL_LEDGER_BATCH_MAX};
+        SlJsonLimits limits = {.bytes_max = SL_LEDGER_BATCH_MAX,
+                               .depth_max = REPLAY_DEPTH_MAX,
+                               .nodes_max = SL_LEDGER_BATCH_MAX};
         g_autoptr(json_t) event =
             sl_json_parse(text, (size_t)(stop - text), &limits, batch->path, error);
         if (event == NULL)

@@ -4,13 +4,15 @@
 #pragma once
 #include "sluice/error.h"
 
-/* Branches of one push: the ledger and SL_ROOT_ENVIRONMENTS_MAX environments fit; also sluice-git's. */
+/* Branches of one push: the ledger and SL_ROOT_ENVIRONMENTS_MAX environments fit; also
+ * sluice-git's. */
 #define SL_PUSH_REFS_MAX 128
 
 typedef struct {
     const char *git_path, *repo, *url;
     const char *ca_file, *credential_file; /* or NULL */
-    const char *const *refs;               /* full names, NULL-terminated, at most SL_PUSH_REFS_MAX */
+    /* full names, NULL-terminated, at most SL_PUSH_REFS_MAX */
+    const char *const *refs;
     int64_t timeout_us;
 } SlPush;
 /* Errors: PUSH_FAILED (again later), PUSH_REWOUND. */
