@@ -86,6 +86,13 @@ static void save(SlShell *shell, const SlAgentEffect *e)
     g_clear_error(&shell->saved_error);
     if (!sl_file_write_atomic(path, bytes, len, 0600, &shell->saved_error))
         sl_log_error(shell->log, "state-save", shell->saved_error);
+    if (shell->saved_error && shell->saved_error->code == SLU_DISK_FAULT) {
+        /* What the kernel still has in memory is not what the disk has: only a new process, which
+         * reads both slots again, may decide anything. What runs goes on. */
+        shell->stopping = true;
+        sl_loop_quit(shell->loop, sl_error_exit_code(sl_error_class(shell->saved_error)));
+        return;
+    }
     shell->saved_generation = e->generation;
     sl_timer_arm(shell->saved_timer, 0); /* never from inside a step */
 }

@@ -170,6 +170,17 @@ static void check_state(const SlAgentConf *conf, json_t *checks)
           is_running(conf) ? "running" : "not running: sluice-agent run --dir DIR");
 }
 
+static void check_engine(const SlAgentConf *conf, json_t *checks)
+{
+    const SlEngineOps *ops = sl_engine_find(conf->engine);
+    g_autofree char *state = sl_agent_conf_path(conf, "engine");
+    g_autofree char *exec = sl_shell_exec_path(conf);
+    g_autoptr(json_t) options = sl_agent_conf_options(conf);
+    SlEngineConfig config = {.state_dir = state, .options = options, .exec_path = exec};
+    if (ops && ops->doctor)
+        ops->doctor(&config, checks);
+}
+
 int sl_command_doctor(const char *dir)
 {
     g_autoptr(GError) error = NULL;
@@ -185,6 +196,7 @@ int sl_command_doctor(const char *dir)
     check_keys(conf, checks);
     check_program(conf, checks);
     check_store(conf, checks);
+    check_engine(conf, checks);
     g_autoptr(json_t) status = read_status(conf, NULL);
     if (status && is_running(conf))
         check(checks, "coordinator", sl_json_bool(status, "connected", false),

@@ -216,14 +216,25 @@ static void add_check(json_t *checks, const char *name, bool ok, const char *mes
     json_array_append_new(checks, check);
 }
 
-static void process_doctor(SlEngine *engine, json_t *checks)
+/* A limit that can't be enforced is said, but is no fault: everything runs without it. */
+static void check_machine(SlEngine *engine, json_t *checks)
+{
+    static const char *const controllers[] = {"cpu", "memory"};
+    g_autofree char *room = NULL, *full = sl_disk_problem(engine->state_dir, &room);
+    g_autofree char *gpus = g_strdup_printf("%u for runs", sl_gpus_count(engine->gpus));
+    add_check(checks, "disk", full == NULL, full ? full : room);
+    add_check(checks, "gpus", true, gpus);
+    for (size_t i = 0; i < G_N_ELEMENTS(controllers); i++) {
+        g_autofree char *name = g_strdup_printf("%s limit", controllers[i]);
+        g_autofree char *why = sl_limits_problem(engine, controllers[i]);
+        add_check(checks, name, true, why ? why : "enforced by cgroup");
+    }
+}
+
+static void check_secrets(const SlEngine *engine, json_t *checks)
 {
     const char *name;
     json_t *how;
-    add_check(checks, "sluice-exec", access(engine->exec_path, X_OK) == 0, engine->exec_path);
-    uint16_t port = sl_port_take(engine);
-    g_autofree char *text = g_strdup_printf("%u-%u", engine->port_low, engine->port_high);
-    add_check(checks, "free ports", port != 0, text);
     json_object_foreach(engine->secrets, name, how)
     {
         const char *path = sl_json_str(how, "file");
@@ -233,6 +244,24 @@ static void process_doctor(SlEngine *engine, json_t *checks)
         bool ok = path ? bytes != NULL : json_is_array(sl_json_at(how, "command"));
         add_check(checks, check, ok, error ? error->message : path ? path : "by command");
     }
+}
+
+static void process_doctor(const SlEngineConfig *config, json_t *checks)
+{
+    g_autoptr(GError) error = NULL;
+    SlEngine *engine = g_new0(SlEngine, 1);
+    engine->state_dir = g_strdup(config->state_dir);
+    engine->options = config->options ? json_deep_copy(config->options) : json_object();
+    bool ok = read_options(engine, &error);
+    add_check(checks, "engine options", ok, ok ? "engines.process" : error->message);
+    if (ok) {
+        uint16_t port = sl_port_take(engine);
+        g_autofree char *range = g_strdup_printf("%u-%u", engine->port_low, engine->port_high);
+        add_check(checks, "free ports", port != 0, range);
+        check_machine(engine, checks);
+        check_secrets(engine, checks);
+    }
+    process_close(engine);
 }
 
 static void process_run_start(SlEngine *engine, const SlEngineRun *run)

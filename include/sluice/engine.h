@@ -98,8 +98,9 @@ typedef struct {
     void (*run_forget)(SlEngine *engine, const char *run_id);
     /* Bytes of a log; NULL and error (LOG_MISSING, RUN_UNKNOWN) if there is none. */
     GBytes *(*log)(SlEngine *engine, const SlEngineLogAsk *ask, SlEngineLog *ret_log, GError **error);
-    /* Checks for `sluice-agent doctor`; adds {"check","ok","message"} to @checks. Optional. */
-    void (*doctor)(SlEngine *engine, json_t *checks);
+    /* Checks for `sluice-agent doctor`, with nothing opened (an agent may be running); of @config only state_dir, options and
+     * exec_path are there. Adds {"check","ok","message"} to @checks. Optional. */
+    void (*doctor)(const SlEngineConfig *config, json_t *checks);
 } SlEngineOps;
 
 const SlEngineOps *const *sl_engines(void);

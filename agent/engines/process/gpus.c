@@ -51,6 +51,8 @@ GPtrArray *sl_gpus_list(const char *option, GError **error)
         detect(names);
     if (strcmp(option, "all") == 0 || strcmp(option, "none") == 0)
         return g_steal_pointer(&names);
+    if (*option == '\0')
+        option = ","; /* an empty list is a mistake, not `none` */
     g_auto(GStrv) parts = g_strsplit(option, ",", SL_GPUS_MAX + 1);
     for (size_t i = 0; parts[i]; i++) {
         if (!is_gpu_name(parts[i]) || i >= SL_GPUS_MAX ||

@@ -59,9 +59,13 @@ bool run_save(Run *run)
     if (text && sl_dir_make(run->dir, 0700, &error) &&
         sl_file_write_atomic(path, text, strlen(text), 0600, &error)) {
         run->saved_us = sl_process_now(run->engine);
+        g_clear_pointer(&run->save_problem, g_free);
         return true;
     }
-    sl_log_error(run->engine->log, "run-journal", error);
+    if (!run->save_problem) /* logged once, not at each try */
+        sl_log_error(run->engine->log, "run-journal", error);
+    g_free(run->save_problem);
+    run->save_problem = g_strdup(error->message);
     return false;
 }
 
@@ -116,9 +120,10 @@ static void run_free(void *data)
     run_release(run);
     sl_timer_free(run->timer);
     sl_timer_free(run->poll);
-    char **texts[] = {&run->id,     &run->key,    &run->app,     &run->env,         &run->cluster,
-                      &run->job,    &run->digest, &run->dir,     &run->attempt_dir, &run->stop,
-                      &run->reason, &run->cause,  &run->message, &run->gpus};
+    char **texts[] = {&run->id,          &run->key,  &run->app,         &run->env,
+                      &run->cluster,     &run->job,  &run->digest,      &run->dir,
+                      &run->attempt_dir, &run->stop, &run->reason,      &run->cause,
+                      &run->message,     &run->gpus, &run->save_problem};
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(*texts[i]);
     json_decref(run->object);

@@ -123,6 +123,13 @@ GArray *sl_files_watch(SlEngine *engine, const char *dir, const json_t *files,
                        void (*changed)(void *user), void *user);
 void sl_files_unwatch(SlEngine *engine, GArray *ids);
 
+/* ---- limits.c: for doctor ---- */
+#define SL_DISK_LOW_BYTES (UINT64_C(256) * 1024 * 1024)
+/* Why "cpu" or "memory" can't be limited here; NULL if it can. (transfer full) */
+char *sl_limits_problem(const SlEngine *engine, const char *controller);
+/* Too little room? @ret_state: how much there is, for people. (transfer full) */
+char *sl_disk_problem(const char *folder, char **ret_state);
+
 /* ---- dirwatch.c: one inotify for the engine ---- */
 SL_MUST_USE SlDirWatch *sl_dirwatch_new(SlLoop *loop, GError **error);
 void sl_dirwatch_free(SlDirWatch *watch);

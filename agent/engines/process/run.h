@@ -48,6 +48,7 @@ struct Run {
     uint64_t out_at[RUN_PROCESSES_MAX], err_at[RUN_PROCESSES_MAX], file_at;
     int64_t said_us, saved_us;
     bool sign_of_life, say_end;
+    char *save_problem; /* why the journal could not be written, or NULL */
 };
 
 /* jobs.c */

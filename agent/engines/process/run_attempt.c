@@ -30,6 +30,13 @@ static void wait_and_retry(Run *run, const char *reason, const GError *error)
     sl_timer_arm(run->timer, WAIT_RETRY_US);
 }
 
+/* Nothing starts before the journal says so; a full disk is waited for. */
+static void wait_for_disk(Run *run)
+{
+    wait_for(run, "StateUnsaved", run->save_problem);
+    sl_timer_arm(run->timer, WAIT_RETRY_US);
+}
+
 static unsigned processes_of(const json_t *spec)
 {
     int64_t count = sl_json_int(spec, "numProcPerNode", 1);
@@ -67,7 +74,7 @@ void run_prepare(Run *run)
     g_free(run->attempt_dir);
     run->attempt_dir = g_strdup_printf("%s/attempts/%u", run->dir, run->attempt);
     if (!run_save(run)) {
-        sl_timer_arm(run->timer, WAIT_RETRY_US);
+        wait_for_disk(run);
         return;
     }
     if (run->attempt == 1 && run->phase != SL_RUN_QUEUED)
@@ -309,7 +316,7 @@ static void launch(Run *run)
     if (!run_save(run)) {
         run->state = RUN_PREPARE;
         run_give_gpus(run);
-        sl_timer_arm(run->timer, WAIT_RETRY_US);
+        wait_for_disk(run);
         return;
     }
     run->shim = sl_shim_new(run->engine, run->attempt_dir, "run", &shim_events, run);

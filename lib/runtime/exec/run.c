@@ -216,16 +216,15 @@ static int wait_ms(const Run *run, int64_t now)
     return left < 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
 }
 
-/* A run that ends with its owner: stopped as usual, or at once if that was under way already. */
+/* A run that ends with its owner ends at once: nobody is left who could wait for its grace. */
 static void owner_gone(Run *run)
 {
     if (run->owner >= 0)
         close(run->owner);
     run->owner = -1;
-    if (run->stopping)
-        run->kill_at = 0;
     run->stopped = run->stopped || !run->stopping;
     begin_stop(run);
+    run->kill_at = 0;
 }
 
 static void watch_owner(Run *run)
