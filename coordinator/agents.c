@@ -227,6 +227,8 @@ static void send_log_request(SlCoordinator *c, const SlLogWait *wait, const json
     request.max = (uint32_t)CLAMP(sl_json_int(args, "max", 65536), 1, 65536);
     request.stderr_stream = sl_json_bool(args, "stderr", false);
     request.tail = sl_json_bool(args, "tail", false);
+    request.previous = sl_json_bool(args, "previous", false);
+    request.rank = (uint32_t)CLAMP(sl_json_int(args, "rank", 0), 0, 4095);
     send_envelope(c, wait->curve, &envelope);
 }
 

@@ -79,8 +79,8 @@ const SlRoute *sl_route_find(const char *method, const char *path, json_t *args,
 
 bool sl_route_query(json_t *args, const char *key, const char *value, GError **error)
 {
-    static const char *const numbers[] = {"limit", "since", "offset", "max", NULL};
-    static const char *const flags[] = {"active", "follow", "tail", "stderr", NULL};
+    static const char *const numbers[] = {"limit", "since", "offset", "max", "rank", NULL};
+    static const char *const flags[] = {"active", "follow", "tail", "stderr", "previous", NULL};
     int64_t number = 0;
     if (strlen(value) > VALUE_MAX || !sl_is_clean_utf8(value, strlen(value), false) ||
         !sl_is_clean_utf8(key, strlen(key), false))
