@@ -269,13 +269,15 @@ bool sl_policy_person_may(const SlRoot *root, const SlPolicyAsk *ask, const char
     const SlPerson *found = sl_root_person(root, person);
     SlPolicyNeed need;
     sl_policy_need(root, ask, &need);
-    bool may = found != NULL && need.allowed && sl_root_person_can_sign(root, found);
-    for (guint i = 0; may && i < need.roles->len; i++) {
+    bool can_sign = found != NULL && need.allowed && sl_root_person_can_sign(root, found);
+    bool counts = false;
+    for (guint i = 0; can_sign && i < need.roles->len; i++) {
         const SlRole *role = g_ptr_array_index(need.roles, i);
         /* Beside a role that wants people, one that wants none asks nothing of this person. */
         bool asks = role->threshold > 0 || need.threshold == 0;
-        may = !asks || (is_in_role(role, found) && !is_excluded(root, ask, role, found));
+        counts = counts ||
+                 (asks && is_in_role(role, found) && !is_excluded(root, ask, role, found));
     }
     sl_policy_need_clear(&need);
-    return may;
+    return counts;
 }

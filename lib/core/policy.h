@@ -29,7 +29,9 @@ SL_MUST_USE bool sl_policy_check(const SlRoot *root, const SlPolicyAsk *ask, con
  * of char*) */
 GPtrArray *sl_policy_who_can(const SlRoot *root, const SlPolicyAsk *ask,
                              const SlSigned *s /* nullable */, SlStatementKind kind);
-/* May person do the act by signing (is in every matching role, not excluded)? */
+/* Does the person's signature count for the act: is in one of the matching roles that ask for
+ * people, and not excluded there? Where several roles match, different people may satisfy them;
+ * whether they do is sl_policy_check's answer. */
 bool sl_policy_person_may(const SlRoot *root, const SlPolicyAsk *ask, const char *person);
 /* Object policy of the root: kind as "group/Kind" ("core/ConfigMap"), namespace or NULL. No policy
  * line for the environment = everything allowed but privileged kinds must be named. Errors:

@@ -179,8 +179,18 @@ static void test_who_can(void)
     g_assert_false(sl_policy_person_may(root, &ask, "mallory"));
     g_assert_false(sl_policy_person_may(root, &ask, "nobody"));
     SlPolicyAsk pay = {.env = "prod", .app = "pay", .act = SL_ACT_PROMOTE};
-    g_assert_false(sl_policy_person_may(root, &pay, "alice"));
+    /* Two roles: 2 of alice, bob, carol, and 1 of carol. Each one's signature is needed by one. */
+    g_assert_true(sl_policy_person_may(root, &pay, "alice"));
     g_assert_true(sl_policy_person_may(root, &pay, "carol"));
+    g_assert_false(sl_policy_person_may(root, &pay, "mallory"));
+    SlPolicyAsk asked_by_bob = {
+        .env = "prod", .app = "pay", .act = SL_ACT_PROMOTE, .requester = "bob"};
+    g_assert_false(sl_policy_person_may(root, &asked_by_bob, "bob"));
+    g_autoptr(SlSigned) by_bob = statement("2");
+    g_autoptr(GPtrArray) rest = sl_policy_who_can(root, &pay, by_bob, SL_STATEMENT_PROMOTION);
+    for (guint i = 0; i < rest->len; i++) { /* whoever is asked to sign may sign */
+        g_assert_true(sl_policy_person_may(root, &pay, g_ptr_array_index(rest, i)));
+    }
     SlPolicyAsk dev = {.env = "dev", .app = "web", .act = SL_ACT_PROMOTE};
     g_autoptr(GPtrArray) none = sl_policy_who_can(root, &dev, NULL, SL_STATEMENT_PROMOTION);
     g_assert_cmpuint(none->len, ==, 0);
