@@ -309,9 +309,14 @@ static void finish(Run *run)
                  run->killed ? "yes" : "no", (long long)run->started_utc, (long long)exec_utc_us(),
                  run->error[0] ? "error: " : "", run->error, run->error[0] ? "\n" : "");
     /* A full disk may clear: the record is worth waiting for, since without it the attempt counts
-     * as lost. */
-    for (int i = 0; i < 600 && !exec_write_atomic(run->dirfd, "exit", text, (size_t)len); i++)
+     * as lost. Not so where the folder itself was removed. */
+    struct stat folder = {.st_nlink = 1};
+    for (int i = 0; i < 600 && folder.st_nlink > 0 &&
+                    !exec_write_atomic(run->dirfd, "exit", text, (size_t)len);
+         i++) {
         poll(NULL, 0, 1000);
+        (void)fstat(run->dirfd, &folder);
+    }
     _exit(0);
 }
 

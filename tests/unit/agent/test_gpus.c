@@ -72,7 +72,8 @@ static void test_leaves_queue(void)
 /* ---- with runs ---- */
 
 #define WAITS                                                                                      \
-    "{\"command\": [\"/bin/sh\", \"-c\", \"echo got $CUDA_VISIBLE_DEVICES; while [ ! -e %s ]; do " \
+    "{\"command\": [\"/bin/sh\", \"-c\", \"echo got \\\"${CUDA_VISIBLE_DEVICES-unset}\\\"; while " \
+    "[ ! -e %s ]; do "                                                                             \
     "sleep 0.02; done\"], "                                                                        \
     "\"resourcesPerNode\": {\"gpu\": %d}}"
 
