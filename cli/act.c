@@ -51,7 +51,8 @@ json_t *sl_cli_unit_args(SlCli *cli)
 
 int sl_cli_act(SlCli *cli, const char *verb, json_t *args, const char *done)
 {
-    g_autofree char *unit = g_strdup_printf("%s/%s", sl_json_str_or(args, "app", ""), sl_json_str_or(args, "env", ""));
+    g_autofree char *unit =
+        g_strdup_printf("%s/%s", sl_json_str_or(args, "app", ""), sl_json_str_or(args, "env", ""));
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) answer = sl_api_act(cli, verb, args, &error);
     if (answer == NULL) {
@@ -83,7 +84,8 @@ int sl_cli_unit_action(SlCli *cli, const char *verb, bool with_release, const ch
 
 bool sl_state_is_final(const char *state)
 {
-    static const char *const final[] = {"SUCCEEDED", "FAILED", "ERRORED", "REJECTED", "ABORTED", "SUPERSEDED", "EXPIRED", NULL};
+    static const char *const final[] = {"SUCCEEDED", "FAILED",     "ERRORED", "REJECTED",
+                                        "ABORTED",   "SUPERSEDED", "EXPIRED", NULL};
     return state != NULL && g_strv_contains(final, state);
 }
 
@@ -92,8 +94,11 @@ int sl_exit_of_state(const char *state)
     static const struct {
         const char *state;
         int code;
-    } table[] = {{"SUCCEEDED", SL_EXIT_OK}, {"REJECTED", SL_EXIT_REJECTED}, {"ABORTED", SL_EXIT_SUPERSEDED},
-                 {"SUPERSEDED", SL_EXIT_SUPERSEDED}, {"EXPIRED", SL_EXIT_EXPIRED}};
+    } table[] = {{"SUCCEEDED", SL_EXIT_OK},
+                 {"REJECTED", SL_EXIT_REJECTED},
+                 {"ABORTED", SL_EXIT_SUPERSEDED},
+                 {"SUPERSEDED", SL_EXIT_SUPERSEDED},
+                 {"EXPIRED", SL_EXIT_EXPIRED}};
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
         if (g_strcmp0(table[i].state, state) == 0) {
             return table[i].code;
@@ -107,8 +112,10 @@ static char *people(const json_t *list)
     GString *out = g_string_new(NULL);
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(list, i, each) {
-        g_autofree char *name = sl_escape_for_people(json_string_value(each) != NULL ? json_string_value(each) : "?", 64);
+    json_array_foreach(list, i, each)
+    {
+        g_autofree char *name = sl_escape_for_people(
+            json_string_value(each) != NULL ? json_string_value(each) : "?", 64);
         g_string_append_printf(out, "%s%s", out->len > 0 ? ", " : "", name);
     }
     return g_string_free(out, FALSE);
@@ -118,7 +125,8 @@ static void print_gates(SlCli *cli, const json_t *gates)
 {
     size_t i = 0;
     json_t *gate = NULL;
-    json_array_foreach(gates, i, gate) {
+    json_array_foreach(gates, i, gate)
+    {
         g_autofree char *verdict = sl_colour_state(cli, sl_json_str_or(gate, "verdict", "wait"));
         g_autofree char *reason = sl_escape_for_people(sl_json_str_or(gate, "reason", ""), 400);
         sl_say(cli, "    gate %-9s %s  %s", sl_json_str_or(gate, "type", "?"), verdict, reason);
@@ -132,15 +140,18 @@ void sl_print_attempt(SlCli *cli, const json_t *attempt, const char *now)
     g_autofree char *since = sl_since(sl_json_str(attempt, "since"), now);
     g_autofree char *subject = sl_escape_for_people(sl_json_str_or(attempt, "subject", ""), 72);
     sl_say(cli, "  %" G_GINT64_FORMAT "  %s %s/%s %s  %s for %s  %s", sl_json_int(attempt, "n", 0),
-           sl_json_str_or(attempt, "act", "?"), sl_json_str_or(attempt, "app", "?"), sl_json_str_or(attempt, "env", "?"),
-           sl_json_str_or(attempt, "releaseName", sl_short(sl_json_str(attempt, "release"))), shown, since, subject);
+           sl_json_str_or(attempt, "act", "?"), sl_json_str_or(attempt, "app", "?"),
+           sl_json_str_or(attempt, "env", "?"),
+           sl_json_str_or(attempt, "releaseName", sl_short(sl_json_str(attempt, "release"))), shown,
+           since, subject);
     const char *waiting = sl_json_str(attempt, "waitingFor");
     if (waiting != NULL && !sl_state_is_final(state)) {
         g_autofree char *what = sl_escape_for_people(waiting, 400);
         const json_t *list = json_object_get(attempt, "who");
         g_autofree char *who = people(list);
         g_autofree char *until = sl_when(sl_json_str(attempt, "until"));
-        sl_say(cli, "    waits for %s, until %s%s%s", what, until, *who != '\0' ? "; who can act: " : "", who);
+        sl_say(cli, "    waits for %s, until %s%s%s", what, until,
+               *who != '\0' ? "; who can act: " : "", who);
     }
     const char *message = sl_json_str(attempt, "error.message");
     if (message != NULL) {
@@ -155,7 +166,8 @@ void sl_print_attempt(SlCli *cli, const json_t *attempt, const char *now)
 static void print_change(SlCli *cli, const json_t *attempt, char **last)
 {
     const char *state = sl_json_str_or(attempt, "state", "?");
-    g_autofree char *now = g_strdup_printf("%s|%s", state, sl_json_str_or(attempt, "waitingFor", ""));
+    g_autofree char *now =
+        g_strdup_printf("%s|%s", state, sl_json_str_or(attempt, "waitingFor", ""));
     if (g_strcmp0(now, *last) == 0) {
         return;
     }
@@ -164,7 +176,8 @@ static void print_change(SlCli *cli, const json_t *attempt, char **last)
     g_autofree char *shown = sl_colour_state(cli, state);
     g_autofree char *waiting = sl_escape_for_people(sl_json_str_or(attempt, "waitingFor", ""), 400);
     g_autofree char *who = people(json_object_get(attempt, "who"));
-    fprintf(stderr, "%-22s %s%s%s%s\n", shown, waiting, *who != '\0' ? " (who can act: " : "", who, *who != '\0' ? ")" : "");
+    fprintf(stderr, "%-22s %s%s%s%s\n", shown, waiting, *who != '\0' ? " (who can act: " : "", who,
+            *who != '\0' ? ")" : "");
 }
 
 static int finish_follow(SlCli *cli, const json_t *attempt)
@@ -217,7 +230,9 @@ static char *sign_order(SlCli *cli, const char *text, const json_t *asked, GErro
         return NULL;
     }
     show_text(text);
-    return sl_cli_confirm(cli, "sign this order?") ? sl_cli_sign(cli, bytes, sl_statement_namespace(SL_STATEMENT_ORDER), error) : NULL;
+    return sl_cli_confirm(cli, "sign this order?")
+               ? sl_cli_sign(cli, bytes, sl_statement_namespace(SL_STATEMENT_ORDER), error)
+               : NULL;
 }
 
 int sl_cli_order(SlCli *cli, json_t *args, const char *done)
@@ -259,8 +274,10 @@ bool sl_cli_may_sign(SlCli *cli, const json_t *attempt)
     const SlContext *context = sl_cli_context(cli, &error);
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(json_object_get(attempt, "who"), i, each) {
-        if (context != NULL && context->person != NULL && g_strcmp0(json_string_value(each), context->person) == 0) {
+    json_array_foreach(json_object_get(attempt, "who"), i, each)
+    {
+        if (context != NULL && context->person != NULL &&
+            g_strcmp0(json_string_value(each), context->person) == 0) {
             return true;
         }
     }
@@ -272,11 +289,14 @@ int sl_cli_approve(SlCli *cli, int64_t n, const json_t *attempt)
     const char *text = sl_json_str(attempt, "statement.text");
     g_autoptr(GError) error = NULL;
     if (text == NULL) {
-        (void)sl_throw(&error, SLU_CONFLICT, "attempt %" G_GINT64_FORMAT " has nothing to sign: it is %s", n, sl_json_str_or(attempt, "state", "?"));
+        (void)sl_throw(&error, SLU_CONFLICT,
+                       "attempt %" G_GINT64_FORMAT " has nothing to sign: it is %s", n,
+                       sl_json_str_or(attempt, "state", "?"));
         return sl_cli_fail(cli, error);
     }
     g_autoptr(GBytes) bytes = g_bytes_new(text, strlen(text));
-    g_autofree char *armour = sl_cli_sign(cli, bytes, sl_statement_namespace(SL_STATEMENT_PROMOTION), &error);
+    g_autofree char *armour =
+        sl_cli_sign(cli, bytes, sl_statement_namespace(SL_STATEMENT_PROMOTION), &error);
     if (armour == NULL) {
         return sl_cli_fail(cli, error);
     }
@@ -290,7 +310,8 @@ int sl_cli_approve(SlCli *cli, int64_t n, const json_t *attempt)
     if (sl_cli_json(cli)) {
         sl_print_json(cli, answer);
     } else {
-        sl_say(cli, "attempt %" G_GINT64_FORMAT ": signed, %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT, n,
+        sl_say(cli,
+               "attempt %" G_GINT64_FORMAT ": signed, %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT, n,
                sl_json_int(answer, "counted", 1), sl_json_int(answer, "threshold", 1));
     }
     return SL_EXIT_OK;

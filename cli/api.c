@@ -25,10 +25,13 @@ static char *with_query(const char *path, const char *const *query)
 static char *authorization(const SlContext *context, GError **error)
 {
     if (context->socket != NULL) {
-        return g_strdup("Accept: application/json"); /* the socket's peer credentials say who we are */
+        return g_strdup(
+            "Accept: application/json"); /* the socket's peer credentials say who we are */
     }
     if (context->token_file == NULL) {
-        return sl_throw_null(error, SLU_NO_TOKEN, "fleet %s is reached by %s, which needs --token-file", context->name, context->url);
+        return sl_throw_null(error, SLU_NO_TOKEN,
+                             "fleet %s is reached by %s, which needs --token-file", context->name,
+                             context->url);
     }
     g_autoptr(GBytes) token = sl_file_read_secret(context->token_file, TOKEN_MAX, error);
     if (token == NULL) {
@@ -49,8 +52,10 @@ static bool throw_answer(const SlHttpResponse *response, GError **error)
     const char *code = body != NULL ? sl_json_str(body, "error.code") : NULL;
     const char *message = body != NULL ? sl_json_str(body, "error.message") : NULL;
     int64_t number = 0;
-    if (code == NULL || message == NULL || !g_str_has_prefix(code, "SLU") || !sl_parse_int64(code + 3, &number) || number < 1000 || number > 9999) {
-        return sl_throw(error, SLU_COORDINATOR_ANSWER, "the coordinator answered with HTTP status %d", response->status);
+    if (code == NULL || message == NULL || !g_str_has_prefix(code, "SLU") ||
+        !sl_parse_int64(code + 3, &number) || number < 1000 || number > 9999) {
+        return sl_throw(error, SLU_COORDINATOR_ANSWER,
+                        "the coordinator answered with HTTP status %d", response->status);
     }
     g_autofree char *safe = sl_escape_for_people(message, 4000);
     return sl_throw(error, (SlErrorCode)number, "%s", safe);
@@ -63,20 +68,28 @@ static GBytes *call(SlCli *cli, const char *method, const char *path, GBytes *bo
     if (header == NULL) {
         return NULL;
     }
-    g_autofree char *url = g_strconcat(context->socket != NULL ? "http://coordinator" : context->url, path, NULL);
+    g_autofree char *url =
+        g_strconcat(context->socket != NULL ? "http://coordinator" : context->url, path, NULL);
     const char *headers[] = {header, "Content-Type: application/json", NULL};
-    SlHttpRequest request = {.method = method, .url = url, .unix_socket = context->socket, .headers = headers, .body = body,
+    SlHttpRequest request = {.method = method,
+                             .url = url,
+                             .unix_socket = context->socket,
+                             .headers = headers,
+                             .body = body,
                              .body_max = ANSWER_MAX};
     SlHttpResponse response = {0};
     g_autoptr(GError) problem = NULL;
     if (!sl_http_wait(&request, &response, &problem)) {
         if (context->socket != NULL && g_error_matches(problem, SL_ERROR, SLU_UNAVAILABLE)) {
             g_autofree char *dir = g_path_get_dirname(context->socket);
-            return sl_throw_null(error, SLU_UNAVAILABLE, "no coordinator answers for fleet %s; is it running? sluice-coordinator run --dir %s (%s)",
+            return sl_throw_null(error, SLU_UNAVAILABLE,
+                                 "no coordinator answers for fleet %s; is it running? "
+                                 "sluice-coordinator run --dir %s (%s)",
                                  context->name, dir, problem->message);
         }
         g_propagate_error(error, g_steal_pointer(&problem));
-        sl_prefix(error, "coordinator of fleet %s at %s", context->name, context->socket != NULL ? context->socket : context->url);
+        sl_prefix(error, "coordinator of fleet %s at %s", context->name,
+                  context->socket != NULL ? context->socket : context->url);
         return NULL;
     }
     GBytes *answer = NULL;

@@ -33,7 +33,8 @@ static int sign_when_ready(SlCli *cli, int64_t n, const char *unit)
             return SL_EXIT_OK;
         }
     }
-    fprintf(stderr, "sluice: nothing for you to sign yet; later: sluice approve %" G_GINT64_FORMAT "\n", n);
+    fprintf(stderr,
+            "sluice: nothing for you to sign yet; later: sluice approve %" G_GINT64_FORMAT "\n", n);
     return SL_EXIT_WAITING;
 }
 
@@ -45,7 +46,8 @@ static bool signs_by_itself(const char *verb)
 
 int sl_cli_attempt(SlCli *cli, const char *verb, json_t *args)
 {
-    g_autofree char *unit = g_strdup_printf("%s/%s", sl_json_str_or(args, "app", ""), sl_json_str_or(args, "env", ""));
+    g_autofree char *unit =
+        g_strdup_printf("%s/%s", sl_json_str_or(args, "app", ""), sl_json_str_or(args, "env", ""));
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) answer = sl_api_act(cli, verb, args, &error);
     if (answer == NULL) {
@@ -68,7 +70,10 @@ int sl_cli_attempt(SlCli *cli, const char *verb, json_t *args)
     if (sl_cli_json(cli)) {
         sl_print_json(cli, answer);
     } else {
-        sl_say(cli, "attempt %" G_GINT64_FORMAT ": %s of %s asked for; `sluice status %s` shows what it waits for; where people must sign: sluice approve %" G_GINT64_FORMAT,
+        sl_say(cli,
+               "attempt %" G_GINT64_FORMAT
+               ": %s of %s asked for; `sluice status %s` shows what it waits for; where people "
+               "must sign: sluice approve %" G_GINT64_FORMAT,
                n, verb, unit, unit, n);
     }
     return SL_EXIT_OK;
@@ -86,7 +91,8 @@ int64_t sl_cli_find_attempt(SlCli *cli, int *ret_code)
         return 0;
     }
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) status = sl_api_get(cli, "/v1/status", (const char *[]){"app", app, "env", env, NULL}, &error);
+    g_autoptr(json_t) status =
+        sl_api_get(cli, "/v1/status", (const char *[]){"app", app, "env", env, NULL}, &error);
     if (status == NULL) {
         *ret_code = sl_cli_fail(cli, error);
         return 0;
@@ -94,7 +100,8 @@ int64_t sl_cli_find_attempt(SlCli *cli, int *ret_code)
     size_t i = 0;
     json_t *attempt = NULL;
     json_t *unit = json_array_get(json_object_get(status, "units"), 0);
-    json_array_foreach(json_object_get(unit, "waiting"), i, attempt) {
+    json_array_foreach(json_object_get(unit, "waiting"), i, attempt)
+    {
         if (!sl_state_is_final(sl_json_str(attempt, "state"))) {
             return sl_json_int(attempt, "n", 0);
         }

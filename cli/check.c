@@ -5,8 +5,8 @@
 
 static bool differs(GError **error, const char *what, const char *drafted, const char *asked)
 {
-    return sl_throw(error, SLU_REVIEW_DIFFERS, "the text to sign has %s `%s`, asked for was `%s`", what, drafted != NULL ? drafted : "none",
-                    asked != NULL ? asked : "none");
+    return sl_throw(error, SLU_REVIEW_DIFFERS, "the text to sign has %s `%s`, asked for was `%s`",
+                    what, drafted != NULL ? drafted : "none", asked != NULL ? asked : "none");
 }
 
 /* "run digits/dev 4f3a..." and asked for 4f3a. */
@@ -38,7 +38,8 @@ bool sl_check_order(GBytes *text, const json_t *args, GError **error)
                 {"application", app, sl_json_str(args, "app")},
                 {"cluster", order->cluster, sl_json_str(args, "cluster")}};
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        bool of_promotion = i == 2 && order->act == SL_ACT_RENEW; /* its scope names a digest only */
+        bool of_promotion =
+            i == 2 && order->act == SL_ACT_RENEW; /* its scope names a digest only */
         if (!of_promotion && g_strcmp0(rows[i].drafted, rows[i].asked) != 0) {
             return differs(error, rows[i].what, rows[i].drafted, rows[i].asked);
         }
@@ -57,11 +58,14 @@ static void cluster_free(void *cluster)
     sl_cluster_free(cluster);
 }
 
-static bool add_entry(SlMap *map, GPtrArray *clusters, const char *id, const char *values, GError **error)
+static bool add_entry(SlMap *map, GPtrArray *clusters, const char *id, const char *values,
+                      GError **error)
 {
     SlCluster *cluster = values != NULL ? sl_cluster_parse(id, values, error) : NULL;
     if (cluster == NULL) {
-        return values != NULL ? false : sl_throw(error, SLU_COORDINATOR_ANSWER, "the draft has no entry for a cluster");
+        return values != NULL ? false
+                              : sl_throw(error, SLU_COORDINATOR_ANSWER,
+                                         "the draft has no entry for a cluster");
     }
     g_ptr_array_add(clusters, cluster);
     return sl_map_add(map, id, values, error);
@@ -87,7 +91,8 @@ GPtrArray *sl_check_registry(GBytes *text, const char *env, const json_t *entrie
     g_autoptr(GPtrArray) clusters = g_ptr_array_new_with_free_func(cluster_free);
     const char *id = NULL;
     json_t *values = NULL;
-    json_object_foreach((json_t *)(uintptr_t)entries, id, values) {
+    json_object_foreach((json_t *)(uintptr_t)entries, id, values)
+    {
         if (!add_entry(map, clusters, id, json_string_value(values), error)) {
             return NULL;
         }

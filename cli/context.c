@@ -27,8 +27,9 @@ void sl_context_free(SlContext *context)
 char *sl_config_dir(void)
 {
     const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    return base != NULL && *base == '/' ? g_build_filename(base, "sluice", NULL)
-                                        : g_build_filename(home != NULL ? home : "/", ".config", "sluice", NULL);
+    return base != NULL && *base == '/'
+               ? g_build_filename(base, "sluice", NULL)
+               : g_build_filename(home != NULL ? home : "/", ".config", "sluice", NULL);
 }
 
 static char *config_path(void)
@@ -106,14 +107,17 @@ const SlContext *sl_cli_context(SlCli *cli, GError **error)
     }
     const char *name = sl_cli_option(cli, "fleet");
     const char *from_env = getenv("SLUICE_FLEET");
-    name = name != NULL ? name : from_env != NULL && *from_env != '\0' ? from_env : sl_json_str(config, "current");
+    name = name != NULL                            ? name
+           : from_env != NULL && *from_env != '\0' ? from_env
+                                                   : sl_json_str(config, "current");
     json_t *fleet = name != NULL ? json_object_get(json_object_get(config, "fleets"), name) : NULL;
     bool by_option = sl_cli_option(cli, "socket") != NULL || sl_cli_option(cli, "url") != NULL ||
                      sl_cli_option(cli, "key") != NULL;
     if (fleet == NULL && !by_option) {
         g_autofree char *path = config_path();
-        return name != NULL ? sl_throw_null(error, SLU_NO_CONTEXT, "%s has no fleet `%s`", path, name)
-                            : sl_throw_null(error, SLU_NO_CONTEXT, "%s names no fleet", path);
+        return name != NULL
+                   ? sl_throw_null(error, SLU_NO_CONTEXT, "%s has no fleet `%s`", path, name)
+                   : sl_throw_null(error, SLU_NO_CONTEXT, "%s names no fleet", path);
     }
     cli->context = from_json(name != NULL ? name : "(by option)", fleet);
     apply_options(cli, cli->context);
@@ -135,9 +139,10 @@ bool sl_context_save(const SlContext *context, GError **error)
     json_t *fleet = json_object();
     const struct {
         const char *key, *value;
-    } fields[] = {{"socket", context->socket}, {"url", context->url}, {"tokenFile", context->token_file},
-                  {"person", context->person}, {"key", context->key}, {"repository", context->repository},
-                  {"state", context->state}};
+    } fields[] = {
+        {"socket", context->socket}, {"url", context->url}, {"tokenFile", context->token_file},
+        {"person", context->person}, {"key", context->key}, {"repository", context->repository},
+        {"state", context->state}};
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
         if (fields[i].value != NULL) {
             sl_json_set_str(fleet, fields[i].key, fields[i].value);

@@ -25,7 +25,9 @@ static int open_below(const Folder *folder, const char *path, int flags)
     g_auto(GStrv) parts = g_strsplit(path, "/", -1);
     for (size_t i = 0; fd >= 0 && parts[i] != NULL && *parts[i] != '\0'; i++) {
         bool last = parts[i + 1] == NULL;
-        int next = openat(fd, parts[i], (last ? flags : O_RDONLY | O_DIRECTORY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        int next =
+            openat(fd, parts[i],
+                   (last ? flags : O_RDONLY | O_DIRECTORY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         int saved = errno;
         close(fd);
         errno = saved;
@@ -58,8 +60,10 @@ static void take_entry(DIR *dir, const char *name, GPtrArray *entries)
 {
     struct stat info;
     SlTreeMode mode = SL_TREE_FILE;
-    bool skip = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || g_ascii_strcasecmp(name, ".git") == 0;
-    if (skip || fstatat(dirfd(dir), name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !mode_of(&info, &mode)) {
+    bool skip =
+        strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || g_ascii_strcasecmp(name, ".git") == 0;
+    if (skip || fstatat(dirfd(dir), name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !mode_of(&info, &mode)) {
         return;
     }
     SlTreeEntry *entry = g_new0(SlTreeEntry, 1);
@@ -71,7 +75,9 @@ static void take_entry(DIR *dir, const char *name, GPtrArray *entries)
 
 static SlErrorCode code_of(int number)
 {
-    return number == ENOENT || number == ENOTDIR ? SLU_NOT_FOUND : number == EINVAL ? SLU_INVALID : SLU_IO;
+    return number == ENOENT || number == ENOTDIR ? SLU_NOT_FOUND
+           : number == EINVAL                    ? SLU_INVALID
+                                                 : SLU_IO;
 }
 
 static GPtrArray *list_folder(void *user, const char *path, GError **error)
@@ -81,7 +87,8 @@ static GPtrArray *list_folder(void *user, const char *path, GError **error)
     if (dir == NULL) {
         int saved = errno;
         sl_close_fd(&fd);
-        return sl_throw_null(error, code_of(saved), "%s: %s", *path != '\0' ? path : ".", g_strerror(saved));
+        return sl_throw_null(error, code_of(saved), "%s: %s", *path != '\0' ? path : ".",
+                             g_strerror(saved));
     }
     GPtrArray *entries = g_ptr_array_new_with_free_func((GDestroyNotify)sl_tree_entry_free);
     for (struct dirent *each = readdir(dir); each != NULL; each = readdir(dir)) {
@@ -98,13 +105,16 @@ static GBytes *read_file(void *user, const char *path, size_t max, GError **erro
     struct stat info;
     if (fd < 0 || fstat(fd, &info) != 0) {
         int saved = errno;
-        return sl_throw_null(error, code_of(saved), "%s: %s", path, saved == ELOOP ? "is a symlink" : g_strerror(saved));
+        return sl_throw_null(error, code_of(saved), "%s: %s", path,
+                             saved == ELOOP ? "is a symlink" : g_strerror(saved));
     }
     if (!S_ISREG(info.st_mode)) {
         return sl_throw_null(error, SLU_IO, "%s: is not a regular file", path);
     }
     if ((uint64_t)info.st_size > max) {
-        return sl_throw_null(error, SLU_LIMIT, "%s: %" G_GINT64_FORMAT " bytes, at most %zu are read", path, (int64_t)info.st_size, max);
+        return sl_throw_null(error, SLU_LIMIT,
+                             "%s: %" G_GINT64_FORMAT " bytes, at most %zu are read", path,
+                             (int64_t)info.st_size, max);
     }
     size_t len = (size_t)info.st_size, got = 0;
     uint8_t *bytes = g_malloc(len + 1);
@@ -115,7 +125,8 @@ static GBytes *read_file(void *user, const char *path, size_t max, GError **erro
     }
     if (got < len) { /* cut while we read it, or the disk failed: half a file is none */
         g_free(bytes);
-        return sl_throw_null(error, SLU_IO, "%s: %s", path, n < 0 ? g_strerror(errno) : "changed while it was read");
+        return sl_throw_null(error, SLU_IO, "%s: %s", path,
+                             n < 0 ? g_strerror(errno) : "changed while it was read");
     }
     return g_bytes_new_take(bytes, len);
 }
@@ -124,7 +135,8 @@ SlTree *sl_folder_tree_new(const char *folder, GError **error)
 {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        return sl_throw_null(error, errno == ENOENT ? SLU_NOT_FOUND : SLU_IO, "%s: %s", folder, g_strerror(errno));
+        return sl_throw_null(error, errno == ENOENT ? SLU_NOT_FOUND : SLU_IO, "%s: %s", folder,
+                             g_strerror(errno));
     }
     Folder *state = g_new0(Folder, 1);
     state->root = fd;
@@ -157,7 +169,9 @@ char *sl_find_fleet_folder(const char *start, GError **error)
         g_free(at);
         at = parent;
         if (top) {
-            return sl_throw_null(error, SLU_NO_FLEET, "%s: neither it nor a folder above holds sluice.yaml or fleet/", start);
+            return sl_throw_null(error, SLU_NO_FLEET,
+                                 "%s: neither it nor a folder above holds sluice.yaml or fleet/",
+                                 start);
         }
     }
 }

@@ -2,17 +2,22 @@
 #include "cli/private.h"
 #include <string.h>
 
-static const char *const groups[] = {"Start", "Look", "Promote", "Steer", "Runs", "Set up", "Other", NULL};
+static const char *const groups[] = {"Start", "Look",   "Promote", "Steer",
+                                     "Runs",  "Set up", "Other",   NULL};
 
 static const char exit_codes[] =
-    "0 done; 1 the answer is no (an attempt failed, problems or differences were found); 2 wrong usage; "
-    "3 invalid, 4 not found, 5 conflict, 6 denied, 7 unavailable, 8 timeout, 9 exhausted, 10 corrupt, 11 unsupported, 12 internal; "
+    "0 done; 1 the answer is no (an attempt failed, problems or differences were found); 2 wrong "
+    "usage; "
+    "3 invalid, 4 not found, 5 conflict, 6 denied, 7 unavailable, 8 timeout, 9 exhausted, 10 "
+    "corrupt, 11 unsupported, 12 internal; "
     "promote --wait also 20 rejected, 21 superseded or aborted, 22 expired, 23 still waiting.";
 
 void sl_help_overview(FILE *out)
 {
-    fputs("sluice moves AI systems from a Git commit to every cluster, with a signature at every step.\n\n"
-          "usage: sluice COMMAND [ARGUMENTS] [OPTIONS]\n", out);
+    fputs("sluice moves AI systems from a Git commit to every cluster, with a signature at every "
+          "step.\n\n"
+          "usage: sluice COMMAND [ARGUMENTS] [OPTIONS]\n",
+          out);
     for (size_t g = 0; groups[g] != NULL; g++) {
         fprintf(out, "\n%s\n", groups[g]);
         for (const SlCommand *const *c = sl_commands(); *c != NULL; c++) {
@@ -21,23 +26,26 @@ void sl_help_overview(FILE *out)
             }
         }
     }
-    fprintf(out, "\n`sluice COMMAND --help` says more; `-o json` is for programs.\nExit codes: %s\n", exit_codes);
+    fprintf(out,
+            "\n`sluice COMMAND --help` says more; `-o json` is for programs.\nExit codes: %s\n",
+            exit_codes);
 }
 
 static void print_options(const SlCliOption *options, FILE *out)
 {
     for (const SlCliOption *o = options; o != NULL && o->name != NULL; o++) {
-        g_autofree char *letter = o->letter != 0 ? g_strdup_printf("-%c, ", o->letter) : g_strdup("    ");
-        g_autofree char *left = g_strdup_printf("%s--%s%s%s", letter, o->name, o->arg != NULL ? " " : "",
-                                                o->arg != NULL ? o->arg : "");
+        g_autofree char *letter =
+            o->letter != 0 ? g_strdup_printf("-%c, ", o->letter) : g_strdup("    ");
+        g_autofree char *left = g_strdup_printf(
+            "%s--%s%s%s", letter, o->name, o->arg != NULL ? " " : "", o->arg != NULL ? o->arg : "");
         fprintf(out, "  %-26s %s\n", left, o->help);
     }
 }
 
 void sl_help_command(const SlCommand *command, FILE *out)
 {
-    fprintf(out, "sluice %s - %s\n\nusage: sluice %s %s\n", command->name, command->summary, command->name,
-            command->synopsis);
+    fprintf(out, "sluice %s - %s\n\nusage: sluice %s %s\n", command->name, command->summary,
+            command->name, command->synopsis);
     if (command->description != NULL) {
         fprintf(out, "\n%s\n", command->description);
     }
@@ -73,8 +81,10 @@ static void roff_options(GString *out, const SlCliOption *options)
 {
     for (const SlCliOption *o = options; o != NULL && o->name != NULL; o++) {
         g_string_append(out, ".TP\n.B ");
-        g_autofree char *letter = o->letter != 0 ? g_strdup_printf("-%c, ", o->letter) : g_strdup("");
-        g_autofree char *word = g_strdup_printf("%s--%s %s", letter, o->name, o->arg != NULL ? o->arg : "");
+        g_autofree char *letter =
+            o->letter != 0 ? g_strdup_printf("-%c, ", o->letter) : g_strdup("");
+        g_autofree char *word =
+            g_strdup_printf("%s--%s %s", letter, o->name, o->arg != NULL ? o->arg : "");
         roff_text(out, word);
         roff_text(out, o->help);
     }
@@ -82,8 +92,10 @@ static void roff_options(GString *out, const SlCliOption *options)
 
 static char *man_overview(void)
 {
-    GString *out = g_string_new(".TH SLUICE 1 \"\" \"Sluice " SLUICE_VERSION "\"\n.SH NAME\nsluice \\- multi-cluster GitOps for AI\n"
-                                ".SH SYNOPSIS\n.B sluice\nCOMMAND [ARGUMENTS] [OPTIONS]\n.SH COMMANDS\n");
+    GString *out =
+        g_string_new(".TH SLUICE 1 \"\" \"Sluice " SLUICE_VERSION
+                     "\"\n.SH NAME\nsluice \\- multi-cluster GitOps for AI\n"
+                     ".SH SYNOPSIS\n.B sluice\nCOMMAND [ARGUMENTS] [OPTIONS]\n.SH COMMANDS\n");
     for (const SlCommand *const *c = sl_commands(); *c != NULL; c++) {
         g_string_append(out, ".TP\n.B sluice ");
         g_autofree char *word = g_strdup_printf("%s %s", (*c)->name, (*c)->synopsis);
@@ -94,9 +106,12 @@ static char *man_overview(void)
     roff_options(out, sl_common_options);
     g_string_append(out, ".SH EXIT STATUS\n");
     roff_text(out, exit_codes);
-    g_string_append(out, ".SH ENVIRONMENT\n.TP\n.B SLUICE_FLEET\nName of the fleet to talk to.\n.TP\n.B NO_COLOR\nNo colours.\n"
-                         ".TP\n.B SSH_AUTH_SOCK\nThe ssh\\-agent that signs.\n"
-                         ".SH FILES\n.TP\n.I ~/.config/sluice/config.json\nThe fleets that this person talks to.\n");
+    g_string_append(
+        out,
+        ".SH ENVIRONMENT\n.TP\n.B SLUICE_FLEET\nName of the fleet to talk to.\n.TP\n.B "
+        "NO_COLOR\nNo colours.\n"
+        ".TP\n.B SSH_AUTH_SOCK\nThe ssh\\-agent that signs.\n"
+        ".SH FILES\n.TP\n.I ~/.config/sluice/config.json\nThe fleets that this person talks to.\n");
     return g_string_free(out, FALSE);
 }
 
@@ -109,7 +124,9 @@ char *sl_help_man(const SlCommand *command)
     g_autofree char *page = g_strjoinv("\\-", words);
     g_autofree char *upper = g_ascii_strup(page, -1);
     GString *out = g_string_new(NULL);
-    g_string_printf(out, ".TH SLUICE\\-%s 1 \"\" \"Sluice " SLUICE_VERSION "\"\n.SH NAME\nsluice\\-%s \\- ", upper, page);
+    g_string_printf(
+        out, ".TH SLUICE\\-%s 1 \"\" \"Sluice " SLUICE_VERSION "\"\n.SH NAME\nsluice\\-%s \\- ",
+        upper, page);
     roff_text(out, command->summary);
     g_string_append_printf(out, ".SH SYNOPSIS\n.B sluice %s\n", command->name);
     roff_text(out, command->synopsis);
@@ -144,7 +161,8 @@ static char *completion_words(void)
             g_string_append_printf(options, " --%s%s%s", o->name, o->complete != NULL ? "=" : "",
                                    o->complete != NULL ? o->complete : "");
         }
-        g_string_append_printf(out, "%s|%s|%s\n", (*c)->name, (*c)->complete != NULL ? (*c)->complete : "", options->str + 1);
+        g_string_append_printf(out, "%s|%s|%s\n", (*c)->name,
+                               (*c)->complete != NULL ? (*c)->complete : "", options->str + 1);
     }
     return g_string_free(out, FALSE);
 }
@@ -153,10 +171,12 @@ static const char bash_template[] =
     "# bash completion for sluice; made by `sluice completion bash`\n"
     "_sluice_table='@TABLE@'\n"
     "_sluice() {\n"
-    "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} line name args options best='' kind='' o\n"
+    "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} line name args options "
+    "best='' kind='' o\n"
     "  local typed=\"${COMP_WORDS[*]:1:COMP_CWORD-1}\"\n"
     "  while IFS='|' read -r name args options; do\n"
-    "    [[ \"$typed \" == \"$name \"* && ${#name} -gt ${#best} ]] && best=$name line=\"$args|$options\"\n"
+    "    [[ \"$typed \" == \"$name \"* && ${#name} -gt ${#best} ]] && best=$name "
+    "line=\"$args|$options\"\n"
     "  done <<<\"$_sluice_table\"\n"
     "  if [[ -z $best ]]; then\n"
     "    local words=''\n"
@@ -168,11 +188,13 @@ static const char bash_template[] =
     "  fi\n"
     "  for o in ${line#*|}; do [[ ${o%%=*} == \"$prev\" && $o == *=* ]] && kind=${o#*=}; done\n"
     "  if [[ -z $kind && $cur == -* ]]; then\n"
-    "    COMPREPLY=($(compgen -W \"$(for o in ${line#*|}; do echo \"${o%%=*}\"; done)\" -- \"$cur\")); return\n"
+    "    COMPREPLY=($(compgen -W \"$(for o in ${line#*|}; do echo \"${o%%=*}\"; done)\" -- "
+    "\"$cur\")); return\n"
     "  fi\n"
     "  [[ -z $kind ]] && kind=${line%%|*}\n"
     "  if [[ $kind == file ]]; then COMPREPLY=($(compgen -f -- \"$cur\"))\n"
-    "  elif [[ -n $kind ]]; then COMPREPLY=($(compgen -W \"$(sluice completion words \"$kind\" 2>/dev/null)\" -- \"$cur\")); fi\n"
+    "  elif [[ -n $kind ]]; then COMPREPLY=($(compgen -W \"$(sluice completion words \"$kind\" "
+    "2>/dev/null)\" -- \"$cur\")); fi\n"
     "}\n"
     "complete -F _sluice sluice\n";
 

@@ -44,22 +44,28 @@ static SlCluster *make_cluster(const char *id, const char *engine)
 static GPtrArray *known_clusters(SlCli *cli, const char *env)
 {
     GPtrArray *clusters = g_ptr_array_new_with_free_func((GDestroyNotify)sl_cluster_free);
-    g_autoptr(json_t) answer = sl_api_get(cli, "/v1/clusters", (const char *[]){"env", env, NULL}, NULL);
+    g_autoptr(json_t) answer =
+        sl_api_get(cli, "/v1/clusters", (const char *[]){"env", env, NULL}, NULL);
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(json_object_get(answer, "clusters"), i, each) {
-        SlCluster *cluster = make_cluster(sl_json_str_or(each, "id", "?"), sl_json_str_or(each, "engine", "process"));
+    json_array_foreach(json_object_get(answer, "clusters"), i, each)
+    {
+        SlCluster *cluster = make_cluster(sl_json_str_or(each, "id", "?"),
+                                          sl_json_str_or(each, "engine", "process"));
         const char *name = NULL;
         json_t *value = NULL;
-        json_object_foreach(json_object_get(each, "labels"), name, value) {
-            g_hash_table_insert(cluster->labels, g_strdup(name), g_strdup(json_is_string(value) ? json_string_value(value) : ""));
+        json_object_foreach(json_object_get(each, "labels"), name, value)
+        {
+            g_hash_table_insert(cluster->labels, g_strdup(name),
+                                g_strdup(json_is_string(value) ? json_string_value(value) : ""));
         }
         g_ptr_array_add(clusters, cluster);
     }
     return clusters;
 }
 
-GPtrArray *sl_local_clusters(SlCli *cli, const SlLocal *local, const SlApplicationDoc *app, const char *env)
+GPtrArray *sl_local_clusters(SlCli *cli, const SlLocal *local, const SlApplicationDoc *app,
+                             const char *env)
 {
     (void)local;
     GPtrArray *clusters = known_clusters(cli, env);
@@ -102,7 +108,8 @@ GPtrArray *sl_local_items(const SlLocal *local, const SlApplicationDoc *app)
     }
     for (unsigned i = 0; offer != NULL && i < offer->problems->len; i++) {
         const SlProblem *p = g_ptr_array_index(offer->problems, i);
-        sl_problem_add(local->problems, p->file, p->line, p->column, p->code, p->warning, p->hint, "%s", p->message);
+        sl_problem_add(local->problems, p->file, p->line, p->column, p->code, p->warning, p->hint,
+                       "%s", p->message);
     }
     sl_offer_free(offer);
     return items;

@@ -6,7 +6,7 @@
 /* Documents of a tree; problems (of SlProblem*) are filled. */
 typedef struct {
     SlTree *tree;
-    SlFleetDocs *docs;     /* NULL if broken */
+    SlFleetDocs *docs; /* NULL if broken */
     GPtrArray *problems;
 } SlLocal;
 
@@ -16,7 +16,8 @@ void sl_local_clear(SlLocal *local);
 
 /* Clusters to render an environment for: the coordinator's if it answers, else one made-up cluster per label set that the
  * application's parts select by. (transfer full, of SlCluster*) */
-GPtrArray *sl_local_clusters(SlCli *cli, const SlLocal *local, const SlApplicationDoc *app, const char *env);
+GPtrArray *sl_local_clusters(SlCli *cli, const SlLocal *local, const SlApplicationDoc *app,
+                             const char *env);
 /* Items as a first commit has them: jobs' outputs pending, fixed ones with their digest. (transfer full, of SlItemValue*) */
 GPtrArray *sl_local_items(const SlLocal *local, const SlApplicationDoc *app);
 /* Two environments read the same file: what is said twice is left once. */

@@ -82,14 +82,17 @@ static int unknown_command(int argc, char **argv)
     g_autofree char *word = sl_escape_for_people(argc > 0 ? argv[0] : "", 64);
     const char *near = sl_nearest(word, (const char *const *)names->pdata);
     fprintf(stderr, "sluice: there is no command `%s`%s%s%s; `sluice help` lists them\n", word,
-            near != NULL ? " (did you mean `" : "", near != NULL ? near : "", near != NULL ? "`?)" : "");
+            near != NULL ? " (did you mean `" : "", near != NULL ? near : "",
+            near != NULL ? "`?)" : "");
     return SL_EXIT_USAGE;
 }
 
-static const SlCliOption *find_in(const SlCliOption *options, const char *name, size_t len, char letter)
+static const SlCliOption *find_in(const SlCliOption *options, const char *name, size_t len,
+                                  char letter)
 {
     for (const SlCliOption *o = options; o != NULL && o->name != NULL; o++) {
-        bool same = letter != 0 ? o->letter == letter : strlen(o->name) == len && strncmp(o->name, name, len) == 0;
+        bool same = letter != 0 ? o->letter == letter
+                                : strlen(o->name) == len && strncmp(o->name, name, len) == 0;
         if (same) {
             return o;
         }
@@ -97,7 +100,8 @@ static const SlCliOption *find_in(const SlCliOption *options, const char *name, 
     return NULL;
 }
 
-static const SlCliOption *find_option(const SlCommand *command, const char *name, size_t len, char letter)
+static const SlCliOption *find_option(const SlCommand *command, const char *name, size_t len,
+                                      char letter)
 {
     const SlCliOption *found = find_in(command->options, name, len, letter);
     return found != NULL ? found : find_in(sl_common_options, name, len, letter);
@@ -189,12 +193,14 @@ static bool finish(SlCli *cli)
     }
     cli->json = format != NULL && strcmp(format, "json") == 0;
     const char *no_color = getenv("NO_COLOR");
-    cli->colour = isatty(STDOUT_FILENO) && !(no_color != NULL && *no_color != '\0') && !sl_cli_flag(cli, "no-color");
+    cli->colour = isatty(STDOUT_FILENO) && !(no_color != NULL && *no_color != '\0') &&
+                  !sl_cli_flag(cli, "no-color");
     struct winsize size;
     cli->width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
     int n = sl_cli_arg_count(cli);
     if (n < cli->command->args_min || n > cli->command->args_max) {
-        sl_cli_usage(cli, n < cli->command->args_min ? "an argument is missing" : "there are too many arguments");
+        sl_cli_usage(cli, n < cli->command->args_min ? "an argument is missing"
+                                                     : "there are too many arguments");
         return false;
     }
     return true;
@@ -219,7 +225,8 @@ SlCli *sl_cli_parse(int argc, char **argv, int *ret_code)
     cli->command = command;
     cli->args = g_ptr_array_new_with_free_func(g_free);
     g_ptr_array_add(cli->args, NULL);
-    cli->options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+    cli->options =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     *ret_code = SL_EXIT_USAGE;
     bool parsed = take_words(cli, argc - words, argv + words);
     if (parsed && sl_cli_flag(cli, "help")) {
@@ -299,8 +306,9 @@ int sl_cli_usage(SlCli *cli, const char *format, ...)
     va_start(list, format);
     g_autofree char *message = g_strdup_vprintf(format, list);
     va_end(list);
-    fprintf(stderr, "sluice %s: %s\nusage: sluice %s %s\n(`sluice %s --help` says more)\n", cli->command->name, message,
-            cli->command->name, cli->command->synopsis, cli->command->name);
+    fprintf(stderr, "sluice %s: %s\nusage: sluice %s %s\n(`sluice %s --help` says more)\n",
+            cli->command->name, message, cli->command->name, cli->command->synopsis,
+            cli->command->name);
     return SL_EXIT_USAGE;
 }
 
@@ -310,8 +318,8 @@ int sl_cli_fail(SlCli *cli, const GError *error)
         const SlErrorInfo *info = sl_error_info(error->code);
         g_autofree char *code = g_strdup_printf("SLU%d", info->code);
         g_autoptr(json_t) body = json_pack("{s:{s:s,s:s,s:s,s:s}}", "error", "code", code, "class",
-                                           sl_error_class_name(info->error_class), "message", error->message,
-                                           "advice", info->advice);
+                                           sl_error_class_name(info->error_class), "message",
+                                           error->message, "advice", info->advice);
         if (body != NULL) {
             sl_print_json(cli, body);
         }

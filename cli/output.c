@@ -74,7 +74,8 @@ static char **take_cells(const char *first, va_list list, size_t columns)
         g_ptr_array_add(cells, g_strdup(""));
     }
     while (columns > 0 && cells->len > columns) {
-        g_ptr_array_remove_index(cells, cells->len - 1); /* a cell without a heading: widths know nothing of it */
+        g_ptr_array_remove_index(
+            cells, cells->len - 1); /* a cell without a heading: widths know nothing of it */
     }
     g_ptr_array_add(cells, NULL);
     return (char **)g_ptr_array_free(cells, FALSE);
@@ -183,8 +184,9 @@ static const char *colour_of(const char *state)
     } table[] = {
         {1, " Healthy Succeeded SUCCEEDED open connected ok Running yes "},
         {0, " Degraded Failed FAILED ERRORED REJECTED shut stale refused error no EXPIRED "},
-        {2, " Progressing Missing Unknown Pending Queued Admitted GATING REQUESTED QUEUED RENDERING COMMITTING "
-                     "COMMITTED PUBLISHED APPLYING VERIFYING wait warning Suspended paused pinned "},
+        {2, " Progressing Missing Unknown Pending Queued Admitted GATING REQUESTED QUEUED "
+            "RENDERING COMMITTING "
+            "COMMITTED PUBLISHED APPLYING VERIFYING wait warning Suspended paused pinned "},
     };
     g_autofree char *word = g_strdup_printf(" %s ", state);
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
@@ -199,7 +201,8 @@ char *sl_colour_state(SlCli *cli, const char *state)
 {
     g_autofree char *safe = sl_escape_for_people(state != NULL ? state : "-", 64);
     const char *colour = cli->colour ? colour_of(safe) : NULL;
-    return colour != NULL ? g_strconcat(colour, safe, colours[COLOUR_END], NULL) : g_steal_pointer(&safe);
+    return colour != NULL ? g_strconcat(colour, safe, colours[COLOUR_END], NULL)
+                          : g_steal_pointer(&safe);
 }
 
 void sl_say(SlCli *cli, const char *format, ...)
@@ -236,7 +239,8 @@ char *sl_when(const char *time_text)
 char *sl_since(const char *time_text, const char *now_text)
 {
     int64_t then = 0, now = 0;
-    if (time_text == NULL || now_text == NULL || !sl_parse_time(time_text, &then) || !sl_parse_time(now_text, &now)) {
+    if (time_text == NULL || now_text == NULL || !sl_parse_time(time_text, &then) ||
+        !sl_parse_time(now_text, &now)) {
         return g_strdup("-");
     }
     return now > then ? sl_format_duration(now - then) : g_strdup("0s");

@@ -4,11 +4,11 @@
 
 struct SlCli {
     const SlCommand *command;
-    GPtrArray *args;      /* of char*, NULL-terminated */
-    GHashTable *options;  /* char* -> GPtrArray of char*, each NULL-terminated */
+    GPtrArray *args;     /* of char*, NULL-terminated */
+    GHashTable *options; /* char* -> GPtrArray of char*, each NULL-terminated */
     SlContext *context;
     bool json, colour;
-    int width;            /* of the terminal; 0 = none */
+    int width; /* of the terminal; 0 = none */
 };
 
 /* Options that every command has. */
@@ -21,4 +21,4 @@ void sl_cli_free(SlCli *cli);
 void sl_help_overview(FILE *out);
 void sl_help_command(const SlCommand *command, FILE *out);
 char *sl_help_man(const SlCommand *command); /* roff; NULL = sluice(1) itself */
-char *sl_help_completion(const char *shell);  /* NULL if unknown */
+char *sl_help_completion(const char *shell); /* NULL if unknown */

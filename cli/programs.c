@@ -7,7 +7,8 @@ char *sl_program_path(const char *name, GError **error)
     char self[4096];
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     if (len <= 0) {
-        return sl_throw_null(error, SLU_PROGRAM_MISSING, "/proc is not mounted: cannot find the folder of %s", name);
+        return sl_throw_null(error, SLU_PROGRAM_MISSING,
+                             "/proc is not mounted: cannot find the folder of %s", name);
     }
     self[len] = '\0';
     g_autofree char *folder = g_path_get_dirname(self);

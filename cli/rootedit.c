@@ -7,7 +7,8 @@
 
 const SlCliOption sl_root_options[] = {
     {"yes", 'y', NULL, "do not ask before signing", NULL},
-    {"out", 0, "FILE", "where the next version is kept until enough people signed (default root-N.json)", "file"},
+    {"out", 0, "FILE",
+     "where the next version is kept until enough people signed (default root-N.json)", "file"},
     {0},
 };
 
@@ -21,7 +22,9 @@ char *sl_root_create(SlCli *cli, const SlRootNew *how, GError **error)
     whole.now_us = sl_cli_now_us();
     g_autoptr(SlRoot) root = sl_root_new(&whole, error);
     g_autoptr(GBytes) text = root != NULL ? sl_root_format(root, error) : NULL;
-    g_autofree char *armour = text != NULL ? sl_cli_sign(cli, text, sl_statement_namespace(SL_STATEMENT_ROOT), error) : NULL;
+    g_autofree char *armour =
+        text != NULL ? sl_cli_sign(cli, text, sl_statement_namespace(SL_STATEMENT_ROOT), error)
+                     : NULL;
     if (armour == NULL) {
         return NULL;
     }
@@ -41,7 +44,8 @@ SlRoot *sl_root_fetch(SlCli *cli, SlSigned **ret_signed, GError **error)
     if (json_array_size(roots) == 0) {
         return sl_throw_null(error, SLU_COORDINATOR_ANSWER, "the coordinator has no root");
     }
-    g_autoptr(SlSigned) newest = sl_signed_from_json(json_array_get(roots, json_array_size(roots) - 1), error);
+    g_autoptr(SlSigned) newest =
+        sl_signed_from_json(json_array_get(roots, json_array_size(roots) - 1), error);
     SlRoot *root = newest != NULL ? sl_root_parse(newest->text, error) : NULL;
     if (root != NULL && ret_signed != NULL) {
         *ret_signed = g_steal_pointer(&newest);
@@ -58,7 +62,8 @@ SlPublicKey *sl_cli_read_public_key(const char *word, GError **error)
     if (bytes == NULL) {
         return NULL;
     }
-    g_autofree char *line = g_strstrip(g_strndup(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes)));
+    g_autofree char *line =
+        g_strstrip(g_strndup(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes)));
     SlPublicKey *key = sl_public_key_parse(line, error);
     if (key == NULL) {
         sl_prefix(error, "%s", word);
@@ -110,15 +115,19 @@ static bool check_step(const SlRoot *before, const SlSigned *signed_, GError **e
         return false;
     }
     if (strcmp(next->fleet, before->fleet) != 0) {
-        return sl_throw(error, SLU_ROOT_STEP, "this root is of fleet %.12s, yours is %.12s", next->fleet, before->fleet);
+        return sl_throw(error, SLU_ROOT_STEP, "this root is of fleet %.12s, yours is %.12s",
+                        next->fleet, before->fleet);
     }
     return next->version == before->version + 1 ||
-           sl_throw(error, SLU_ROOT_STEP, "this is root version %" G_GUINT64_FORMAT ", and %" G_GUINT64_FORMAT " is in force: make it anew",
+           sl_throw(error, SLU_ROOT_STEP,
+                    "this is root version %" G_GUINT64_FORMAT ", and %" G_GUINT64_FORMAT
+                    " is in force: make it anew",
                     next->version, before->version);
 }
 
 /* Submits when both thresholds hold, else keeps the file for the next signer. */
-static int submit_or_keep(SlCli *cli, const SlSigned *signed_, const SlRoot *before, const char *path)
+static int submit_or_keep(SlCli *cli, const SlSigned *signed_, const SlRoot *before,
+                          const char *path)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(SlRoot) accepted = sl_root_accept_next(before, signed_, &error);
@@ -131,11 +140,14 @@ static int submit_or_keep(SlCli *cli, const SlSigned *signed_, const SlRoot *bef
     if (!sl_file_write_atomic(path, text, strlen(text), 0644, &problem)) {
         return sl_cli_fail(cli, problem);
     }
-    sl_say(cli, "%s: not enough signatures yet (%s)\nGive the file to the others: sluice root sign %s", path, error->message, path);
+    sl_say(cli,
+           "%s: not enough signatures yet (%s)\nGive the file to the others: sluice root sign %s",
+           path, error->message, path);
     return SL_EXIT_WAITING;
 }
 
-static int sign_and_go(SlCli *cli, SlSigned *signed_, const SlRoot *before, GBytes *before_text, const char *path)
+static int sign_and_go(SlCli *cli, SlSigned *signed_, const SlRoot *before, GBytes *before_text,
+                       const char *path)
 {
     g_autoptr(GError) error = NULL;
     if (!check_step(before, signed_, &error)) {
@@ -145,7 +157,8 @@ static int sign_and_go(SlCli *cli, SlSigned *signed_, const SlRoot *before, GByt
     if (!sl_cli_confirm(cli, "sign this root?")) {
         return SL_EXIT_NO;
     }
-    g_autofree char *armour = sl_cli_sign(cli, signed_->text, sl_statement_namespace(SL_STATEMENT_ROOT), &error);
+    g_autofree char *armour =
+        sl_cli_sign(cli, signed_->text, sl_statement_namespace(SL_STATEMENT_ROOT), &error);
     if (armour == NULL) {
         return sl_cli_fail(cli, error);
     }
@@ -158,13 +171,16 @@ int sl_root_finish(SlCli *cli, SlRoot *root, const SlRoot *before)
     root->version = before->version + 1;
     root->expires_us = sl_cli_now_us() / SL_SECOND_US * SL_SECOND_US + 365 * SL_DAY_US;
     g_autoptr(GError) error = NULL;
-    g_autoptr(GBytes) text = sl_root_format(root, &error), before_text = sl_root_format(before, NULL);
+    g_autoptr(GBytes) text = sl_root_format(root, &error),
+                      before_text = sl_root_format(before, NULL);
     if (text == NULL) {
         return sl_cli_fail(cli, error);
     }
     g_autoptr(SlSigned) signed_ = sl_signed_new(text);
     const char *out = sl_cli_option(cli, "out");
-    g_autofree char *path = out != NULL ? g_strdup(out) : g_strdup_printf("root-%" G_GUINT64_FORMAT ".json", root->version);
+    g_autofree char *path = out != NULL
+                                ? g_strdup(out)
+                                : g_strdup_printf("root-%" G_GUINT64_FORMAT ".json", root->version);
     return sign_and_go(cli, signed_, before, before_text, path);
 }
 
@@ -172,7 +188,10 @@ int sl_root_sign_file(SlCli *cli, const char *path)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GBytes) bytes = sl_file_read(path, 2 * SL_ROOT_MAX, &error);
-    g_autoptr(json_t) json = bytes != NULL ? sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), NULL, path, &error) : NULL;
+    g_autoptr(json_t) json = bytes != NULL
+                                 ? sl_json_parse(g_bytes_get_data(bytes, NULL),
+                                                 g_bytes_get_size(bytes), NULL, path, &error)
+                                 : NULL;
     g_autoptr(SlSigned) signed_ = json != NULL ? sl_signed_from_json(json, &error) : NULL;
     g_autoptr(SlSigned) before_signed = NULL;
     g_autoptr(SlRoot) before = signed_ != NULL ? sl_root_fetch(cli, &before_signed, &error) : NULL;

@@ -18,22 +18,29 @@ json_t *sl_cli_find_run(SlCli *cli, const char *word, GError **error)
     json_t *found = NULL, *each = NULL;
     size_t i = 0;
     unsigned matches = 0;
-    json_array_foreach(json_object_get(answer, "runs"), i, each) {
-        g_autofree char *path = g_strdup_printf("%s/%s/%s", sl_json_str_or(each, "app", ""), sl_json_str_or(each, "env", ""),
-                                                sl_json_str_or(each, "job", ""));
+    json_array_foreach(json_object_get(answer, "runs"), i, each)
+    {
+        g_autofree char *path =
+            g_strdup_printf("%s/%s/%s", sl_json_str_or(each, "app", ""),
+                            sl_json_str_or(each, "env", ""), sl_json_str_or(each, "job", ""));
         bool by_name = strcmp(path, word) == 0;
         bool by_id = strlen(word) >= 6 && g_str_has_prefix(sl_json_str_or(each, "id", ""), word);
         if (!by_name && !by_id) {
             continue;
         }
-        bool newer = found == NULL || strcmp(sl_json_str_or(each, "placed", ""), sl_json_str_or(found, "placed", "")) > 0;
+        bool newer = found == NULL || strcmp(sl_json_str_or(each, "placed", ""),
+                                             sl_json_str_or(found, "placed", "")) > 0;
         found = newer ? each : found;
         matches += by_id ? 1 : 0;
     }
     if (found == NULL) {
-        return sl_throw_null(error, SLU_NOT_FOUND, "no run `%s`: name it as APP/ENV/JOB or by at least 6 digits of its id", word);
+        return sl_throw_null(
+            error, SLU_NOT_FOUND,
+            "no run `%s`: name it as APP/ENV/JOB or by at least 6 digits of its id", word);
     }
-    return matches > 1 ? sl_throw_null(error, SLU_INVALID, "`%s` is the start of %u run ids", word, matches) : json_incref(found);
+    return matches > 1
+               ? sl_throw_null(error, SLU_INVALID, "`%s` is the start of %u run ids", word, matches)
+               : json_incref(found);
 }
 
 json_t *sl_cli_run_args(SlCli *cli, const char *act, int *ret_code)
@@ -54,7 +61,9 @@ json_t *sl_cli_run_args(SlCli *cli, const char *act, int *ret_code)
     if (run != NULL) {
         sl_json_set_str(args, "run", sl_json_str(run, "id"));
     }
-    sl_json_set_str(args, "reason", sl_cli_option(cli, "reason") != NULL ? sl_cli_option(cli, "reason") : "asked for by hand");
+    sl_json_set_str(args, "reason",
+                    sl_cli_option(cli, "reason") != NULL ? sl_cli_option(cli, "reason")
+                                                         : "asked for by hand");
     return args;
 }
 
@@ -68,13 +77,17 @@ char *sl_run_progress_text(const json_t *run)
         g_string_append_printf(out, "%.0f%%  ", pct);
     }
     if (step >= 0) {
-        g_string_append_printf(out, total > 0 ? "step %" G_GINT64_FORMAT "/%" G_GINT64_FORMAT "  " : "step %" G_GINT64_FORMAT "  ", step, total);
+        g_string_append_printf(out,
+                               total > 0 ? "step %" G_GINT64_FORMAT "/%" G_GINT64_FORMAT "  "
+                                         : "step %" G_GINT64_FORMAT "  ",
+                               step, total);
     }
     const json_t *metrics = json_object_get(json_object_get(run, "final"), "metrics");
     metrics = json_object_size(metrics) > 0 ? metrics : json_object_get(run, "metrics");
     const char *name = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)(uintptr_t)metrics, name, value) {
+    json_object_foreach((json_t *)(uintptr_t)metrics, name, value)
+    {
         g_autofree char *safe = sl_escape_for_people(name, 64);
         if (json_is_number(value)) {
             g_string_append_printf(out, "%s %.4g  ", safe, json_number_value(value));

@@ -27,7 +27,9 @@ static const SlContext *context_with_key(SlCli *cli, GError **error)
 {
     const SlContext *context = sl_cli_context(cli, error);
     if (context != NULL && context->key == NULL) {
-        return sl_throw_null(error, SLU_NO_KEY, "fleet %s has no signing key for you in ~/.config/sluice/config.json", context->name);
+        return sl_throw_null(error, SLU_NO_KEY,
+                             "fleet %s has no signing key for you in ~/.config/sluice/config.json",
+                             context->name);
     }
     return context;
 }
@@ -76,7 +78,8 @@ static int agent_connect(GError **error)
 
 static void put_uint32(GByteArray *out, size_t value)
 {
-    uint8_t bytes[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8), (uint8_t)value};
+    uint8_t bytes[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
+                        (uint8_t)value};
     g_byte_array_append(out, bytes, sizeof bytes);
 }
 
@@ -113,7 +116,8 @@ static GBytes *agent_call(const GByteArray *body, GError **error)
     g_autoptr(GByteArray) request = g_byte_array_new();
     put_string(request, body->data, body->len);
     uint8_t header[4];
-    if (write(fd, request->data, request->len) != (ssize_t)request->len || !read_all(fd, header, sizeof header)) {
+    if (write(fd, request->data, request->len) != (ssize_t)request->len ||
+        !read_all(fd, header, sizeof header)) {
         return sl_throw_null(error, SLU_SIGN, "ssh-agent did not answer");
     }
     size_t len = get_uint32(header);
@@ -128,7 +132,8 @@ static GBytes *agent_call(const GByteArray *body, GError **error)
     return g_bytes_new_take(answer, len);
 }
 
-static char *sign_by_agent(const SlContext *context, GBytes *text, const char *namespace_, GError **error)
+static char *sign_by_agent(const SlContext *context, GBytes *text, const char *namespace_,
+                           GError **error)
 {
     g_autoptr(SlPublicKey) key = read_public(context->key, error);
     if (key == NULL) {
@@ -150,7 +155,10 @@ static char *sign_by_agent(const SlContext *context, GBytes *text, const char *n
     }
     const uint8_t *bytes = g_bytes_get_data(answer, &len);
     if (bytes[0] != AGENT_SIGN_RESPONSE || len < 5 || get_uint32(bytes + 1) != len - 5) {
-        return sl_throw_null(error, SLU_SIGN, "ssh-agent refused to sign with %s (is the key loaded? `ssh-add -L` lists them)", context->key);
+        return sl_throw_null(
+            error, SLU_SIGN,
+            "ssh-agent refused to sign with %s (is the key loaded? `ssh-add -L` lists them)",
+            context->key);
     }
     return sl_sshsig_wrap(key, bytes + 5, len - 5, namespace_, error);
 }

@@ -8,12 +8,12 @@ char *sl_template_fleet(const char *name, const char *const *envs);
 
 typedef struct {
     const char *app;
-    char **train, **serve;    /* argument vectors, NULL if there is none */
+    char **train, **serve;         /* argument vectors, NULL if there is none */
     bool train_files, serve_files; /* the command names files that were copied */
-    const char *output;       /* name of the model output, or NULL */
+    const char *output;            /* name of the model output, or NULL */
     const char *port;
-    const char *const *envs;  /* in order; the first trains */
-    const char *probe;        /* http path, or NULL = the port answers */
+    const char *const *envs; /* in order; the first trains */
+    const char *probe;       /* http path, or NULL = the port answers */
 } SlNewApp;
 char *sl_template_application(const SlNewApp *app); /* the Application document */
 char *sl_template_train(const SlNewApp *app);

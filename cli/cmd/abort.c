@@ -22,12 +22,19 @@ static int run(SlCli *cli)
         return SL_EXIT_OK;
     }
     sl_say(cli, "attempt %" G_GINT64_FORMAT ": aborted", n);
-    sl_say(cli, "Signatures on its statement stay valid for a taken-over coordinator until a promotion with a higher seq, or their expiry.");
+    sl_say(cli, "Signatures on its statement stay valid for a taken-over coordinator until a "
+                "promotion with a higher seq, or their expiry.");
     return SL_EXIT_OK;
 }
 
 const SlCommand sl_cmd_abort = {
-    .name = "abort", .group = "Promote", .synopsis = "ATTEMPT|APP/ENV [--reason TEXT]", .summary = "end an attempt before it is committed",
+    .name = "abort",
+    .group = "Promote",
+    .synopsis = "ATTEMPT|APP/ENV [--reason TEXT]",
+    .summary = "end an attempt before it is committed",
     .description = "After the commit an attempt only goes forward: ask for a rollback instead.",
-    .options = sl_reason_options, .args_min = 1, .args_max = 1, .run = run,
+    .options = sl_reason_options,
+    .args_min = 1,
+    .args_max = 1,
+    .run = run,
 };

@@ -32,16 +32,26 @@ static const SlCliOption options[] = {
     {"env", 'e', "ENV", "the environment, where the argument is only the application", "env"},
     {"yes", 'y', NULL, "do not ask before signing", NULL},
     {"text", 0, NULL, "only print the exact text to sign (for ssh-keygen -Y sign)", NULL},
-    {"repository", 0, "DIR", "the clone to render the release from again (default: the context's)", "file"},
+    {"repository", 0, "DIR", "the clone to render the release from again (default: the context's)",
+     "file"},
     {"no-verify", 0, NULL, "do not render it again from the own clone", NULL},
     {"wait", 'w', NULL, "then stay until the outcome", NULL},
     {0},
 };
 
 const SlCommand sl_cmd_approve = {
-    .name = "approve", .group = "Promote", .synopsis = "ATTEMPT|APP/ENV [--yes] [--wait]",
+    .name = "approve",
+    .group = "Promote",
+    .synopsis = "ATTEMPT|APP/ENV [--yes] [--wait]",
     .summary = "look at an attempt and sign it with your key",
-    .description = "An approval is your SSH signature on the exact text of the promotion, made where your key is: the coordinator only carries it, and agents check it. "
-                   "Shown before: who asks, the release and its commit, which objects change, the evidence of the gates, who signed the clusters; and the release is rendered again from your own clone and compared.",
-    .options = options, .args_min = 1, .args_max = 1, .complete = "app", .run = run,
+    .description = "An approval is your SSH signature on the exact text of the promotion, made "
+                   "where your key is: the coordinator only carries it, and agents check it. "
+                   "Shown before: who asks, the release and its commit, which objects change, the "
+                   "evidence of the gates, who signed the clusters; and the release is rendered "
+                   "again from your own clone and compared.",
+    .options = options,
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "app",
+    .run = run,
 };

@@ -49,26 +49,37 @@ static int run(SlCli *cli)
         sl_say(cli, "%s", sl_json_str_or(answer, "token", ""));
     } else {
         g_autofree char *expires = sl_when(sl_json_str(answer, "expires"));
-        sl_say(cli, "Run this on the machine of cluster %s (the first line once, until %s):\n", name, expires);
-        sl_say(cli, "  sluice-agent join --dir /var/lib/sluice-agent %s", sl_json_str_or(answer, "token", "?"));
+        sl_say(cli, "Run this on the machine of cluster %s (the first line once, until %s):\n",
+               name, expires);
+        sl_say(cli, "  sluice-agent join --dir /var/lib/sluice-agent %s",
+               sl_json_str_or(answer, "token", "?"));
         sl_say(cli, "  sluice-agent run --dir /var/lib/sluice-agent");
-        sl_say(cli, "\nAny folder will do for --dir, one for each agent. To exchange models add --option modelStore=FOLDER, the same for all who share them.");
+        sl_say(cli, "\nAny folder will do for --dir, one for each agent. To exchange models add "
+                    "--option modelStore=FOLDER, the same for all who share them.");
     }
     return SL_EXIT_OK;
 }
 
 static const SlCliOption options[] = {
     {"env", 'e', "ENV", "the environment that it joins; it can never change", "env"},
-    {"label", 'l', "NAME=VALUE", "a label (repeat for more); parts of applications select by them", NULL},
+    {"label", 'l', "NAME=VALUE", "a label (repeat for more); parts of applications select by them",
+     NULL},
     {"lifetime", 0, "TIME", "how long the token is good (default 24h)", NULL},
     {"token", 0, NULL, "print only the token", NULL},
     {0},
 };
 
 const SlCommand sl_cmd_cluster_add = {
-    .name = "cluster add", .group = "Set up", .synopsis = "NAME --env ENV [--label NAME=VALUE]...",
+    .name = "cluster add",
+    .group = "Set up",
+    .synopsis = "NAME --env ENV [--label NAME=VALUE]...",
     .summary = "a join token for a new cluster",
-    .description = "The token is shown once and works once. It carries the fleet's id and the digest of its root, so that the agent trusts nobody on first use. "
-                   "Where the root asks for people (prod), the cluster waits until `sluice cluster sign ENV` puts it into the signed registry.",
-    .options = options, .args_min = 1, .args_max = 1, .run = run,
+    .description = "The token is shown once and works once. It carries the fleet's id and the "
+                   "digest of its root, so that the agent trusts nobody on first use. "
+                   "Where the root asks for people (prod), the cluster waits until `sluice cluster "
+                   "sign ENV` puts it into the signed registry.",
+    .options = options,
+    .args_min = 1,
+    .args_max = 1,
+    .run = run,
 };

@@ -13,12 +13,21 @@ static int run(SlCli *cli)
     if (sl_cli_json(cli)) {
         sl_print_json(cli, answer);
     } else {
-        sl_say(cli, "cluster %s: removed; what runs there goes on. Sign the registry of its environment with `sluice cluster sign ENV`.", sl_cli_arg(cli, 0));
+        sl_say(cli,
+               "cluster %s: removed; what runs there goes on. Sign the registry of its environment "
+               "with `sluice cluster sign ENV`.",
+               sl_cli_arg(cli, 0));
     }
     return SL_EXIT_OK;
 }
 
 const SlCommand sl_cmd_cluster_remove = {
-    .name = "cluster remove", .group = "Set up", .synopsis = "NAME", .summary = "no longer trust a cluster's agent",
-    .args_min = 1, .args_max = 1, .complete = "cluster", .run = run,
+    .name = "cluster remove",
+    .group = "Set up",
+    .synopsis = "NAME",
+    .summary = "no longer trust a cluster's agent",
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "cluster",
+    .run = run,
 };

@@ -8,7 +8,8 @@ static int print_names(json_t *list, const char *key)
     size_t i = 0;
     json_t *each = NULL;
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
-    json_array_foreach(list, i, each) {
+    json_array_foreach(list, i, each)
+    {
         const char *name = sl_json_str(each, key);
         /* Names only: a shell expands `$(...)` in the words that it is given to complete from. */
         if (name != NULL && sl_is_name(name) && g_hash_table_add(seen, (char *)(uintptr_t)name)) {
@@ -31,7 +32,8 @@ static int words(SlCli *cli, const char *kind)
     if (strcmp(kind, "env") == 0) {
         return print_names(json_object_get(status, "environments"), "name");
     }
-    return strcmp(kind, "cluster") == 0 ? print_names(json_object_get(status, "clusters"), "id") : SL_EXIT_NO;
+    return strcmp(kind, "cluster") == 0 ? print_names(json_object_get(status, "clusters"), "id")
+                                        : SL_EXIT_NO;
 }
 
 static int run(SlCli *cli)
@@ -49,6 +51,12 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_completion = {
-    .name = "completion", .group = "Other", .synopsis = "bash|zsh", .summary = "shell completion script",
-    .description = "Put `source <(sluice completion bash)` into ~/.bashrc.", .args_min = 1, .args_max = 2, .run = run,
+    .name = "completion",
+    .group = "Other",
+    .synopsis = "bash|zsh",
+    .summary = "shell completion script",
+    .description = "Put `source <(sluice completion bash)` into ~/.bashrc.",
+    .args_min = 1,
+    .args_max = 2,
+    .run = run,
 };

@@ -17,7 +17,8 @@ static char **lines_of(SlCli *cli, const char *digest)
     size_t len = 0;
     const char *text = bytes != NULL ? g_bytes_get_data(bytes, &len) : NULL;
     g_autoptr(json_t) object = text != NULL ? sl_json_parse(text, len, NULL, "object", NULL) : NULL;
-    g_autofree char *yaml = object != NULL ? sl_yaml_emit(object) : g_strdup("(bytes are not there any more)\n");
+    g_autofree char *yaml =
+        object != NULL ? sl_yaml_emit(object) : g_strdup("(bytes are not there any more)\n");
     g_strchomp(yaml);
     return g_strsplit(yaml, "\n", LINES_MAX);
 }
@@ -25,7 +26,9 @@ static char **lines_of(SlCli *cli, const char *digest)
 static void print_line(SlCli *cli, char mark, const char *line)
 {
     g_autofree char *safe = sl_escape_for_people(line, 400);
-    const char *colour = !sl_cli_colour(cli) || mark == ' ' ? "" : mark == '+' ? "\033[32m" : "\033[31m";
+    const char *colour = !sl_cli_colour(cli) || mark == ' ' ? ""
+                         : mark == '+'                      ? "\033[32m"
+                                                            : "\033[31m";
     printf("    %s%c %s%s\n", colour, mark, safe, *colour != '\0' ? "\033[0m" : "");
 }
 
@@ -37,7 +40,9 @@ static void print_line_diff(SlCli *cli, char **a, char **b)
     for (size_t i = n; i-- > 0;) {
         for (size_t k = m; k-- > 0;) {
             uint16_t down = best[(i + 1) * (m + 1) + k], right = best[i * (m + 1) + k + 1];
-            best[i * (m + 1) + k] = strcmp(a[i], b[k]) == 0 ? (uint16_t)(best[(i + 1) * (m + 1) + k + 1] + 1) : MAX(down, right);
+            best[i * (m + 1) + k] = strcmp(a[i], b[k]) == 0
+                                        ? (uint16_t)(best[(i + 1) * (m + 1) + k + 1] + 1)
+                                        : MAX(down, right);
         }
     }
     for (size_t i = 0, k = 0; i < n || k < m;) {
@@ -56,9 +61,11 @@ static int print_diff(SlCli *cli, const json_t *answer)
 {
     json_t *objects = json_object_get(answer, "objects"), *each = NULL;
     size_t i = 0;
-    json_array_foreach(objects, i, each) {
+    json_array_foreach(objects, i, each)
+    {
         g_autofree char *name = sl_escape_for_people(sl_json_str_or(each, "name", "?"), 100);
-        sl_say(cli, "%s %s %s", sl_json_str_or(each, "change", "?"), sl_json_str_or(each, "kind", "?"), name);
+        sl_say(cli, "%s %s %s", sl_json_str_or(each, "change", "?"),
+               sl_json_str_or(each, "kind", "?"), name);
         g_auto(GStrv) before = lines_of(cli, sl_json_str(each, "from"));
         g_auto(GStrv) after = lines_of(cli, sl_json_str(each, "to"));
         print_line_diff(cli, before, after);
@@ -76,11 +83,17 @@ static int run(SlCli *cli)
         return SL_EXIT_USAGE;
     }
     if (sl_cli_option(cli, "with") == NULL && sl_cli_option(cli, "from") == NULL) {
-        return sl_cli_usage(cli, "say what to compare with: --with ENV or RELEASE, or --from RELEASE [--to RELEASE]");
+        return sl_cli_usage(
+            cli,
+            "say what to compare with: --with ENV or RELEASE, or --from RELEASE [--to RELEASE]");
     }
     g_autoptr(GError) error = NULL;
-    const char *query[] = {"app", app, "env", env, "from", sl_cli_option(cli, "from"), "to", sl_cli_option(cli, "to-release"),
-                           "with", sl_cli_option(cli, "with"), NULL};
+    const char *query[] = {"app",  app,
+                           "env",  env,
+                           "from", sl_cli_option(cli, "from"),
+                           "to",   sl_cli_option(cli, "to-release"),
+                           "with", sl_cli_option(cli, "with"),
+                           NULL};
     g_autoptr(json_t) answer = sl_api_get(cli, "/v1/diff", query, &error);
     if (answer == NULL) {
         return sl_cli_fail(cli, error);
@@ -94,14 +107,22 @@ static int run(SlCli *cli)
 
 static const SlCliOption options[] = {
     {"env", 'e', "ENV", "the environment, where the argument is only the application", "env"},
-    {"with", 0, "ENV|RELEASE", "compare what the unit runs with another environment, or with a release", "env"},
+    {"with", 0, "ENV|RELEASE",
+     "compare what the unit runs with another environment, or with a release", "env"},
     {"from", 0, "RELEASE", "compare this release in the unit", "release"},
     {"to-release", 0, "RELEASE", "... with this one (default: the current one)", "release"},
     {0},
 };
 
 const SlCommand sl_cmd_diff = {
-    .name = "diff", .group = "Look", .synopsis = "APP/ENV --with ENV|RELEASE", .summary = "what differs between releases or environments",
+    .name = "diff",
+    .group = "Look",
+    .synopsis = "APP/ENV --with ENV|RELEASE",
+    .summary = "what differs between releases or environments",
     .description = "Exit code 0: no difference, 1: there are some.",
-    .options = options, .args_min = 1, .args_max = 1, .complete = "app", .run = run,
+    .options = options,
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "app",
+    .run = run,
 };

@@ -32,7 +32,8 @@ static void say_error(Doctor *d, const char *check, const GError *error)
 
 static void check_programs(Doctor *d)
 {
-    static const char *const ours[] = {"sluice-coordinator", "sluice-agent", "sluice-git", "sluice-exec", NULL};
+    static const char *const ours[] = {"sluice-coordinator", "sluice-agent", "sluice-git",
+                                       "sluice-exec", NULL};
     for (size_t i = 0; ours[i] != NULL; i++) {
         g_autoptr(GError) error = NULL;
         g_autofree char *path = sl_program_path(ours[i], &error);
@@ -56,12 +57,16 @@ static void check_key(Doctor *d)
     }
     const SlPerson *person = sl_root_person_of_key(root, key);
     g_autofree char *print = sl_public_key_fingerprint(key);
-    g_autofree char *text = person != NULL ? g_strdup_printf("%s is %s", print, person->name)
-                                           : g_strdup_printf("%s is in no person of the root: `sluice root add-person`", print);
+    g_autofree char *text =
+        person != NULL
+            ? g_strdup_printf("%s is %s", print, person->name)
+            : g_strdup_printf("%s is in no person of the root: `sluice root add-person`", print);
     say(d, "your key", person != NULL, text);
     g_autofree char *expires = sl_format_time(root->expires_us);
     bool soon = root->expires_us < sl_cli_now_us() + ROOT_SOON_US;
-    g_autofree char *until = g_strdup_printf("version %" G_GUINT64_FORMAT " expires %s%s", root->version, expires, soon ? ": `sluice root renew`" : "");
+    g_autofree char *until =
+        g_strdup_printf("version %" G_GUINT64_FORMAT " expires %s%s", root->version, expires,
+                        soon ? ": `sluice root renew`" : "");
     say(d, "root", !soon, until);
 }
 
@@ -69,11 +74,16 @@ static void check_clusters(Doctor *d, const json_t *status)
 {
     size_t i = 0;
     json_t *cluster = NULL;
-    json_array_foreach(json_object_get(status, "clusters"), i, cluster) {
+    json_array_foreach(json_object_get(status, "clusters"), i, cluster)
+    {
         g_autofree char *name = g_strdup_printf("cluster %s", sl_json_str_or(cluster, "id", "?"));
-        bool connected = sl_json_bool(cluster, "connected", false), stale = sl_json_bool(cluster, "stale", false);
-        g_autofree char *text = connected && !stale ? g_strdup("connected")
-                                : g_strdup_printf("not heard of since %s: is `sluice-agent run` up there?", sl_json_str_or(cluster, "lastSeen", "it was added"));
+        bool connected = sl_json_bool(cluster, "connected", false),
+             stale = sl_json_bool(cluster, "stale", false);
+        g_autofree char *text =
+            connected && !stale
+                ? g_strdup("connected")
+                : g_strdup_printf("not heard of since %s: is `sluice-agent run` up there?",
+                                  sl_json_str_or(cluster, "lastSeen", "it was added"));
         say(d, name, connected && !stale, text);
     }
     if (json_array_size(json_object_get(status, "clusters")) == 0) {
@@ -85,16 +95,22 @@ static void check_sources(Doctor *d, const json_t *status)
 {
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(json_object_get(status, "sources"), i, each) {
-        const char *error = sl_json_str(each, "error"), *name = sl_json_str_or(each, "repository", "");
-        g_autofree char *check = g_strdup_printf("source %s", *name != '\0' ? name : "fleet repository");
-        say(d, check, error == NULL, error != NULL ? error : sl_json_str_or(each, "commit", "read"));
+    json_array_foreach(json_object_get(status, "sources"), i, each)
+    {
+        const char *error = sl_json_str(each, "error"),
+                   *name = sl_json_str_or(each, "repository", "");
+        g_autofree char *check =
+            g_strdup_printf("source %s", *name != '\0' ? name : "fleet repository");
+        say(d, check, error == NULL,
+            error != NULL ? error : sl_json_str_or(each, "commit", "read"));
     }
     size_t problems = json_array_size(json_object_get(status, "problems"));
-    g_autofree char *text = g_strdup_printf("%zu problems%s", problems, problems > 0 ? ": `sluice status` lists them" : "");
+    g_autofree char *text = g_strdup_printf("%zu problems%s", problems,
+                                            problems > 0 ? ": `sluice status` lists them" : "");
     say(d, "documents", problems == 0, text);
     size_t alarms = json_array_size(json_object_get(status, "alarms"));
-    g_autofree char *alarm_text = g_strdup_printf("%zu alarms%s", alarms, alarms > 0 ? ": `sluice status` lists them" : "");
+    g_autofree char *alarm_text =
+        g_strdup_printf("%zu alarms%s", alarms, alarms > 0 ? ": `sluice status` lists them" : "");
     say(d, "alarms", alarms == 0, alarm_text);
 }
 
@@ -105,7 +121,8 @@ static void check_clock(Doctor *d, const json_t *status)
         return;
     }
     int64_t off = here > there ? here - there : there - here;
-    g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT " s apart from the coordinator's", off / SL_SECOND_US);
+    g_autofree char *text =
+        g_strdup_printf("%" G_GINT64_FORMAT " s apart from the coordinator's", off / SL_SECOND_US);
     say(d, "clock", off < CLOCK_SKEW_US, text);
 }
 
@@ -142,9 +159,12 @@ static int run(SlCli *cli)
     SlTable *table = sl_table_new("CHECK", "", "", NULL);
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(checks, i, each) {
-        g_autofree char *state = sl_colour_state(cli, sl_json_bool(each, "ok", false) ? "ok" : "error");
-        g_autofree char *message = g_strdelimit(g_strdup(sl_json_str_or(each, "message", "")), "\n", ' ');
+    json_array_foreach(checks, i, each)
+    {
+        g_autofree char *state =
+            sl_colour_state(cli, sl_json_bool(each, "ok", false) ? "ok" : "error");
+        g_autofree char *message =
+            g_strdelimit(g_strdup(sl_json_str_or(each, "message", "")), "\n", ' ');
         sl_table_row(table, sl_json_str_or(each, "check", "?"), state, message, NULL);
     }
     sl_table_print(table, cli, stdout);
@@ -152,6 +172,10 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_doctor = {
-    .name = "doctor", .group = "Other", .synopsis = "", .summary = "what would keep you or the fleet from working",
-    .description = "Exit code 0: all is well, 1: something is not.", .run = run,
+    .name = "doctor",
+    .group = "Other",
+    .synopsis = "",
+    .summary = "what would keep you or the fleet from working",
+    .description = "Exit code 0: all is well, 1: something is not.",
+    .run = run,
 };

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 /* The members that tell most, in this order. */
-static const char *const telling[] = {"app", "env", "unit", "attempt", "n", "job", "cluster", "run", "act", "state", "release", "promotion", "commit",
-                                      "new", "person", "by", "reason", "message", NULL};
+static const char *const telling[] = {"app",     "env",       "unit",    "attempt", "n",
+                                      "job",     "cluster",   "run",     "act",     "state",
+                                      "release", "promotion", "commit",  "new",     "person",
+                                      "by",      "reason",    "message", NULL};
 
 static void print_event(SlCli *cli, const json_t *event)
 {
@@ -19,34 +21,42 @@ static void print_event(SlCli *cli, const json_t *event)
     GString *line = g_string_new(NULL);
     for (size_t i = 0; telling[i] != NULL; i++) {
         const json_t *value = json_object_get(event, telling[i]);
-        g_autofree char *text = json_is_integer(value) ? g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value))
-                                : json_is_string(value) ? sl_escape_for_people(json_string_value(value), 80) : NULL;
+        g_autofree char *text =
+            json_is_integer(value)
+                ? g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value))
+            : json_is_string(value) ? sl_escape_for_people(json_string_value(value), 80)
+                                    : NULL;
         if (text != NULL) {
-            g_string_append_printf(line, " %s=%s", telling[i], sl_is_hex_digest(text) ? sl_short(text) : text);
+            g_string_append_printf(line, " %s=%s", telling[i],
+                                   sl_is_hex_digest(text) ? sl_short(text) : text);
         }
     }
     g_autofree char *when = sl_when(sl_json_str(event, "at"));
-    sl_say(cli, "%6" G_GINT64_FORMAT "  %s  %-16s%s", sl_json_int(event, "seq", 0), when, sl_json_str_or(event, "type", "?"), line->str);
+    sl_say(cli, "%6" G_GINT64_FORMAT "  %s  %-16s%s", sl_json_int(event, "seq", 0), when,
+           sl_json_str_or(event, "type", "?"), line->str);
     g_string_free(line, TRUE);
 }
 
 static int run(SlCli *cli)
 {
     int64_t since = 0;
-    if (sl_cli_option(cli, "since") != NULL && !sl_parse_int64(sl_cli_option(cli, "since"), &since)) {
+    if (sl_cli_option(cli, "since") != NULL &&
+        !sl_parse_int64(sl_cli_option(cli, "since"), &since)) {
         return sl_cli_usage(cli, "--since is a number of the ledger");
     }
     while (true) {
         g_autofree char *from = g_strdup_printf("%" G_GINT64_FORMAT, since);
         g_autoptr(GError) error = NULL;
-        g_autoptr(json_t) answer = sl_api_get(cli, "/v1/events", (const char *[]){"since", from, "limit", "1000", NULL}, &error);
+        g_autoptr(json_t) answer = sl_api_get(
+            cli, "/v1/events", (const char *[]){"since", from, "limit", "1000", NULL}, &error);
         if (answer == NULL) {
             return sl_cli_fail(cli, error);
         }
         const json_t *events = json_object_get(answer, "events");
         size_t i = 0;
         json_t *event = NULL;
-        json_array_foreach(events, i, event) {
+        json_array_foreach(events, i, event)
+        {
             print_event(cli, event);
             since = sl_json_int(event, "seq", since);
         }
@@ -67,6 +77,10 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_events = {
-    .name = "events", .group = "Look", .synopsis = "[--since SEQ] [--follow]", .summary = "every decision and proof, from the ledger",
-    .options = options, .run = run,
+    .name = "events",
+    .group = "Look",
+    .synopsis = "[--since SEQ] [--follow]",
+    .summary = "every decision and proof, from the ledger",
+    .options = options,
+    .run = run,
 };

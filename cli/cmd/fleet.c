@@ -4,7 +4,8 @@
 
 static int run(SlCli *cli)
 {
-    const char *name = sl_cli_arg(cli, 0), *url = sl_cli_option(cli, "url"), *socket = sl_cli_option(cli, "socket");
+    const char *name = sl_cli_arg(cli, 0), *url = sl_cli_option(cli, "url"),
+               *socket = sl_cli_option(cli, "socket");
     if (!sl_is_name(name) || (url == NULL) == (socket == NULL)) {
         return sl_cli_usage(cli, "give a name and either --url (with --token-file) or --socket");
     }
@@ -33,6 +34,12 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_fleet = {
-    .name = "fleet add", .group = "Set up", .synopsis = "NAME --url URL --token-file FILE | --socket PATH", .summary = "talk to a coordinator elsewhere",
-    .options = options, .args_min = 1, .args_max = 1, .run = run,
+    .name = "fleet add",
+    .group = "Set up",
+    .synopsis = "NAME --url URL --token-file FILE | --socket PATH",
+    .summary = "talk to a coordinator elsewhere",
+    .options = options,
+    .args_min = 1,
+    .args_max = 1,
+    .run = run,
 };

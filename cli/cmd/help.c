@@ -17,7 +17,8 @@ static const SlCommand *find(SlCli *cli, char **ret_name)
 static bool write_page(const char *dir, const SlCommand *command, GError **error)
 {
     g_autofree char *page = sl_help_man(command);
-    g_autofree char *name = command != NULL ? g_strdup_printf("sluice-%s.1", command->name) : g_strdup("sluice.1");
+    g_autofree char *name =
+        command != NULL ? g_strdup_printf("sluice-%s.1", command->name) : g_strdup("sluice.1");
     g_autofree char *path = g_build_filename(dir, g_strdelimit(name, " ", '-'), NULL);
     return sl_file_write_atomic(path, page, strlen(page), 0644, error);
 }
@@ -61,6 +62,11 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_help = {
-    .name = "help", .group = "Other", .synopsis = "[COMMAND]", .summary = "what commands there are, or one of them",
-    .options = options, .args_max = 2, .run = run,
+    .name = "help",
+    .group = "Other",
+    .synopsis = "[COMMAND]",
+    .summary = "what commands there are, or one of them",
+    .options = options,
+    .args_max = 2,
+    .run = run,
 };

@@ -6,7 +6,8 @@
 static void print_each(SlCli *cli, SlTable *table, const json_t *each, const char *now)
 {
     g_autofree char *n = g_strdup_printf("%" G_GINT64_FORMAT, sl_json_int(each, "n", 0));
-    g_autofree char *unit = g_strdup_printf("%s/%s", sl_json_str_or(each, "app", "?"), sl_json_str_or(each, "env", "?"));
+    g_autofree char *unit = g_strdup_printf("%s/%s", sl_json_str_or(each, "app", "?"),
+                                            sl_json_str_or(each, "env", "?"));
     g_autofree char *state = sl_colour_state(cli, sl_json_str(each, "state"));
     const char *message = sl_json_str(each, "error.message");
     message = message != NULL ? message : sl_json_str(each, "waitingFor");
@@ -14,8 +15,8 @@ static void print_each(SlCli *cli, SlTable *table, const json_t *each, const cha
     (void)now;
     g_autofree char *when = sl_when(sl_json_str(each, "requestedAt"));
     sl_table_row(table, n, when, unit, sl_json_str_or(each, "act", "?"),
-                 sl_json_str_or(each, "releaseName", sl_short(sl_json_str(each, "release"))), state, sl_json_str_or(each, "requester", "auto"),
-                 message, NULL);
+                 sl_json_str_or(each, "releaseName", sl_short(sl_json_str(each, "release"))), state,
+                 sl_json_str_or(each, "requester", "auto"), message, NULL);
 }
 
 static int show(SlCli *cli, void *user)
@@ -37,10 +38,12 @@ static int show(SlCli *cli, void *user)
         return SL_EXIT_OK;
     }
     g_autofree char *now = sl_format_time(sl_cli_now_us());
-    SlTable *table = sl_table_new("N", "WHEN", "UNIT", "ACT", "RELEASE", "OUTCOME", "WHO", "WHY", NULL);
+    SlTable *table =
+        sl_table_new("N", "WHEN", "UNIT", "ACT", "RELEASE", "OUTCOME", "WHO", "WHY", NULL);
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(json_object_get(answer, "attempts"), i, each) {
+    json_array_foreach(json_object_get(answer, "attempts"), i, each)
+    {
         print_each(cli, table, each, now);
     }
     sl_table_print(table, cli, stdout);
@@ -60,6 +63,12 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_history = {
-    .name = "history", .group = "Look", .synopsis = "[APP|APP/ENV] [--limit N]", .summary = "attempts, newest first",
-    .options = options, .args_max = 1, .complete = "app", .run = run,
+    .name = "history",
+    .group = "Look",
+    .synopsis = "[APP|APP/ENV] [--limit N]",
+    .summary = "attempts, newest first",
+    .options = options,
+    .args_max = 1,
+    .complete = "app",
+    .run = run,
 };

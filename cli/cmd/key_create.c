@@ -29,8 +29,11 @@ static int run(SlCli *cli)
         return sl_cli_fail(cli, error);
     }
     if (is_in_repository(path)) {
-        (void)sl_throw(&error, SLU_INVALID, "%s: lies in a Git repository, where `git add` would publish the private key; name a file elsewhere, "
-                       "such as ~/.config/sluice/NAME", path);
+        (void)sl_throw(&error, SLU_INVALID,
+                       "%s: lies in a Git repository, where `git add` would publish the private "
+                       "key; name a file elsewhere, "
+                       "such as ~/.config/sluice/NAME",
+                       path);
         return sl_cli_fail(cli, error);
     }
     uint8_t secret[64];
@@ -40,12 +43,22 @@ static int run(SlCli *cli)
     g_autoptr(SlPublicKey) key = sl_public_key_from_ed25519(secret + 32);
     sodium_memzero(secret, sizeof secret);
     g_autofree char *print = sl_public_key_fingerprint(key);
-    sl_say(cli, "%s\n%s\n%s.pub goes to whoever keeps the root: sluice root add-person NAME EMAIL %s.pub", key->line, print, path, path);
+    sl_say(
+        cli,
+        "%s\n%s\n%s.pub goes to whoever keeps the root: sluice root add-person NAME EMAIL %s.pub",
+        key->line, print, path, path);
     return SL_EXIT_OK;
 }
 
 const SlCommand sl_cmd_key_create = {
-    .name = "key create", .group = "Set up", .synopsis = "FILE", .summary = "a new signing key",
-    .description = "The same as `ssh-keygen -t ed25519`; any OpenSSH ed25519 or ed25519-sk key will do.",
-    .args_min = 1, .args_max = 1, .complete = "file", .run = run,
+    .name = "key create",
+    .group = "Set up",
+    .synopsis = "FILE",
+    .summary = "a new signing key",
+    .description =
+        "The same as `ssh-keygen -t ed25519`; any OpenSSH ed25519 or ed25519-sk key will do.",
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "file",
+    .run = run,
 };

@@ -3,7 +3,8 @@
 #include "cli/rootedit.h"
 #include <string.h>
 
-static json_t *describe(const SlRoot *root, const char *who, const SlPublicKey *key, const char *mine)
+static json_t *describe(const SlRoot *root, const char *who, const SlPublicKey *key,
+                        const char *mine)
 {
     json_t *each = json_object();
     g_autofree char *print = sl_public_key_fingerprint(key);
@@ -29,11 +30,13 @@ static json_t *list_keys(const SlRoot *root, const char *mine)
     for (unsigned i = 0; i < root->people->len; i++) {
         const SlPerson *person = g_ptr_array_index(root->people, i);
         for (unsigned k = 0; k < person->keys->len; k++) {
-            json_array_append_new(keys, describe(root, person->name, g_ptr_array_index(person->keys, k), mine));
+            json_array_append_new(
+                keys, describe(root, person->name, g_ptr_array_index(person->keys, k), mine));
         }
     }
     for (unsigned i = 0; i < root->online_keys->len; i++) {
-        json_array_append_new(keys, describe(root, "(coordinator)", g_ptr_array_index(root->online_keys, i), mine));
+        json_array_append_new(
+            keys, describe(root, "(coordinator)", g_ptr_array_index(root->online_keys, i), mine));
     }
     return keys;
 }
@@ -43,10 +46,14 @@ static void print_keys(SlCli *cli, const json_t *keys)
     SlTable *table = sl_table_new("WHO", "TYPE", "FINGERPRINT", "", NULL);
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(keys, i, each) {
-        g_autofree char *notes = g_strconcat(sl_json_bool(each, "yours", false) ? "yours " : "", sl_json_bool(each, "root", false) ? "root " : "",
-                                             sl_json_bool(each, "revoked", false) ? "revoked" : "", NULL);
-        sl_table_row(table, sl_json_str(each, "who"), sl_json_str(each, "type"), sl_json_str(each, "fingerprint"), notes, NULL);
+    json_array_foreach(keys, i, each)
+    {
+        g_autofree char *notes =
+            g_strconcat(sl_json_bool(each, "yours", false) ? "yours " : "",
+                        sl_json_bool(each, "root", false) ? "root " : "",
+                        sl_json_bool(each, "revoked", false) ? "revoked" : "", NULL);
+        sl_table_row(table, sl_json_str(each, "who"), sl_json_str(each, "type"),
+                     sl_json_str(each, "fingerprint"), notes, NULL);
     }
     sl_table_print(table, cli, stdout);
 }
@@ -69,5 +76,9 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_key_list = {
-    .name = "key list", .group = "Set up", .synopsis = "", .summary = "people and keys of the root", .run = run,
+    .name = "key list",
+    .group = "Set up",
+    .synopsis = "",
+    .summary = "people and keys of the root",
+    .run = run,
 };

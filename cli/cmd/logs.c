@@ -18,7 +18,8 @@ static void print_log(const char *data)
 }
 
 /* Query of the run or object named; false after a message. @names keeps what the pointers need. */
-static bool build_query(SlCli *cli, const char **query, json_t **ret_run, char ***ret_parts, GError **error)
+static bool build_query(SlCli *cli, const char **query, json_t **ret_run, char ***ret_parts,
+                        GError **error)
 {
     const char *word = sl_cli_arg(cli, 0);
     *ret_parts = g_strsplit(word, "/", 4);
@@ -30,8 +31,10 @@ static bool build_query(SlCli *cli, const char **query, json_t **ret_run, char *
     }
     g_autoptr(GError) problem = NULL;
     *ret_run = sl_cli_find_run(cli, word, &problem);
-    if (*ret_run == NULL && g_strv_length(*ret_parts) == 3 && g_error_matches(problem, SL_ERROR, SLU_NOT_FOUND)) {
-        char *object = g_strconcat("ModelServer/", (*ret_parts)[2], NULL); /* no job of that name: a server? */
+    if (*ret_run == NULL && g_strv_length(*ret_parts) == 3 &&
+        g_error_matches(problem, SL_ERROR, SLU_NOT_FOUND)) {
+        char *object =
+            g_strconcat("ModelServer/", (*ret_parts)[2], NULL); /* no job of that name: a server? */
         g_free((*ret_parts)[2]);
         (*ret_parts)[2] = object;
         query[0] = "app", query[1] = (*ret_parts)[0], query[2] = "env", query[3] = (*ret_parts)[1];
@@ -110,6 +113,13 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_logs = {
-    .name = "logs", .group = "Runs", .synopsis = "RUN | APP/ENV/JOB | APP/ENV/SERVER | APP/ENV/KIND/NAME [-f]", .summary = "what a run or a server wrote",
-    .options = options, .args_min = 1, .args_max = 1, .complete = "app", .run = run,
+    .name = "logs",
+    .group = "Runs",
+    .synopsis = "RUN | APP/ENV/JOB | APP/ENV/SERVER | APP/ENV/KIND/NAME [-f]",
+    .summary = "what a run or a server wrote",
+    .options = options,
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "app",
+    .run = run,
 };

@@ -13,7 +13,8 @@
 static bool parse_command(const char *text, char ***ret_argv, GError **error)
 {
     g_autoptr(GError) problem = NULL;
-    if (text != NULL && !g_shell_parse_argv(text, NULL, ret_argv, &problem)) { /* quotes only: no shell runs */
+    if (text != NULL &&
+        !g_shell_parse_argv(text, NULL, ret_argv, &problem)) { /* quotes only: no shell runs */
         return sl_throw(error, SLU_INVALID, "`%s`: %s", text, problem->message);
     }
     return true;
@@ -47,14 +48,16 @@ static bool copy_scripts(char **argv, const char *to, GError **error)
         g_autoptr(GBytes) content = sl_file_read(argv[i], SCRIPT_MAX, error);
         unsigned mode = g_file_test(argv[i], G_FILE_TEST_IS_EXECUTABLE) ? 0755 : 0644;
         if (content == NULL || !sl_dir_make(folder, 0755, error) ||
-            !sl_file_write_atomic(target, g_bytes_get_data(content, NULL), g_bytes_get_size(content), mode, error)) {
+            !sl_file_write_atomic(target, g_bytes_get_data(content, NULL),
+                                  g_bytes_get_size(content), mode, error)) {
             return false;
         }
     }
     return true;
 }
 
-static bool write_part(const char *app_dir, const char *part, char *text, char **argv, GError **error)
+static bool write_part(const char *app_dir, const char *part, char *text, char **argv,
+                       GError **error)
 {
     g_autofree char *owned = text;
     g_autofree char *name = g_strconcat(part, ".yaml", NULL);
@@ -80,7 +83,9 @@ static char **environments_of(const char *folder, GError **error)
     g_autoptr(SlFleetDocs) docs = sl_fleet_read(tree, problems);
     sl_folder_tree_free(tree);
     if (docs == NULL) {
-        g_autofree char *first = problems->len > 0 ? sl_problem_format(g_ptr_array_index(problems, 0)) : g_strdup("broken");
+        g_autofree char *first = problems->len > 0
+                                     ? sl_problem_format(g_ptr_array_index(problems, 0))
+                                     : g_strdup("broken");
         return sl_throw_null(error, SLU_INVALID, "%s", first);
     }
     GPtrArray *names = g_ptr_array_new();
@@ -118,8 +123,10 @@ static bool write_all(const char *folder, const SlNewApp *app, GError **error)
     if (g_file_test(app_dir, G_FILE_TEST_EXISTS)) {
         return sl_throw(error, SLU_EXISTS, "%s is there already", app_dir);
     }
-    return (app->train == NULL || write_part(app_dir, "train", sl_template_train(app), app->train, error)) &&
-           (app->serve == NULL || write_part(app_dir, "serve", sl_template_serve(app), app->serve, error)) &&
+    return (app->train == NULL ||
+            write_part(app_dir, "train", sl_template_train(app), app->train, error)) &&
+           (app->serve == NULL ||
+            write_part(app_dir, "serve", sl_template_serve(app), app->serve, error)) &&
            append_document(folder, app, error);
 }
 
@@ -134,36 +141,52 @@ static int run(SlCli *cli)
     g_autoptr(GError) error = NULL;
     g_auto(GStrv) train = NULL;
     g_auto(GStrv) serve = NULL;
-    if (!parse_command(sl_cli_option(cli, "train"), &train, &error) || !parse_command(sl_cli_option(cli, "serve"), &serve, &error)) {
+    if (!parse_command(sl_cli_option(cli, "train"), &train, &error) ||
+        !parse_command(sl_cli_option(cli, "serve"), &serve, &error)) {
         return sl_cli_fail(cli, error);
     }
     const char *probe = sl_cli_option(cli, "probe");
     if (probe != NULL && (*probe != '/' || strpbrk(probe, " \t\r\n\"'#") != NULL)) {
         return sl_cli_usage(cli, "--probe is a path that starts with /, without spaces and quotes");
     }
-    const char *port = sl_cli_option(cli, "port") != NULL ? sl_cli_option(cli, "port") : "8500", *output = sl_cli_option(cli, "output");
+    const char *port = sl_cli_option(cli, "port") != NULL ? sl_cli_option(cli, "port") : "8500",
+               *output = sl_cli_option(cli, "output");
     int64_t number = 0;
     bool port_fits = sl_parse_int64(port, &number) && number >= 1 && number <= 65000;
-    if (!sl_is_name(sl_cli_arg(cli, 0)) || (train == NULL && serve == NULL) || !port_fits || (output != NULL && !sl_is_name(output))) {
-        return sl_cli_usage(cli, "give a name (lower-case letters, digits, '-'), --train or --serve, and --port 1..65000");
+    if (!sl_is_name(sl_cli_arg(cli, 0)) || (train == NULL && serve == NULL) || !port_fits ||
+        (output != NULL && !sl_is_name(output))) {
+        return sl_cli_usage(cli, "give a name (lower-case letters, digits, '-'), --train or "
+                                 "--serve, and --port 1..65000");
     }
     g_autofree char *folder = fleet_folder();
     g_auto(GStrv) envs = environments_of(folder, &error);
     if (envs == NULL) {
         return sl_cli_fail(cli, error);
     }
-    SlNewApp app = {.app = sl_cli_arg(cli, 0), .train = train, .serve = serve, .train_files = has_scripts(train), .serve_files = has_scripts(serve), .output = output, .port = port,
-                    .envs = (const char *const *)envs, .probe = probe};
+    SlNewApp app = {.app = sl_cli_arg(cli, 0),
+                    .train = train,
+                    .serve = serve,
+                    .train_files = has_scripts(train),
+                    .serve_files = has_scripts(serve),
+                    .output = output,
+                    .port = port,
+                    .envs = (const char *const *)envs,
+                    .probe = probe};
     if (!write_all(folder, &app, &error)) {
         return sl_cli_fail(cli, error);
     }
-    sl_say(cli, "Application %s is in %s/sluice.yaml, its files are in %s/%s/.", app.app, folder, folder, app.app);
-    sl_say(cli, "Next: sluice validate; sluice try %s/train; git add -A; git commit; then dev runs it by itself.", app.app);
+    sl_say(cli, "Application %s is in %s/sluice.yaml, its files are in %s/%s/.", app.app, folder,
+           folder, app.app);
+    sl_say(cli,
+           "Next: sluice validate; sluice try %s/train; git add -A; git commit; then dev runs it "
+           "by itself.",
+           app.app);
     return SL_EXIT_OK;
 }
 
 static const SlCliOption options[] = {
-    {"train", 0, "COMMAND", "the training command, for example 'python3 train.py'; files it names are copied", NULL},
+    {"train", 0, "COMMAND",
+     "the training command, for example 'python3 train.py'; files it names are copied", NULL},
     {"serve", 0, "COMMAND", "the command of the server", NULL},
     {"output", 0, "NAME", "what training writes and the server reads, for example model", NULL},
     {"port", 0, "PORT", "of the first environment; the next ones count up (default 8500)", NULL},
@@ -172,8 +195,15 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_new = {
-    .name = "new", .group = "Start", .synopsis = "APP [--train COMMAND] [--serve COMMAND] [--output NAME]",
+    .name = "new",
+    .group = "Start",
+    .synopsis = "APP [--train COMMAND] [--serve COMMAND] [--output NAME]",
     .summary = "a new application from your own scripts",
-    .description = "Run it in your fleet repository (or in a folder that shall become one). Writes APP/ with the job and the server, copies the scripts that the commands name, and adds the Application to sluice.yaml.",
-    .options = options, .args_min = 1, .args_max = 1, .run = run,
+    .description = "Run it in your fleet repository (or in a folder that shall become one). Writes "
+                   "APP/ with the job and the server, copies the scripts that the commands name, "
+                   "and adds the Application to sluice.yaml.",
+    .options = options,
+    .args_min = 1,
+    .args_max = 1,
+    .run = run,
 };

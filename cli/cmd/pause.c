@@ -13,9 +13,14 @@ static int run(SlCli *cli)
         sl_json_set_str(args, "app", app);
     }
     sl_json_set_str(args, "env", slash != NULL ? slash + 1 : scope);
-    sl_json_set_str(args, "expires", sl_cli_option(cli, "for") != NULL ? sl_cli_option(cli, "for") : "24h");
-    sl_json_set_str(args, "reason", sl_cli_option(cli, "reason") != NULL ? sl_cli_option(cli, "reason") : "paused by hand");
-    g_autofree char *done = g_strdup_printf("%s: paused; agents change nothing there until `sluice resume %s`, or it is over", scope, scope);
+    sl_json_set_str(args, "expires",
+                    sl_cli_option(cli, "for") != NULL ? sl_cli_option(cli, "for") : "24h");
+    sl_json_set_str(args, "reason",
+                    sl_cli_option(cli, "reason") != NULL ? sl_cli_option(cli, "reason")
+                                                         : "paused by hand");
+    g_autofree char *done = g_strdup_printf(
+        "%s: paused; agents change nothing there until `sluice resume %s`, or it is over", scope,
+        scope);
     return sl_cli_order(cli, args, done);
 }
 
@@ -27,7 +32,15 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_pause = {
-    .name = "pause", .group = "Steer", .synopsis = "ENV|APP/ENV [--for TIME]", .summary = "agents change nothing there for a while",
-    .description = "A signed order. What runs goes on; drift is not repaired and nothing new is applied. It holds until its time is over or a resume with a higher number.",
-    .options = options, .args_min = 1, .args_max = 1, .complete = "env", .run = run,
+    .name = "pause",
+    .group = "Steer",
+    .synopsis = "ENV|APP/ENV [--for TIME]",
+    .summary = "agents change nothing there for a while",
+    .description = "A signed order. What runs goes on; drift is not repaired and nothing new is "
+                   "applied. It holds until its time is over or a resume with a higher number.",
+    .options = options,
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "env",
+    .run = run,
 };

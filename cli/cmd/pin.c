@@ -7,6 +7,13 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_pin = {
-    .name = "pin", .group = "Steer", .synopsis = "APP/ENV --reason TEXT", .summary = "no automatic promotion of this unit",
-    .options = sl_reason_options, .args_min = 1, .args_max = 1, .complete = "app", .run = run,
+    .name = "pin",
+    .group = "Steer",
+    .synopsis = "APP/ENV --reason TEXT",
+    .summary = "no automatic promotion of this unit",
+    .options = sl_reason_options,
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "app",
+    .run = run,
 };

@@ -33,8 +33,17 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_promote = {
-    .name = "promote", .group = "Promote", .synopsis = "APP --to ENV [--release ID] [--sign] [--wait]", .summary = "bring a release to an environment",
-    .description = "Asks the coordinator. It renders the release for the environment, evaluates the gates and, where the root asks for people, waits for their signatures.\n\n"
-                   "With --wait the exit code is the outcome: 0 succeeded, 1 failed, 20 rejected, 21 superseded or aborted, 22 expired, 23 still waiting.",
-    .options = options, .args_min = 1, .args_max = 1, .complete = "app", .run = run,
+    .name = "promote",
+    .group = "Promote",
+    .synopsis = "APP --to ENV [--release ID] [--sign] [--wait]",
+    .summary = "bring a release to an environment",
+    .description = "Asks the coordinator. It renders the release for the environment, evaluates "
+                   "the gates and, where the root asks for people, waits for their signatures.\n\n"
+                   "With --wait the exit code is the outcome: 0 succeeded, 1 failed, 20 rejected, "
+                   "21 superseded or aborted, 22 expired, 23 still waiting.",
+    .options = options,
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "app",
+    .run = run,
 };

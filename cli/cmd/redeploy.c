@@ -20,7 +20,15 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_redeploy = {
-    .name = "redeploy", .group = "Promote", .synopsis = "APP/ENV [--sign] [--wait]", .summary = "sign what runs now anew",
-    .description = "For new clusters, a new epoch, or to apply everything again: the same bundles under a new statement.",
-    .options = options, .args_min = 1, .args_max = 1, .complete = "app", .run = run,
+    .name = "redeploy",
+    .group = "Promote",
+    .synopsis = "APP/ENV [--sign] [--wait]",
+    .summary = "sign what runs now anew",
+    .description = "For new clusters, a new epoch, or to apply everything again: the same bundles "
+                   "under a new statement.",
+    .options = options,
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "app",
+    .run = run,
 };

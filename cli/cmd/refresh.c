@@ -24,13 +24,20 @@ static int run(SlCli *cli)
 }
 
 static const SlCliOption options[] = {
-    {"accept", 0, "COMMIT", "accept a branch that was rewound to this commit (`sluice status` names it)", NULL},
+    {"accept", 0, "COMMIT",
+     "accept a branch that was rewound to this commit (`sluice status` names it)", NULL},
     {0},
 };
 
 const SlCommand sl_cmd_refresh = {
-    .name = "refresh", .group = "Promote", .synopsis = "[REPOSITORY] [--accept COMMIT]", .summary = "read the Git sources now",
-    .description = "A branch that was rewound (force-push) is not followed: its last good commit stays in force until somebody with scope "
+    .name = "refresh",
+    .group = "Promote",
+    .synopsis = "[REPOSITORY] [--accept COMMIT]",
+    .summary = "read the Git sources now",
+    .description = "A branch that was rewound (force-push) is not followed: its last good commit "
+                   "stays in force until somebody with scope "
                    "operate accepts the new tip by its first digits, at least 6.",
-    .options = options, .args_max = 1, .run = run,
+    .options = options,
+    .args_max = 1,
+    .run = run,
 };

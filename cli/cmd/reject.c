@@ -24,12 +24,21 @@ static int run(SlCli *cli)
     if (sl_cli_json(cli)) {
         sl_print_json(cli, answer);
     } else {
-        sl_say(cli, "attempt %" G_GINT64_FORMAT ": rejected; this release is not tried again in this unit by itself", n);
+        sl_say(cli,
+               "attempt %" G_GINT64_FORMAT
+               ": rejected; this release is not tried again in this unit by itself",
+               n);
     }
     return SL_EXIT_OK;
 }
 
 const SlCommand sl_cmd_reject = {
-    .name = "reject", .group = "Promote", .synopsis = "ATTEMPT|APP/ENV --reason TEXT", .summary = "say no to an attempt",
-    .options = sl_reason_options, .args_min = 1, .args_max = 1, .run = run,
+    .name = "reject",
+    .group = "Promote",
+    .synopsis = "ATTEMPT|APP/ENV --reason TEXT",
+    .summary = "say no to an attempt",
+    .options = sl_reason_options,
+    .args_min = 1,
+    .args_max = 1,
+    .run = run,
 };

@@ -9,18 +9,22 @@ static void print_each(SlCli *cli, SlTable *table, const json_t *each, const cha
     GString *items = g_string_new(NULL), *current = g_string_new(NULL);
     const char *name = NULL;
     json_t *item = NULL;
-    json_object_foreach(json_object_get(each, "items"), name, item) {
+    json_object_foreach(json_object_get(each, "items"), name, item)
+    {
         const char *digest = sl_json_str(item, "digest");
-        g_string_append_printf(items, "%s%s=%s", items->len > 0 ? " " : "", name, digest != NULL ? sl_short(digest) : "pending");
+        g_string_append_printf(items, "%s%s=%s", items->len > 0 ? " " : "", name,
+                               digest != NULL ? sl_short(digest) : "pending");
     }
     size_t i = 0;
-    json_array_foreach(json_object_get(each, "current"), i, item) {
-        g_string_append_printf(current, "%s%s", current->len > 0 ? " " : "", json_string_value(item) != NULL ? json_string_value(item) : "?");
+    json_array_foreach(json_object_get(each, "current"), i, item)
+    {
+        g_string_append_printf(current, "%s%s", current->len > 0 ? " " : "",
+                               json_string_value(item) != NULL ? json_string_value(item) : "?");
     }
     g_autofree char *since = sl_since(sl_json_str(each, "time"), now);
     g_autofree char *commit = g_strndup(sl_json_str_or(each, "commit", "-"), 7);
-    sl_table_row(table, sl_json_str_or(each, "name", "?"), sl_short(sl_json_str(each, "id")), since, commit, sl_json_str_or(each, "subject", ""),
-                 items->str, current->str, NULL);
+    sl_table_row(table, sl_json_str_or(each, "name", "?"), sl_short(sl_json_str(each, "id")), since,
+                 commit, sl_json_str_or(each, "subject", ""), items->str, current->str, NULL);
     g_string_free(items, TRUE);
     g_string_free(current, TRUE);
 }
@@ -44,10 +48,12 @@ static int show(SlCli *cli, void *user)
         return SL_EXIT_OK;
     }
     g_autofree char *now = sl_format_time(sl_cli_now_us());
-    SlTable *table = sl_table_new("NAME", "ID", "WHEN", "COMMIT", "SUBJECT", "ITEMS", "RUNS IN", NULL);
+    SlTable *table =
+        sl_table_new("NAME", "ID", "WHEN", "COMMIT", "SUBJECT", "ITEMS", "RUNS IN", NULL);
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(json_object_get(answer, "releases"), i, each) {
+    json_array_foreach(json_object_get(answer, "releases"), i, each)
+    {
         print_each(cli, table, each, now);
     }
     sl_table_print(table, cli, stdout);
@@ -66,6 +72,12 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_releases = {
-    .name = "releases", .group = "Look", .synopsis = "[APP] [--limit N]", .summary = "releases of an application, newest first",
-    .options = options, .args_max = 1, .complete = "app", .run = run,
+    .name = "releases",
+    .group = "Look",
+    .synopsis = "[APP] [--limit N]",
+    .summary = "releases of an application, newest first",
+    .options = options,
+    .args_max = 1,
+    .complete = "app",
+    .run = run,
 };

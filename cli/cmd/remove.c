@@ -24,7 +24,15 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_remove = {
-    .name = "remove", .group = "Promote", .synopsis = "APP/ENV --reason TEXT [--sign] [--wait]", .summary = "take an application out of an environment",
-    .description = "A promotion with an empty bundle: everything of the unit is pruned. Models and history stay.",
-    .options = options, .args_min = 1, .args_max = 1, .complete = "app", .run = run,
+    .name = "remove",
+    .group = "Promote",
+    .synopsis = "APP/ENV --reason TEXT [--sign] [--wait]",
+    .summary = "take an application out of an environment",
+    .description = "A promotion with an empty bundle: everything of the unit is pruned. Models and "
+                   "history stay.",
+    .options = options,
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "app",
+    .run = run,
 };

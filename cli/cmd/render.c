@@ -3,7 +3,8 @@
 #include "cli/local.h"
 #include <string.h>
 
-static void print_bundle(SlCli *cli, const SlRendered *rendered, const char *cluster, const char *digest, json_t *all)
+static void print_bundle(SlCli *cli, const SlRendered *rendered, const char *cluster,
+                         const char *digest, json_t *all)
 {
     const SlBundle *bundle = g_hash_table_lookup(rendered->bundles, digest);
     if (!sl_cli_json(cli)) {
@@ -25,7 +26,8 @@ static void print_bundle(SlCli *cli, const SlRendered *rendered, const char *clu
     for (unsigned i = 0; i < bundle->withheld->len; i++) {
         const SlBundleWithheld *entry = g_ptr_array_index(bundle->withheld, i);
         if (!sl_cli_json(cli)) {
-            sl_say(cli, "# withheld: %s %s waits for item %s", entry->kind, entry->name, entry->item);
+            sl_say(cli, "# withheld: %s %s waits for item %s", entry->kind, entry->name,
+                   entry->item);
         }
     }
 }
@@ -33,11 +35,13 @@ static void print_bundle(SlCli *cli, const SlRendered *rendered, const char *clu
 static int print_all(SlCli *cli, const SlRendered *rendered)
 {
     g_autoptr(json_t) body = json_object();
-    g_autoptr(GList) ids = g_list_sort(g_hash_table_get_keys(rendered->target_of), (GCompareFunc)strcmp);
+    g_autoptr(GList) ids =
+        g_list_sort(g_hash_table_get_keys(rendered->target_of), (GCompareFunc)strcmp);
     for (GList *each = ids; each != NULL; each = each->next) {
         json_t *objects = json_array();
         json_object_set_new(body, each->data, objects);
-        print_bundle(cli, rendered, each->data, g_hash_table_lookup(rendered->target_of, each->data), objects);
+        print_bundle(cli, rendered, each->data,
+                     g_hash_table_lookup(rendered->target_of, each->data), objects);
     }
     if (sl_cli_json(cli)) {
         sl_print_json(cli, body);
@@ -51,12 +55,18 @@ static int render(SlCli *cli, SlLocal *local, const char *app_name, const char *
     if (app == NULL || sl_app_env(app, env) == NULL) {
         sl_print_problems(cli, local->problems);
         g_autoptr(GError) error = NULL;
-        (void)sl_throw(&error, SLU_NOT_FOUND, "the documents have no application `%s` in environment `%s`", app_name, env);
+        (void)sl_throw(&error, SLU_NOT_FOUND,
+                       "the documents have no application `%s` in environment `%s`", app_name, env);
         return sl_cli_fail(cli, error);
     }
     g_autoptr(GPtrArray) items = sl_local_items(local, app);
     g_autoptr(GPtrArray) clusters = sl_local_clusters(cli, local, app, env);
-    SlRenderAsk ask = {.docs = local->docs, .app = app, .env = env, .tree = local->tree, .items = items, .clusters = clusters};
+    SlRenderAsk ask = {.docs = local->docs,
+                       .app = app,
+                       .env = env,
+                       .tree = local->tree,
+                       .items = items,
+                       .clusters = clusters};
     g_autoptr(SlRendered) rendered = sl_render_unit(&ask, local->problems);
     unsigned errors = sl_print_problems(cli, local->problems);
     return rendered != NULL && errors == 0 ? print_all(cli, rendered) : SL_EXIT_NO;
@@ -85,6 +95,13 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_render = {
-    .name = "render", .group = "Start", .synopsis = "APP/ENV", .summary = "what a unit would get from the working tree",
-    .options = options, .args_min = 1, .args_max = 1, .complete = "app", .run = run,
+    .name = "render",
+    .group = "Start",
+    .synopsis = "APP/ENV",
+    .summary = "what a unit would get from the working tree",
+    .options = options,
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "app",
+    .run = run,
 };

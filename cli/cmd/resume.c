@@ -15,7 +15,9 @@ static int run(SlCli *cli)
         sl_json_set_str(args, "cluster", sl_cli_option(cli, "cluster"));
     }
     sl_json_set_str(args, "env", slash != NULL ? slash + 1 : scope);
-    sl_json_set_str(args, "reason", sl_cli_option(cli, "reason") != NULL ? sl_cli_option(cli, "reason") : "resumed by hand");
+    sl_json_set_str(args, "reason",
+                    sl_cli_option(cli, "reason") != NULL ? sl_cli_option(cli, "reason")
+                                                         : "resumed by hand");
     g_autofree char *done = g_strdup_printf("%s: resumed", scope);
     return sl_cli_order(cli, args, done);
 }
@@ -28,6 +30,13 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_resume = {
-    .name = "resume", .group = "Steer", .synopsis = "ENV|APP/ENV [--cluster CLUSTER]", .summary = "end a pause",
-    .options = options, .args_min = 1, .args_max = 1, .complete = "env", .run = run,
+    .name = "resume",
+    .group = "Steer",
+    .synopsis = "ENV|APP/ENV [--cluster CLUSTER]",
+    .summary = "end a pause",
+    .options = options,
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "env",
+    .run = run,
 };

@@ -44,9 +44,11 @@ static unsigned join_roles(SlRoot *root, const char *name, const char *like)
 
 static int run(SlCli *cli)
 {
-    const char *name = sl_cli_arg(cli, 0), *email = sl_cli_arg(cli, 1), *like = sl_cli_option(cli, "like");
+    const char *name = sl_cli_arg(cli, 0), *email = sl_cli_arg(cli, 1),
+               *like = sl_cli_option(cli, "like");
     if (!sl_is_name(name) || strchr(email, '@') == NULL || strpbrk(email, " \t\n") != NULL) {
-        return sl_cli_usage(cli, "give NAME (lower-case letters, digits, '-'), EMAIL and the public key's file");
+        return sl_cli_usage(
+            cli, "give NAME (lower-case letters, digits, '-'), EMAIL and the public key's file");
     }
     g_autoptr(GError) error = NULL;
     g_autoptr(SlSigned) signed_ = NULL;
@@ -62,7 +64,8 @@ static int run(SlCli *cli)
     }
     add_person(next, name, email, key);
     unsigned joined = like != NULL ? join_roles(next, name, like) : 0;
-    fprintf(stderr, "%s: %u roles%s\n", name, joined, joined == 0 ? " (a person without a role can only look and ask)" : "");
+    fprintf(stderr, "%s: %u roles%s\n", name, joined,
+            joined == 0 ? " (a person without a role can only look and ask)" : "");
     return sl_root_finish(cli, next, before);
 }
 
@@ -74,7 +77,14 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_root_add_person = {
-    .name = "root add-person", .group = "Set up", .synopsis = "NAME EMAIL KEY.pub [--like PERSON]", .summary = "a person and their key in the root of trust",
-    .description = "Makes the next root version and signs it. Where the root asks for more signatures, the file is given to the others (`sluice root sign`).",
-    .options = options, .args_min = 3, .args_max = 3, .run = run,
+    .name = "root add-person",
+    .group = "Set up",
+    .synopsis = "NAME EMAIL KEY.pub [--like PERSON]",
+    .summary = "a person and their key in the root of trust",
+    .description = "Makes the next root version and signs it. Where the root asks for more "
+                   "signatures, the file is given to the others (`sluice root sign`).",
+    .options = options,
+    .args_min = 3,
+    .args_max = 3,
+    .run = run,
 };

@@ -14,7 +14,8 @@ static void print_version(SlTable *table, const json_t *each)
     for (unsigned i = 0; i < signers->len; i++) {
         const SlPerson *person = sl_root_person_of_key(root, g_ptr_array_index(signers, i));
         g_autofree char *print = sl_public_key_fingerprint(g_ptr_array_index(signers, i));
-        g_string_append_printf(names, "%s%s", names->len > 0 ? ", " : "", person != NULL ? person->name : print);
+        g_string_append_printf(names, "%s%s", names->len > 0 ? ", " : "",
+                               person != NULL ? person->name : print);
     }
     g_autofree char *version = g_strdup_printf("%" G_GUINT64_FORMAT, root->version);
     g_autofree char *people = g_strdup_printf("%u", root->people->len);
@@ -36,7 +37,8 @@ static int run(SlCli *cli)
     SlTable *table = sl_table_new("VERSION", "EXPIRES", "PEOPLE", "SIGNED BY", NULL);
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(json_object_get(answer, "roots"), i, each) {
+    json_array_foreach(json_object_get(answer, "roots"), i, each)
+    {
         print_version(table, each);
     }
     sl_table_print(table, cli, stdout);
@@ -44,5 +46,9 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_root_list = {
-    .name = "root list", .group = "Set up", .synopsis = "", .summary = "versions of the root and who signed them", .run = run,
+    .name = "root list",
+    .group = "Set up",
+    .synopsis = "",
+    .summary = "versions of the root and who signed them",
+    .run = run,
 };

@@ -11,5 +11,10 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_root_renew = {
-    .name = "root renew", .group = "Set up", .synopsis = "[--yes]", .summary = "the same root, good for another year", .options = sl_root_options, .run = run,
+    .name = "root renew",
+    .group = "Set up",
+    .synopsis = "[--yes]",
+    .summary = "the same root, good for another year",
+    .options = sl_root_options,
+    .run = run,
 };

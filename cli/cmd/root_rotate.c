@@ -40,14 +40,16 @@ static int run(SlCli *cli)
     g_autoptr(GError) error = NULL;
     g_autoptr(SlSigned) signed_ = NULL;
     g_autoptr(SlPublicKey) old = sl_cli_read_public_key(sl_cli_arg(cli, 0), &error);
-    g_autoptr(SlPublicKey) new_ = old != NULL ? sl_cli_read_public_key(sl_cli_arg(cli, 1), &error) : NULL;
+    g_autoptr(SlPublicKey) new_ =
+        old != NULL ? sl_cli_read_public_key(sl_cli_arg(cli, 1), &error) : NULL;
     g_autoptr(SlRoot) before = new_ != NULL ? sl_root_fetch(cli, &signed_, &error) : NULL;
     g_autoptr(SlRoot) next = before != NULL ? sl_root_parse(signed_->text, &error) : NULL;
     if (next == NULL) {
         return sl_cli_fail(cli, error);
     }
     if (!replace_key(next, old, new_)) {
-        (void)sl_throw(&error, SLU_NOT_FOUND, "the root does not name the key %s", sl_cli_arg(cli, 0));
+        (void)sl_throw(&error, SLU_NOT_FOUND, "the root does not name the key %s",
+                       sl_cli_arg(cli, 0));
         return sl_cli_fail(cli, error);
     }
     if (sl_cli_flag(cli, "revoke")) {
@@ -57,13 +59,21 @@ static int run(SlCli *cli)
 }
 
 static const SlCliOption options[] = {
-    {"revoke", 0, NULL, "the old key was lost or stolen: nothing that it signed counts from now on", NULL},
+    {"revoke", 0, NULL, "the old key was lost or stolen: nothing that it signed counts from now on",
+     NULL},
     {"yes", 'y', NULL, "do not ask before signing", NULL},
     {"out", 0, "FILE", "where the next version is kept until enough people signed", "file"},
     {0},
 };
 
 const SlCommand sl_cmd_root_rotate = {
-    .name = "root rotate", .group = "Set up", .synopsis = "OLD.pub NEW.pub [--revoke]", .summary = "a new key in the place of an old one",
-    .options = options, .args_min = 2, .args_max = 2, .complete = "file", .run = run,
+    .name = "root rotate",
+    .group = "Set up",
+    .synopsis = "OLD.pub NEW.pub [--revoke]",
+    .summary = "a new key in the place of an old one",
+    .options = options,
+    .args_min = 2,
+    .args_max = 2,
+    .complete = "file",
+    .run = run,
 };

@@ -11,12 +11,14 @@ static int run(SlCli *cli)
     }
     const json_t *roots = json_object_get(answer, "roots");
     int64_t version = (int64_t)json_array_size(roots);
-    if (sl_cli_arg(cli, 0) != NULL && (!sl_parse_int64(sl_cli_arg(cli, 0), &version) || version < 1)) {
+    if (sl_cli_arg(cli, 0) != NULL &&
+        (!sl_parse_int64(sl_cli_arg(cli, 0), &version) || version < 1)) {
         return sl_cli_usage(cli, "VERSION is a number");
     }
     const json_t *one = json_array_get(roots, (size_t)version - 1);
     if (one == NULL) {
-        (void)sl_throw(&error, SLU_NOT_FOUND, "there is no root version %" G_GINT64_FORMAT, version);
+        (void)sl_throw(&error, SLU_NOT_FOUND, "there is no root version %" G_GINT64_FORMAT,
+                       version);
         return sl_cli_fail(cli, error);
     }
     if (sl_cli_json(cli)) {
@@ -28,5 +30,10 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_root_show = {
-    .name = "root show", .group = "Set up", .synopsis = "[VERSION]", .summary = "who may do what where: the root of trust", .args_max = 1, .run = run,
+    .name = "root show",
+    .group = "Set up",
+    .synopsis = "[VERSION]",
+    .summary = "who may do what where: the root of trust",
+    .args_max = 1,
+    .run = run,
 };

@@ -7,6 +7,13 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_root_sign = {
-    .name = "root sign", .group = "Set up", .synopsis = "FILE", .summary = "sign the next root version that another made",
-    .options = sl_root_options, .args_min = 1, .args_max = 1, .complete = "file", .run = run,
+    .name = "root sign",
+    .group = "Set up",
+    .synopsis = "FILE",
+    .summary = "sign the next root version that another made",
+    .options = sl_root_options,
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "file",
+    .run = run,
 };

@@ -14,7 +14,13 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_run_again = {
-    .name = "run again", .group = "Runs", .synopsis = "APP/ENV/JOB [--reason TEXT]", .summary = "run a job again, although it ended",
+    .name = "run again",
+    .group = "Runs",
+    .synopsis = "APP/ENV/JOB [--reason TEXT]",
+    .summary = "run a job again, although it ended",
     .description = "A signed order; the root's role for start-run decides who may.",
-    .options = sl_run_options, .args_min = 1, .args_max = 1, .run = run,
+    .options = sl_run_options,
+    .args_min = 1,
+    .args_max = 1,
+    .run = run,
 };

@@ -13,7 +13,13 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_run_start = {
-    .name = "run start", .group = "Runs", .synopsis = "APP/ENV/JOB [--reason TEXT]", .summary = "start a run that waits for a person",
+    .name = "run start",
+    .group = "Runs",
+    .synopsis = "APP/ENV/JOB [--reason TEXT]",
+    .summary = "start a run that waits for a person",
     .description = "A signed order; the root's role for start-run decides who may.",
-    .options = sl_run_options, .args_min = 1, .args_max = 1, .run = run,
+    .options = sl_run_options,
+    .args_min = 1,
+    .args_max = 1,
+    .run = run,
 };

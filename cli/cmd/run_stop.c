@@ -13,7 +13,13 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_run_stop = {
-    .name = "run stop", .group = "Runs", .synopsis = "RUN --reason TEXT", .summary = "stop a run that is going on",
+    .name = "run stop",
+    .group = "Runs",
+    .synopsis = "RUN --reason TEXT",
+    .summary = "stop a run that is going on",
     .description = "A signed order; the root's role for stop-run decides who may.",
-    .options = sl_run_options, .args_min = 1, .args_max = 1, .run = run,
+    .options = sl_run_options,
+    .args_min = 1,
+    .args_max = 1,
+    .run = run,
 };

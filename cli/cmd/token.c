@@ -13,7 +13,9 @@ static int run(SlCli *cli)
     json_t *args = json_object();
     sl_json_set_str(args, "person", sl_cli_arg(cli, 0));
     sl_json_set_str(args, "scope", scope);
-    sl_json_set_str(args, "lifetime", sl_cli_option(cli, "lifetime") != NULL ? sl_cli_option(cli, "lifetime") : "30d");
+    sl_json_set_str(args, "lifetime",
+                    sl_cli_option(cli, "lifetime") != NULL ? sl_cli_option(cli, "lifetime")
+                                                           : "30d");
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) answer = sl_api_act(cli, "token-create", args, &error);
     if (answer == NULL) {
@@ -34,6 +36,12 @@ static const SlCliOption options[] = {
 };
 
 const SlCommand sl_cmd_token = {
-    .name = "token create", .group = "Set up", .synopsis = "PERSON [--scope SCOPE] [--lifetime TIME]", .summary = "an API token, shown once",
-    .options = options, .args_min = 1, .args_max = 1, .run = run,
+    .name = "token create",
+    .group = "Set up",
+    .synopsis = "PERSON [--scope SCOPE] [--lifetime TIME]",
+    .summary = "an API token, shown once",
+    .options = options,
+    .args_min = 1,
+    .args_max = 1,
+    .run = run,
 };

@@ -4,9 +4,10 @@
 
 typedef struct {
     SlLocal local;
-    SlTree *overlay;   /* working tree with made-up documents, for a manifest outside a fleet; or NULL */
+    SlTree
+        *overlay; /* working tree with made-up documents, for a manifest outside a fleet; or NULL */
     char *app, *env, *job, *run_key;
-    json_t *object;    /* as rendered, defaults filled, files by digest */
+    json_t *object; /* as rendered, defaults filled, files by digest */
     SlRendered *rendered;
     GHashTable *items; /* made-up digest -> name of the item that a run would fill */
 } SlTryJob;

@@ -34,7 +34,8 @@ static GPtrArray *overlay_list(void *user, const char *path, GError **error)
         entry->name = g_strdup("sluice.yaml");
         entry->mode = SL_TREE_FILE;
         entry->size = g_bytes_get_size(o->documents);
-        while (at < entries->len && strcmp(((SlTreeEntry *)g_ptr_array_index(entries, at))->name, entry->name) < 0) {
+        while (at < entries->len &&
+               strcmp(((SlTreeEntry *)g_ptr_array_index(entries, at))->name, entry->name) < 0) {
             at++;
         }
         g_ptr_array_insert(entries, (int)at, entry);
@@ -45,7 +46,8 @@ static GPtrArray *overlay_list(void *user, const char *path, GError **error)
 static GBytes *overlay_read(void *user, const char *path, size_t max, GError **error)
 {
     Overlay *o = user;
-    return strcmp(path, "sluice.yaml") == 0 ? g_bytes_ref(o->documents) : o->inner->read(o->inner->user, path, max, error);
+    return strcmp(path, "sluice.yaml") == 0 ? g_bytes_ref(o->documents)
+                                            : o->inner->read(o->inner->user, path, max, error);
 }
 
 static void overlay_free(Overlay *o)
@@ -114,7 +116,8 @@ static const SlRenderedJob *find_job(const SlRendered *rendered, const char *nam
 {
     for (unsigned i = 0; rendered != NULL && i < rendered->jobs->len; i++) {
         const SlRenderedJob *each = g_ptr_array_index(rendered->jobs, i);
-        if (strcmp(each->name, name) == 0 && strcmp(each->object_kind, SL_API_GROUP "/TrainingJob") == 0) {
+        if (strcmp(each->name, name) == 0 &&
+            strcmp(each->object_kind, SL_API_GROUP "/TrainingJob") == 0) {
             return each;
         }
     }
@@ -131,7 +134,12 @@ static bool render_in(SlTryJob *job, const SlApplicationDoc *app, const char *en
     g_autoptr(GPtrArray) items = sl_local_items(&job->local, app);
     g_autoptr(GPtrArray) clusters = made_up_clusters(where, env);
     fill_items(job, items);
-    SlRenderAsk ask = {.docs = job->local.docs, .app = app, .env = env, .tree = job->local.tree, .items = items, .clusters = clusters};
+    SlRenderAsk ask = {.docs = job->local.docs,
+                       .app = app,
+                       .env = env,
+                       .tree = job->local.tree,
+                       .items = items,
+                       .clusters = clusters};
     g_autoptr(SlRendered) rendered = sl_render_unit(&ask, job->local.problems);
     const SlRenderedJob *found = find_job(rendered, job->job);
     if (found == NULL) {
@@ -149,13 +157,15 @@ static bool render_in(SlTryJob *job, const SlApplicationDoc *app, const char *en
 static bool render_job(SlCli *cli, SlTryJob *job, GError **error)
 {
     const char *env = sl_cli_option(cli, "env");
-    const SlApplicationDoc *app = job->local.docs != NULL ? sl_fleet_app(job->local.docs, job->app) : NULL;
+    const SlApplicationDoc *app =
+        job->local.docs != NULL ? sl_fleet_app(job->local.docs, job->app) : NULL;
     if (app == NULL) {
         return sl_throw(error, SLU_NOT_FOUND, "the documents have no application `%s`", job->app);
     }
     if (app->repository != NULL) {
-        return sl_throw(error, SLU_UNSUPPORTED, "application `%s` has its files in repository `%s`: try its manifest there", job->app,
-                        app->repository);
+        return sl_throw(error, SLU_UNSUPPORTED,
+                        "application `%s` has its files in repository `%s`: try its manifest there",
+                        job->app, app->repository);
     }
     for (unsigned i = 0; job->object == NULL && i < job->local.docs->environments->len; i++) {
         const SlEnvironmentDoc *each = g_ptr_array_index(job->local.docs->environments, i);
@@ -164,7 +174,8 @@ static bool render_job(SlCli *cli, SlTryJob *job, GError **error)
         }
     }
     return sl_throw(error, SLU_NOT_FOUND, "%s has no TrainingJob `%s`%s%s", job->app, job->job,
-                    env != NULL ? " in environment " : " in any environment", env != NULL ? env : "");
+                    env != NULL ? " in environment " : " in any environment",
+                    env != NULL ? env : "");
 }
 
 /* ---- a manifest file ---- */
@@ -187,7 +198,8 @@ static GPtrArray *jobs_of(const char *path, GHashTable *items, GHashTable *folde
         if (sl_json_str(doc, "spec.files.from") != NULL) {
             g_hash_table_add(folders, g_strdup(sl_json_str(doc, "spec.files.from")));
         }
-        json_array_foreach(sl_json_at(doc, "spec.inputs"), n, input) {
+        json_array_foreach(sl_json_at(doc, "spec.inputs"), n, input)
+        {
             const char *model = sl_json_str_or(input, "model", "");
             model = g_str_has_prefix(model, "model://") ? model + strlen("model://") : model;
             if (sl_is_name(model)) {
@@ -199,9 +211,11 @@ static GPtrArray *jobs_of(const char *path, GHashTable *items, GHashTable *folde
 }
 
 /* Fleet, Environment and Application around one manifest. (transfer full) */
-static char *made_up_documents(const char *folder, const char *file, GHashTable *items, GHashTable *folders)
+static char *made_up_documents(const char *folder, const char *file, GHashTable *items,
+                               GHashTable *folders)
 {
-    g_autoptr(json_t) source = json_pack("{s:s}", "path", folder), list = json_array(), paths = json_pack("[s]", file);
+    g_autoptr(json_t) source = json_pack("{s:s}", "path", folder), list = json_array(),
+                      paths = json_pack("[s]", file);
     GHashTableIter iter;
     gpointer name = NULL;
     g_hash_table_iter_init(&iter, folders);
@@ -213,18 +227,23 @@ static char *made_up_documents(const char *folder, const char *file, GHashTable 
         g_autofree char *text = g_strconcat("sluice try: item ", (char *)name, NULL);
         g_autofree char *hex = sl_sha256_hex(text, strlen(text));
         g_autofree char *digest = g_strconcat("sha256:", hex, NULL);
-        json_array_append_new(list, json_pack("{s:s,s:s,s:{s:s}}", "name", (char *)name, "kind", "model", "from", "digest", digest));
+        json_array_append_new(list, json_pack("{s:s,s:s,s:{s:s}}", "name", (char *)name, "kind",
+                                              "model", "from", "digest", digest));
     }
-    g_autofree char *source_text = sl_json_canonical(source, NULL), *items_text = sl_json_canonical(list, NULL),
+    g_autofree char *source_text = sl_json_canonical(source, NULL),
+                    *items_text = sl_json_canonical(list, NULL),
                     *paths_text = sl_json_canonical(paths, NULL);
-    return g_strdup_printf("apiVersion: " SL_API_VERSION "\nkind: Fleet\nmetadata: {name: try}\n---\n"
-                           "apiVersion: " SL_API_VERSION "\nkind: Environment\nmetadata: {name: try}\nspec: {promotion: manual}\n---\n"
-                           "apiVersion: " SL_API_VERSION "\nkind: Application\nmetadata: {name: try}\nspec:\n"
-                           "  source: %s\n  items: %s\n  environments: {try: {parts: [{paths: %s}]}}\n",
-                           source_text, items_text, paths_text);
+    return g_strdup_printf(
+        "apiVersion: " SL_API_VERSION "\nkind: Fleet\nmetadata: {name: try}\n---\n"
+        "apiVersion: " SL_API_VERSION
+        "\nkind: Environment\nmetadata: {name: try}\nspec: {promotion: manual}\n---\n"
+        "apiVersion: " SL_API_VERSION "\nkind: Application\nmetadata: {name: try}\nspec:\n"
+        "  source: %s\n  items: %s\n  environments: {try: {parts: [{paths: %s}]}}\n",
+        source_text, items_text, paths_text);
 }
 
-static bool open_overlay(SlTryJob *job, const char *path, GHashTable *items, GHashTable *folders, GError **error)
+static bool open_overlay(SlTryJob *job, const char *path, GHashTable *items, GHashTable *folders,
+                         GError **error)
 {
     g_autofree char *file = g_path_get_basename(path), *folder = g_path_get_dirname(path);
     g_autofree char *name = g_path_get_basename(folder), *parent = g_path_get_dirname(folder);
@@ -262,7 +281,8 @@ static bool part_has(const SlApplicationDoc *app, const char *relative)
             const SlPart *part = g_ptr_array_index(env->parts, p);
             for (char **path = part->paths; *path != NULL; path++) {
                 size_t len = strlen(*path);
-                if (len == 0 || (strncmp(relative, *path, len) == 0 && (relative[len] == '/' || relative[len] == '\0'))) {
+                if (len == 0 || (strncmp(relative, *path, len) == 0 &&
+                                 (relative[len] == '/' || relative[len] == '\0'))) {
                     return true;
                 }
             }
@@ -277,7 +297,8 @@ static bool open_owner(SlTryJob *job, const char *path)
     g_autofree char *folder = g_path_get_dirname(path);
     g_autofree char *fleet = sl_find_fleet_folder(folder, NULL);
     g_autofree char *top = fleet != NULL ? g_canonicalize_filename(fleet, NULL) : NULL;
-    SlTree *tree = top != NULL && g_str_has_prefix(path, top) ? sl_folder_tree_new(top, NULL) : NULL;
+    SlTree *tree =
+        top != NULL && g_str_has_prefix(path, top) ? sl_folder_tree_new(top, NULL) : NULL;
     if (tree == NULL) {
         return false;
     }
@@ -290,7 +311,8 @@ static bool open_owner(SlTryJob *job, const char *path)
         const SlApplicationDoc *app = g_ptr_array_index(job->local.docs->applications, i);
         size_t len = strlen(app->path);
         bool inside = len == 0 || (strncmp(relative, app->path, len) == 0 && relative[len] == '/');
-        if (app->repository == NULL && inside && part_has(app, relative + len + (len > 0 ? 1 : 0))) {
+        if (app->repository == NULL && inside &&
+            part_has(app, relative + len + (len > 0 ? 1 : 0))) {
             job->app = g_strdup(app->name);
             return true;
         }
@@ -315,7 +337,8 @@ static bool open_manifest(SlCli *cli, SlTryJob *job, const char *given, GError *
         return sl_throw(error, SLU_NOT_FOUND, "%s: holds no TrainingJob", given);
     }
     if (names->len > 1 && wanted == NULL) {
-        return sl_throw(error, SLU_INVALID, "%s: holds %u TrainingJobs: name one with --job", given, names->len);
+        return sl_throw(error, SLU_INVALID, "%s: holds %u TrainingJobs: name one with --job", given,
+                        names->len);
     }
     job->job = g_strdup(wanted != NULL ? wanted : g_ptr_array_index(names, 0));
     return open_owner(job, path) || open_overlay(job, path, items, folders, error);
@@ -326,14 +349,16 @@ static bool open_manifest(SlCli *cli, SlTryJob *job, const char *given, GError *
 static bool is_file(const char *path)
 {
     struct stat info;
-    return (g_str_has_suffix(path, ".yaml") || g_str_has_suffix(path, ".yml")) && stat(path, &info) == 0 && S_ISREG(info.st_mode);
+    return (g_str_has_suffix(path, ".yaml") || g_str_has_suffix(path, ".yml")) &&
+           stat(path, &info) == 0 && S_ISREG(info.st_mode);
 }
 
 static bool open_named(SlCli *cli, SlTryJob *job, const char *word, GError **error)
 {
     g_auto(GStrv) parts = g_strsplit(word, "/", 3);
     if (g_strv_length(parts) != 2 || !sl_is_name(parts[0]) || !sl_is_name(parts[1])) {
-        return sl_throw(error, SLU_INVALID, "`%s` is neither APP/JOB nor a manifest file that is there", word);
+        return sl_throw(error, SLU_INVALID,
+                        "`%s` is neither APP/JOB nor a manifest file that is there", word);
     }
     job->app = g_strdup(parts[0]);
     job->job = g_strdup(parts[1]);
@@ -345,7 +370,8 @@ bool sl_try_render(SlCli *cli, SlTryJob *job, int *ret_code)
     const char *word = sl_cli_arg(cli, 0);
     g_autoptr(GError) error = NULL;
     job->items = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    bool ok = is_file(word) ? open_manifest(cli, job, word, &error) : open_named(cli, job, word, &error);
+    bool ok =
+        is_file(word) ? open_manifest(cli, job, word, &error) : open_named(cli, job, word, &error);
     ok = ok && render_job(cli, job, &error);
     if (job->local.problems != NULL) {
         sl_problems_once(job->local.problems);

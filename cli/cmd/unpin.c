@@ -7,6 +7,13 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_unpin = {
-    .name = "unpin", .group = "Steer", .synopsis = "APP/ENV --reason TEXT", .summary = "automatic promotions again",
-    .options = sl_reason_options, .args_min = 1, .args_max = 1, .complete = "app", .run = run,
+    .name = "unpin",
+    .group = "Steer",
+    .synopsis = "APP/ENV --reason TEXT",
+    .summary = "automatic promotions again",
+    .options = sl_reason_options,
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "app",
+    .run = run,
 };

@@ -7,6 +7,13 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_unveto = {
-    .name = "unveto", .group = "Steer", .synopsis = "APP/ENV RELEASE --reason TEXT", .summary = "lift a veto",
-    .options = sl_reason_options, .args_min = 2, .args_max = 2, .complete = "app", .run = run,
+    .name = "unveto",
+    .group = "Steer",
+    .synopsis = "APP/ENV RELEASE --reason TEXT",
+    .summary = "lift a veto",
+    .options = sl_reason_options,
+    .args_min = 2,
+    .args_max = 2,
+    .complete = "app",
+    .run = run,
 };

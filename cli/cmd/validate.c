@@ -8,7 +8,12 @@ static void check_application(SlCli *cli, SlLocal *local, const SlApplicationDoc
     for (unsigned i = 0; i < app->environments->len; i++) {
         const SlAppEnv *env = g_ptr_array_index(app->environments, i);
         g_autoptr(GPtrArray) clusters = sl_local_clusters(cli, local, app, env->env);
-        SlRenderAsk ask = {.docs = local->docs, .app = app, .env = env->env, .tree = local->tree, .items = items, .clusters = clusters};
+        SlRenderAsk ask = {.docs = local->docs,
+                           .app = app,
+                           .env = env->env,
+                           .tree = local->tree,
+                           .items = items,
+                           .clusters = clusters};
         sl_rendered_free(sl_render_unit(&ask, local->problems));
     }
 }
@@ -48,8 +53,9 @@ static int run(SlCli *cli)
         json_object_set_new(body, "problems", sl_problems_to_json(local.problems));
         sl_print_json(cli, body);
     } else if (ok) {
-        sl_say(cli, "valid: %u environment%s, %u application%s", local.docs->environments->len, local.docs->environments->len == 1 ? "" : "s",
-               local.docs->applications->len, local.docs->applications->len == 1 ? "" : "s");
+        sl_say(cli, "valid: %u environment%s, %u application%s", local.docs->environments->len,
+               local.docs->environments->len == 1 ? "" : "s", local.docs->applications->len,
+               local.docs->applications->len == 1 ? "" : "s");
     } else {
         sl_say(cli, "%u error%s", errors, errors == 1 ? "" : "s");
     }
@@ -59,13 +65,19 @@ static int run(SlCli *cli)
 
 static const SlCliOption options[] = {
     {"repository", 0, "DIR", "the fleet repository (default: here or above)", "file"},
-    {"schema", 0, NULL, "print the JSON Schema of the documents (for editors) and check nothing", NULL},
+    {"schema", 0, NULL, "print the JSON Schema of the documents (for editors) and check nothing",
+     NULL},
     {0},
 };
 
 const SlCommand sl_cmd_validate = {
-    .name = "validate", .group = "Start", .synopsis = "[--repository DIR] [--schema]", .summary = "check the fleet repository",
-    .description = "Every mistake at once, with file, line and what to do: documents, manifests, patches, gates, and two applications "
+    .name = "validate",
+    .group = "Start",
+    .synopsis = "[--repository DIR] [--schema]",
+    .summary = "check the fleet repository",
+    .description = "Every mistake at once, with file, line and what to do: documents, manifests, "
+                   "patches, gates, and two applications "
                    "that write one object. Needs no coordinator; exit code 1 if there are errors.",
-    .options = options, .run = run,
+    .options = options,
+    .run = run,
 };

@@ -14,5 +14,9 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_version = {
-    .name = "version", .group = "Other", .synopsis = "", .summary = "the version of this program", .run = run,
+    .name = "version",
+    .group = "Other",
+    .synopsis = "",
+    .summary = "the version of this program",
+    .run = run,
 };

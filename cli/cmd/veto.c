@@ -7,6 +7,13 @@ static int run(SlCli *cli)
 }
 
 const SlCommand sl_cmd_veto = {
-    .name = "veto", .group = "Steer", .synopsis = "APP/ENV RELEASE --reason TEXT", .summary = "never this release in this unit",
-    .options = sl_reason_options, .args_min = 2, .args_max = 2, .complete = "app", .run = run,
+    .name = "veto",
+    .group = "Steer",
+    .synopsis = "APP/ENV RELEASE --reason TEXT",
+    .summary = "never this release in this unit",
+    .options = sl_reason_options,
+    .args_min = 2,
+    .args_max = 2,
+    .complete = "app",
+    .run = run,
 };

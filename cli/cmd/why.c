@@ -5,7 +5,8 @@
 static int run(SlCli *cli)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) answer = sl_api_get(cli, "/v1/why", (const char *[]){"object", sl_cli_arg(cli, 0), NULL}, &error);
+    g_autoptr(json_t) answer =
+        sl_api_get(cli, "/v1/why", (const char *[]){"object", sl_cli_arg(cli, 0), NULL}, &error);
     if (answer == NULL) {
         return sl_cli_fail(cli, error);
     }
@@ -18,14 +19,22 @@ static int run(SlCli *cli)
     SlTable *table = sl_table_new("WHAT", "", NULL);
     size_t i = 0;
     json_t *link = NULL;
-    json_array_foreach(json_object_get(answer, "chain"), i, link) {
-        sl_table_row(table, sl_json_str_or(link, "what", ""), sl_json_str_or(link, "text", ""), NULL);
+    json_array_foreach(json_object_get(answer, "chain"), i, link)
+    {
+        sl_table_row(table, sl_json_str_or(link, "what", ""), sl_json_str_or(link, "text", ""),
+                     NULL);
     }
     sl_table_print(table, cli, stdout);
     return SL_EXIT_OK;
 }
 
 const SlCommand sl_cmd_why = {
-    .name = "why", .group = "Look", .synopsis = "APP/ENV | APP/ENV/KIND/NAME | RUN", .summary = "why this is there: release, commit, run, approver",
-    .args_min = 1, .args_max = 1, .complete = "app", .run = run,
+    .name = "why",
+    .group = "Look",
+    .synopsis = "APP/ENV | APP/ENV/KIND/NAME | RUN",
+    .summary = "why this is there: release, commit, run, approver",
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "app",
+    .run = run,
 };
