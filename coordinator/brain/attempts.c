@@ -183,13 +183,31 @@ static char *keep_targets(SlCoord *c, GHashTable *target_of, GError **error)
     return sl_map_root(map);
 }
 
-/* The same bundles for the same clusters, under the epoch in force: nothing new to sign. */
+/* Did an agent go back from what is live? Only a higher number ends that. */
+static bool is_latched(const SlCoord *c, const SlAttempt *live)
+{
+    GHashTableIter iter;
+    gpointer cluster;
+    g_hash_table_iter_init(&iter, live->target_of);
+    while (g_hash_table_iter_next(&iter, &cluster, NULL)) {
+        g_autoptr(json_t) entry =
+            sl_brain_seen_entry(c, cluster, "unit/%s/%s", live->app, live->env);
+        if (sl_json_bool(entry, "latched", false) &&
+            g_strcmp0(sl_json_str(entry, "promotion"), live->promotion) == 0) {
+            return true;
+        }
+    }
+    return live->error_code == SLU_LATCHED;
+}
+
+/* The same bundles for the same clusters, under the epoch in force and without a latch: nothing new
+ * to sign. */
 static bool is_unchanged(const SlCoord *c, const SlAttempt *a, const char *root)
 {
     const SlUnit *u = sl_brain_unit(c, a->app, a->env);
     const SlRootEnv *env = sl_root_env(c->root, a->env);
     if (a->act != SL_ACT_PROMOTE || u->live == NULL || env == NULL ||
-        strcmp(u->live->targets, root) != 0) {
+        strcmp(u->live->targets, root) != 0 || is_latched(c, u->live)) {
         return false;
     }
     g_autoptr(SlPromotion) p = sl_promotion_parse(u->live->statement->text, NULL);
@@ -353,6 +371,7 @@ void sl_brain_rendered(SlCoord *c, const SlCoordRendered *in)
 static void advance_queued(SlCoord *c, SlAttempt *a)
 {
     g_autofree char *reason = NULL;
+    a->wants_slot = false;
     if (a->retry_us > c->now_us) {
         sl_wake(c, a->retry_us);
     } else if (a->act == SL_ACT_ROLLBACK) {
@@ -363,6 +382,7 @@ static void advance_queued(SlCoord *c, SlAttempt *a)
                SL_ELIGIBLE_OPEN) {
         set_waiting(a, "%s", reason);
     } else if (c->renders >= SL_RENDERS_MAX) {
+        a->wants_slot = true;
         set_waiting(a, "its turn: %u renders are under way", c->renders);
     } else {
         ask_render(c, a);
@@ -437,22 +457,53 @@ static bool ended_by_time(SlCoord *c, SlAttempt *a)
     return true;
 }
 
-void sl_brain_attempts(SlCoord *c)
+static void advance(SlCoord *c, SlAttempt *a)
+{
+    if (ended_by_time(c, a)) {
+        return;
+    }
+    if (a->state == SL_STATE_QUEUED) {
+        advance_queued(c, a);
+    }
+    if (a->state == SL_STATE_GATING) {
+        advance_gating(c, a);
+    }
+    if (sl_attempt_live(a)) {
+        sl_brain_verify(c, a);
+    }
+}
+
+/* With thousands of targets each report would cost all of them: judged at most every so often. */
+static bool comes_later(const SlCoord *c, SlAttempt *a)
+{
+    bool large = sl_attempt_live(a) && g_hash_table_size(a->target_of) > SL_VERIFY_TARGETS;
+    if (large && a->verify_us > c->now_us) {
+        a->next_us = MIN(a->next_us, a->verify_us);
+        return true;
+    }
+    a->verify_us =
+        large ? c->now_us + (int64_t)g_hash_table_size(a->target_of) * SL_VERIFY_PER_TARGET_US : 0;
+    return false;
+}
+
+void sl_brain_attempts(SlCoord *c, const SlRound *round)
 {
     g_autoptr(GPtrArray) active = g_ptr_array_copy(c->active, NULL, NULL);
     for (guint i = 0; i < active->len; i++) {
         SlAttempt *a = g_ptr_array_index(active, i);
-        if (sl_state_info(a->state)->final || ended_by_time(c, a)) {
+        bool slot = a->wants_slot && c->renders < SL_RENDERS_MAX;
+        bool due = a->next_us <= c->now_us || slot || sl_round_has(round, a->app);
+        if (sl_state_info(a->state)->final) {
             continue;
         }
-        if (a->state == SL_STATE_QUEUED) {
-            advance_queued(c, a);
+        if (due && !comes_later(c, a)) {
+            int64_t outer_us = c->next_us;
+            c->next_us = INT64_MAX;
+            c->envs_dirty = true;
+            advance(c, a);
+            a->next_us = c->next_us;
+            c->next_us = outer_us;
         }
-        if (a->state == SL_STATE_GATING) {
-            advance_gating(c, a);
-        }
-        if (sl_attempt_live(a)) {
-            sl_brain_verify(c, a);
-        }
+        sl_wake(c, a->next_us);
     }
 }

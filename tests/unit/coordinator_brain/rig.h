@@ -109,16 +109,22 @@ static inline void agent_set(Agent *agent, const char *key, json_t *value)
     g_hash_table_replace(agent->applied, g_strdup(key), text);
 }
 
-static inline SlSigned *agent_report(Rig *rig, Agent *agent)
+/* Part of a full report: at most RIG_PART entries from the @from-th on. */
+#define RIG_PART 60
+static inline SlSigned *agent_report_part(Rig *rig, Agent *agent, guint from)
 {
     g_autoptr(SlMap) map = sl_map_new();
     GPtrArray *changes = g_ptr_array_new_with_free_func(g_free);
     GHashTableIter iter;
     gpointer key, value;
+    guint n = 0;
     g_hash_table_iter_init(&iter, agent->applied);
     while (g_hash_table_iter_next(&iter, &key, &value)) {
         g_assert_true(sl_map_add(map, key, value, NULL));
-        g_ptr_array_add(changes, g_strdup_printf("%s %s", (char *)key, (char *)value));
+        if (n >= from && n < from + RIG_PART) {
+            g_ptr_array_add(changes, g_strdup_printf("%s %s", (char *)key, (char *)value));
+        }
+        n++;
     }
     g_autofree char *root = sl_map_root(map),
                     *head = agent->head != NULL ? sl_signed_digest(agent->head) : NULL;
@@ -151,12 +157,21 @@ static inline SlSigned *agent_report(Rig *rig, Agent *agent)
     return s;
 }
 
+static inline SlSigned *agent_report(Rig *rig, Agent *agent)
+{
+    return agent_report_part(rig, agent, 0);
+}
+
 static inline void agent_send_report(Rig *rig, Agent *agent)
 {
-    g_autoptr(SlSigned) s = agent_report(rig, agent);
-    SlCoordInput in = {.type = SL_COORD_REPORT,
-                       .statement = {.curve = agent->curve, .statement = s}};
-    rig_step(rig, &in);
+    guint from = 0;
+    do {
+        g_autoptr(SlSigned) s = agent_report_part(rig, agent, from);
+        SlCoordInput in = {.type = SL_COORD_REPORT,
+                           .statement = {.curve = agent->curve, .statement = s}};
+        rig_step(rig, &in);
+        from += RIG_PART;
+    } while (from < g_hash_table_size(agent->applied));
 }
 
 typedef struct {

@@ -58,6 +58,12 @@ static void test_latched(void)
     g_assert_true(sl_json_bool(unit, "latched", false));
     g_assert_cmpstr(sl_json_str(unit, "reason"), ==, "Latched");
     g_assert_cmpstr(sl_json_str(unit, "health"), ==, "Degraded");
+    /* the same release again is no "unchanged": it takes a new number, and a signature */
+    uint64_t same = ask(rig, "promote");
+    g_autoptr(json_t) waits = rig_view(rig, "attempt", json_pack("{s:I}", "n", (json_int_t)same));
+    g_assert_cmpstr(sl_json_str(waits, "state"), ==, "GATING");
+    g_assert_cmpint(sl_json_int(waits, "seq", 0), ==, sl_json_int(failed, "seq", 0) + 1);
+    rig_ask(rig, "abort", json_pack("{s:I}", "attempt", (json_int_t)same));
     /* a higher number ends it: the old report of the latch condemns nobody else */
     prod->latch = false;
     rig_push(rig, "c3", "1", "3");
