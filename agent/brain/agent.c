@@ -373,6 +373,7 @@ static SlAgent *agent_alloc(const SlAgentConfig *config)
     a->floors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     a->runs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)sl_journal_free);
     a->finished = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    a->seals = g_ptr_array_new_with_free_func((GDestroyNotify)sl_kept_seal_free);
     a->run_lines = g_ptr_array_new_with_free_func((GDestroyNotify)sl_run_line_free);
     a->fetches = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     a->statements =
@@ -461,6 +462,7 @@ void sl_agent_free(SlAgent *a)
     free_floors(a);
     g_hash_table_unref(a->runs);
     g_hash_table_unref(a->finished);
+    g_ptr_array_unref(a->seals);
     g_ptr_array_unref(a->run_lines);
     sl_agent_fetch_reset(a);
     g_hash_table_unref(a->fetches);

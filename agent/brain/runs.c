@@ -103,13 +103,24 @@ static SlCheck run_may_now(SlAgent *a, RunCase *c, GError **error)
     return may ? SL_CHECK_OK : SL_CHECK_WAIT;
 }
 
+static SlCheck run_finished(SlAgent *a, RunCase *c, GError **error)
+{
+    return sl_check_verdict(
+        !g_hash_table_contains(a->finished, c->line->id) ||
+        sl_throw(error, SLU_AGENT_RUN, "it ended here before, and its seal is no longer kept"));
+}
+
 static const struct {
     const char *kind;
     SlCheck (*check)(SlAgent *, RunCase *, GError **);
 } RUN_CHECKS[] = {
-    {"no-unit", run_unit}, {"run-not-in-bundle", run_job},
-    {"run-id", run_id},    {"run-not-ordered", run_ordered},
-    {"full", run_room},    {"held", run_may_now},
+    {"run-finished", run_finished},
+    {"no-unit", run_unit},
+    {"run-not-in-bundle", run_job},
+    {"run-id", run_id},
+    {"run-not-ordered", run_ordered},
+    {"full", run_room},
+    {"held", run_may_now},
 };
 
 static void place(SlAgent *a, const RunCase *c)
@@ -138,7 +149,7 @@ static void place(SlAgent *a, const RunCase *c)
 
 static void check_line(SlAgent *a, const SlRunLine *line)
 {
-    if (g_hash_table_contains(a->finished, line->id) || g_hash_table_contains(a->runs, line->id)) {
+    if (g_hash_table_contains(a->runs, line->id) || sl_agent_kept_seal(a, line->id) != NULL) {
         return;
     }
     g_autofree char *what = g_strdup_printf("run/%s/%s/%s/%" G_GUINT64_FORMAT, line->app, a->env,

@@ -1,6 +1,33 @@
 /* seals.c - the final record of a run: made once, signed, durable, and sent until it is
- * acknowledged. After that only the run's id is kept, for ever, so that it never runs again. */
+ * acknowledged. After that the run's id is kept for ever, so that it never runs again, and the seal
+ * among the last ones: a list that still names the run says that the ledger does not have it. */
 #include "agent/brain/state.h"
+
+#define KEPT_TRIES_MAX 7 /* at last about once an hour */
+
+void sl_kept_seal_free(SlKeptSeal *k)
+{
+    if (k != NULL) {
+        g_free(k->app);
+        g_free(k->run_id);
+        sl_signed_free(k->seal);
+        g_free(k);
+    }
+}
+
+SlKeptSeal *sl_agent_kept_seal(const SlAgent *a, const char *run_id)
+{
+    if (!g_hash_table_contains(a->finished, run_id)) {
+        return NULL; /* the usual case: looked up in a table, not searched for */
+    }
+    for (guint i = 0; i < a->seals->len; i++) {
+        SlKeptSeal *k = a->seals->pdata[i];
+        if (strcmp(k->run_id, run_id) == 0) {
+            return k;
+        }
+    }
+    return NULL;
+}
 
 static GPtrArray *copy_lines(const GPtrArray *lines)
 {
@@ -112,8 +139,35 @@ void sl_agent_run_ended(SlAgent *a, const SlRunEnd *end)
                  end->reason != NULL ? end->reason : "");
 }
 
+static void send_seal(SlAgent *a, const SlSigned *seal, const char *run_id)
+{
+    SlAgentEffect *e = sl_agent_emit(a, SL_AGENT_DO_SEAL);
+    e->statement = sl_signed_copy(seal);
+    e->digest = sl_signed_digest(seal);
+    e->run_id = g_strdup(run_id);
+}
+
+/* The ledger names a run only until it holds the seal. Slower each time: a seal that is refused
+ * stays refused. */
+static void send_kept(SlAgent *a, SlKeptSeal *k)
+{
+    if (k->sent_us < 0 || a->elapsed_us - k->sent_us >= SL_AGENT_SEAL_REPEAT_US << k->tries) {
+        send_seal(a, k->seal, k->run_id);
+        k->sent_us = a->elapsed_us;
+        k->tries = MIN(k->tries + 1, KEPT_TRIES_MAX);
+    }
+    sl_agent_wake(a, k->sent_us + (SL_AGENT_SEAL_REPEAT_US << k->tries));
+}
+
 void sl_agent_seals_settle(SlAgent *a)
 {
+    for (guint i = 0; a->connected && i < a->run_lines->len; i++) {
+        const SlRunLine *line = a->run_lines->pdata[i];
+        SlKeptSeal *k = sl_agent_kept_seal(a, line->id);
+        if (k != NULL) {
+            send_kept(a, k);
+        }
+    }
     GHashTableIter iter;
     gpointer value;
     g_hash_table_iter_init(&iter, a->runs);
@@ -123,10 +177,7 @@ void sl_agent_seals_settle(SlAgent *a)
             continue;
         }
         if (j->sent_us < 0 || a->elapsed_us - j->sent_us >= SL_AGENT_SEAL_REPEAT_US) {
-            SlAgentEffect *e = sl_agent_emit(a, SL_AGENT_DO_SEAL);
-            e->statement = sl_signed_copy(j->seal);
-            e->digest = g_strdup(j->seal_digest);
-            e->run_id = g_strdup(j->id);
+            send_seal(a, j->seal, j->id);
             j->sent_us = a->elapsed_us;
         }
         sl_agent_wake(a, j->sent_us + SL_AGENT_SEAL_REPEAT_US);
@@ -140,6 +191,11 @@ void sl_agent_seals_again(SlAgent *a)
     g_hash_table_iter_init(&iter, a->runs);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         ((SlJournal *)value)->sent_us = -1;
+    }
+    for (guint i = 0; i < a->seals->len; i++) {
+        SlKeptSeal *k = a->seals->pdata[i];
+        k->sent_us = -1;
+        k->tries = 0;
     }
 }
 
@@ -157,6 +213,30 @@ static SlJournal *journal_of_seal(SlAgent *a, const char *digest)
     return NULL;
 }
 
+/* Makes room among the unit's own seals first, so that a busy unit pushes no other's out. */
+static void keep_seal(SlAgent *a, SlJournal *j)
+{
+    guint of_unit = 0, oldest = 0;
+    for (guint i = 0; i < a->seals->len; i++) {
+        const SlKeptSeal *k = a->seals->pdata[i];
+        if (strcmp(k->app, j->app) == 0) {
+            oldest = of_unit == 0 ? i : oldest;
+            of_unit++;
+        }
+    }
+    if (of_unit >= SL_AGENT_SEALS_OF_UNIT) {
+        g_ptr_array_remove_index(a->seals, oldest);
+    } else if (a->seals->len >= SL_AGENT_SEALS_KEPT) {
+        g_ptr_array_remove_index(a->seals, 0);
+    }
+    SlKeptSeal *k = g_new0(SlKeptSeal, 1);
+    k->app = g_strdup(j->app);
+    k->run_id = g_strdup(j->id);
+    k->seal = g_steal_pointer(&j->seal);
+    k->sent_us = a->elapsed_us;
+    g_ptr_array_add(a->seals, k);
+}
+
 void sl_agent_seal_ack(SlAgent *a, const char *digest, const char *refused)
 {
     SlJournal *j = digest != NULL ? journal_of_seal(a, digest) : NULL;
@@ -172,6 +252,7 @@ void sl_agent_seal_ack(SlAgent *a, const char *digest, const char *refused)
     g_autofree char *entry = g_strdup_printf("run/%s/%s/%s", j->app, a->env, j->id);
     sl_agent_entry(a, entry, NULL, false);
     g_hash_table_add(a->finished, g_strdup(j->id));
+    keep_seal(a, j);
     g_hash_table_remove(a->runs, j->id);
     sl_agent_lazy(a);
     a->keep_dirty = true;

@@ -106,11 +106,20 @@ static json_t *journal_to_json(const SlJournal *j)
     return o;
 }
 
+static json_t *kept_seal_to_json(const SlKeptSeal *k)
+{
+    json_t *o = json_object();
+    sl_json_set_str(o, "app", k->app);
+    sl_json_set_str(o, "run", k->run_id);
+    json_object_set_new(o, "seal", sl_signed_to_json(k->seal));
+    return o;
+}
+
 static json_t *tables_to_json(const SlAgent *a)
 {
     json_t *o = json_object();
     json_t *units = json_array(), *orders = json_array(), *runs = json_array(),
-           *finished = json_array();
+           *finished = json_array(), *seals = json_array();
     json_t *floors = json_object();
     GHashTableIter iter;
     gpointer key, value;
@@ -141,11 +150,15 @@ static json_t *tables_to_json(const SlAgent *a)
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
         json_array_append_new(finished, json_string(key));
     }
+    for (guint i = 0; i < a->seals->len; i++) {
+        json_array_append_new(seals, kept_seal_to_json(a->seals->pdata[i]));
+    }
     json_object_set_new(o, "units", units);
     json_object_set_new(o, "orders", orders);
     json_object_set_new(o, "floors", floors);
     json_object_set_new(o, "runs", runs);
     json_object_set_new(o, "finished", finished);
+    json_object_set_new(o, "seals", seals);
     return o;
 }
 
@@ -296,6 +309,21 @@ static bool order_from_json(SlAgent *a, const json_t *o, GError **error)
     return order->order != NULL;
 }
 
+static bool kept_seal_from_json(SlAgent *a, const json_t *o, GError **error)
+{
+    SlSigned *seal = sl_signed_from_json(sl_json_at(o, "seal"), error);
+    if (seal == NULL) {
+        return false;
+    }
+    SlKeptSeal *k = g_new0(SlKeptSeal, 1);
+    k->app = g_strdup(sl_json_str_or(o, "app", ""));
+    k->run_id = g_strdup(sl_json_str_or(o, "run", ""));
+    k->seal = seal;
+    k->sent_us = -1;
+    g_ptr_array_add(a->seals, k);
+    return true;
+}
+
 static bool tables_from_json(SlAgent *a, const json_t *o, GError **error)
 {
     size_t i;
@@ -322,6 +350,12 @@ static bool tables_from_json(SlAgent *a, const json_t *o, GError **error)
     json_array_foreach(sl_json_at(o, "finished"), i, item)
     {
         g_hash_table_add(a->finished, g_strdup(json_string_value(item)));
+    }
+    json_array_foreach(sl_json_at(o, "seals"), i, item)
+    {
+        if (!kept_seal_from_json(a, item, error)) {
+            return false;
+        }
     }
     json_object_foreach(sl_json_at(o, "floors"), key, item)
     {

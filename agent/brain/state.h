@@ -19,6 +19,8 @@
 #define SL_AGENT_FLOORS_MAX 16384   /* scopes that ever had an order */
 #define SL_AGENT_RUNS_MAX 1024      /* runs that are not sealed and acknowledged */
 #define SL_AGENT_FINISHED_MAX 65536 /* run ids never started again */
+#define SL_AGENT_SEALS_OF_UNIT 64   /* acknowledged seals kept, newest of a unit */
+#define SL_AGENT_SEALS_KEPT 512     /* in all: 8 MiB of a slot's 64 at the longest */
 #define SL_AGENT_REFUSED_MAX 256    /* refusals shown at once */
 #define SL_AGENT_STEPS_MAX 32       /* roots taken in one STEPS */
 #define SL_AGENT_JUMP_MAX (UINT64_C(1) << 20)
@@ -35,11 +37,13 @@
 #define SL_AGENT_DEGRADED_US (10 * SL_SECOND_US) /* Degraded this long before going back */
 #define SL_AGENT_HEALTH_US (10 * SL_MINUTE_US)   /* not Healthy by then: going back */
 #define SL_AGENT_CONFIRM_US                                                                        \
-    (5 * SL_MINUTE_US) /* Healthy this long: no more going back by itself                          \
+    (5 *                                                                                           \
+     SL_MINUTE_US) /* Healthy this long: no more going back by itself                          \
                         */
 #define SL_AGENT_SEAL_REPEAT_US (30 * SL_SECOND_US)
 #define SL_AGENT_REPORT_GAP_US (SL_SECOND_US / 5)
-#define SL_AGENT_REPORT_BURST_US (4 * SL_AGENT_REPORT_GAP_US) /* so many reports may go without a gap */
+#define SL_AGENT_REPORT_BURST_US                                                                   \
+    (4 * SL_AGENT_REPORT_GAP_US) /* so many reports may go without a gap */
 #define SL_AGENT_REPORT_SOFT_US SL_SECOND_US
 #define SL_AGENT_REPORT_PERIOD_US (30 * SL_SECOND_US)
 #define SL_AGENT_REPORT_REPEAT_US (10 * SL_SECOND_US)
@@ -170,6 +174,18 @@ typedef struct {
 } SlJournal;
 void sl_journal_free(SlJournal *j);
 
+/* A seal that somebody acknowledged. An acknowledgement proves nothing - a ledger may be restored,
+ * a thief may say it - so it is sent again while the list names its run. */
+typedef struct {
+    char *app, *run_id;
+    SlSigned *seal;
+    /* memory */
+    int64_t sent_us; /* elapsed; -1 */
+    unsigned tries;
+} SlKeptSeal;
+void sl_kept_seal_free(SlKeptSeal *k);
+SlKeptSeal *sl_agent_kept_seal(const SlAgent *a, const char *run_id); /* NULL if there is none */
+
 /* A `run` line of the desired list. */
 typedef struct {
     char *app, *job, *id;
@@ -240,6 +256,7 @@ struct SlAgent {
     GHashTable *floors;   /* scope -> SlFloor* */
     GHashTable *runs;     /* run id -> SlJournal* */
     GHashTable *finished; /* set of run ids */
+    GPtrArray *seals;     /* of SlKeptSeal*, oldest first */
 
     /* saving */
     uint64_t generation, saved, hard_generation;
@@ -265,7 +282,8 @@ struct SlAgent {
     SlSigned *report; /* not acknowledged */
     uint64_t report_counter;
     int64_t report_us, report_sent_us; /* elapsed */
-    int64_t report_paid_us; /* elapsed until which the reports sent so far use up the rate of one per gap */
+    int64_t
+        report_paid_us; /* elapsed until which the reports sent so far use up the rate of one per gap */
     bool keep_dirty;
     char *keep_digest;
     SlAgentOutput *out; /* of the step that runs */

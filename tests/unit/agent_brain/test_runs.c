@@ -116,9 +116,49 @@ static void whole_life(void)
     rig_list(r, RIG_LINES(d.run, d.unit));
     rig_wait(r, SL_MINUTE_US);
     g_assert_cmpuint(rig_count(r, "RUN_START"), ==, 0);
+    rig_list(r, RIG_LINES(d.unit));
+    rig_clear(r);
     end_run(&d, SL_RUN_FAILED, NULL);
     g_assert_cmpuint(rig_count(r, "SEAL"), ==, 0);
     g_assert_cmpuint(rig_count(r, "RUN_FORGET"), ==, 1);
+}
+
+/* An acknowledgement proves nothing: the seal is sent again while the list names the run. */
+static void acknowledged_by_a_thief(void)
+{
+    g_auto(Dev) d = dev_new("auto");
+    Rig *r = d.r;
+    rig_list(r, RIG_LINES(d.run, d.unit));
+    rig_wait(r, 2 * SL_SECOND_US);
+    end_run(&d, SL_RUN_SUCCEEDED, "model sha256:" KEY2 " 1000");
+    g_autoptr(GBytes) text = g_bytes_ref(r->last_seal->text);
+    ack_seal(&d);
+    rig_clear(r);
+    rig_wait(r, 20 * SL_SECOND_US); /* an honest head without the run is on its way */
+    g_assert_cmpuint(rig_count(r, "SEAL"), ==, 0);
+    rig_wait(r, 20 * SL_SECOND_US);
+    g_assert_cmpuint(rig_count(r, "SEAL"), ==, 1);
+    ack_seal(&d);
+    rig_wait(r, 70 * SL_SECOND_US);
+    g_assert_cmpuint(rig_count(r, "SEAL"), ==, 2);
+    for (int hour = 0; hour < 12; hour++) {
+        rig_wait(r, SL_HOUR_US);
+        rig_send_head(r, &(RigHead){0});
+    }
+    g_assert_cmpuint(rig_count(r, "SEAL"), <, 24); /* and slower each time */
+
+    rig_list(r, RIG_LINES(d.unit));
+    rig_clear(r);
+    rig_crash(r);
+    rig_list(r, RIG_LINES(d.unit));
+    rig_wait(r, SL_HOUR_US);
+    g_assert_cmpuint(rig_count(r, "SEAL"), ==, 0); /* the ledger has it */
+    rig_crash(r);
+    rig_list(r, RIG_LINES(d.run, d.unit)); /* ... and lost it */
+    g_assert_cmpuint(rig_count(r, "SEAL"), ==, 1);
+    g_assert_true(g_bytes_equal(text, r->last_seal->text));
+    g_assert_cmpuint(rig_count(r, "RUN_START"), ==, 0);
+    rig_assert_refused(r, "run/digits/dev/train/0", "");
 }
 
 static void restart_while_running(void)
@@ -256,6 +296,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/runs/whole-life", whole_life);
+    g_test_add_func("/runs/acknowledged-by-a-thief", acknowledged_by_a_thief);
     g_test_add_func("/runs/restart-while-running", restart_while_running);
     g_test_add_func("/runs/journal-before-start", journal_before_start);
     g_test_add_func("/runs/extra-runs", extra_runs);
