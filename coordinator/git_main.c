@@ -90,12 +90,30 @@ static int count_transfer(const git_indexer_progress *progress, void *payload)
     return task->why != NULL ? GIT_EUSER : 0;
 }
 
+/* Over TLS, or to this very machine: anywhere else a password would be read on the way. */
+static bool may_carry_password(const char *url)
+{
+    static const char *const hosts[] = {"http://127.0.0.1", "http://localhost", "http://[::1]"};
+    bool here = false;
+    for (size_t i = 0; i < G_N_ELEMENTS(hosts); i++) {
+        size_t len = strlen(hosts[i]);
+        here = here || (strncmp(url, hosts[i], len) == 0 && strchr(":/", url[len]) != NULL);
+    }
+    return here || g_str_has_prefix(url, "https://");
+}
+
 /* "user:password" from a file of the operator; asked again means that it was wrong. */
 static int give_credentials(git_credential **out, const char *url, const char *user, unsigned types,
                             void *payload)
 {
     Task *task = payload;
     (void)url, (void)user;
+    if (task->credentials != NULL && !may_carry_password(task->url)) {
+        task->kind = "refused";
+        task->why =
+            g_strdup("credentials are not sent over http:// to another machine; use https://");
+        return GIT_EAUTH;
+    }
     if (task->credentials == NULL || !(types & GIT_CREDENTIAL_USERPASS_PLAINTEXT) ||
         task->auth_tries++ > 0) {
         task->kind = "auth";

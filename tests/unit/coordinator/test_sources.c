@@ -88,6 +88,11 @@ static void test_credentials(GitFixture *f, gconstpointer data)
     SlSourceTip *tip = sl_source_find(f->url)->fetch(&config, NULL, &error);
     g_assert_no_error(error);
     sl_source_tip_free(tip);
+    /* The same server by an address that is not plainly this machine: no password in the clear. */
+    g_autofree char *path_there = g_strdup(strstr(f->url, "127.0.0.1") + strlen("127.0.0.1"));
+    g_autofree char *elsewhere = g_strconcat("http://0.0.0.0", path_there, NULL);
+    config.url = elsewhere;
+    fails(&config, SLU_SOURCE_REFUSED, "not sent over http://");
 }
 
 /* A server that accepts and says nothing: libgit2 would wait for ever, the child is killed. */
