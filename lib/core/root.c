@@ -81,17 +81,6 @@ void sl_root_free(SlRoot *root)
     g_free(root);
 }
 
-static bool has_key(const GPtrArray *keys, const SlPublicKey *key)
-{
-    for (guint i = 0; i < keys->len; i++) {
-        const SlPublicKey *other = g_ptr_array_index(keys, i);
-        if (strcmp(other->line, key->line) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 const SlRootEnv *sl_root_env(const SlRoot *root, const char *env)
 {
     for (guint i = 0; env != NULL && i < root->environments->len; i++) {
@@ -116,7 +105,7 @@ const SlPerson *sl_root_person(const SlRoot *root, const char *name)
 
 bool sl_root_is_revoked(const SlRoot *root, const SlPublicKey *key)
 {
-    return has_key(root->revoked, key);
+    return sl_public_key_listed(root->revoked, key);
 }
 
 bool sl_root_person_can_sign(const SlRoot *root, const SlPerson *person)
@@ -136,7 +125,7 @@ const SlPerson *sl_root_person_of_key(const SlRoot *root, const SlPublicKey *key
     }
     for (guint i = 0; i < root->people->len; i++) {
         const SlPerson *person = g_ptr_array_index(root->people, i);
-        if (has_key(person->keys, key)) {
+        if (sl_public_key_listed(person->keys, key)) {
             return person;
         }
     }
@@ -158,7 +147,7 @@ const SlPerson *sl_root_person_of_email(const SlRoot *root, const char *email)
 
 bool sl_root_is_online_key(const SlRoot *root, const SlPublicKey *key)
 {
-    return has_key(root->online_keys, key) && !sl_root_is_revoked(root, key);
+    return sl_public_key_listed(root->online_keys, key) && !sl_root_is_revoked(root, key);
 }
 
 /* How many distinct people of @root's root keys are among the signers. */
@@ -167,7 +156,8 @@ static unsigned count_holders(const SlRoot *root, const GPtrArray *signers)
     g_autoptr(GHashTable) people = g_hash_table_new(g_str_hash, g_str_equal);
     for (guint i = 0; i < root->root_keys->len; i++) {
         const SlRootKey *root_key = g_ptr_array_index(root->root_keys, i);
-        if (has_key(signers, root_key->key) && !sl_root_is_revoked(root, root_key->key)) {
+        if (sl_public_key_listed(signers, root_key->key) &&
+            !sl_root_is_revoked(root, root_key->key)) {
             g_hash_table_add(people, root_key->person);
         }
     }

@@ -100,17 +100,6 @@ void sl_signed_sign(SlSigned *s, SlStatementKind kind, const uint8_t secret[64])
     sl_signed_add(s, armour);
 }
 
-static bool has_key(const GPtrArray *keys, const SlPublicKey *key)
-{
-    for (guint i = 0; i < keys->len; i++) {
-        const SlPublicKey *other = g_ptr_array_index(keys, i);
-        if (strcmp(other->line, key->line) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 GPtrArray *sl_signed_signers(const SlSigned *s, SlStatementKind kind, char **ret_why)
 {
     GPtrArray *signers = g_ptr_array_new_with_free_func((GDestroyNotify)sl_public_key_free);
@@ -124,7 +113,7 @@ GPtrArray *sl_signed_signers(const SlSigned *s, SlStatementKind kind, char **ret
                               sl_statement_namespace(kind), &key, &error)) {
             g_free(why);
             why = g_strdup(error->message);
-        } else if (!has_key(signers, key)) {
+        } else if (!sl_public_key_listed(signers, key)) {
             g_ptr_array_add(signers, g_steal_pointer(&key));
         }
     }

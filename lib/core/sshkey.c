@@ -57,6 +57,17 @@ SlPublicKey *sl_public_key_copy(const SlPublicKey *key)
     return copy;
 }
 
+bool sl_public_key_listed(const GPtrArray *keys, const SlPublicKey *key)
+{
+    for (guint i = 0; i < keys->len; i++) {
+        const SlPublicKey *other = g_ptr_array_index(keys, i);
+        if (strcmp(other->line, key->line) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void sl_public_key_free(SlPublicKey *key)
 {
     if (key == NULL) {

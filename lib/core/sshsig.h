@@ -29,6 +29,8 @@ SlPublicKey *sl_public_key_from_ed25519(const uint8_t ed25519[32]);
 SlPublicKey *sl_public_key_copy(const SlPublicKey *key);
 void sl_public_key_free(SlPublicKey *key);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlPublicKey, sl_public_key_free)
+/* Is @key among @keys (of SlPublicKey*)? */
+bool sl_public_key_listed(const GPtrArray *keys, const SlPublicKey *key);
 char *sl_public_key_fingerprint(const SlPublicKey *key); /* "SHA256:..." as ssh-keygen prints it */
 
 /* Verifies @armour over @message under @namespace_; @ret_key is the signer (transfer full). Whose
