@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "base/digest.h"
 #include "base/text.h"
+#include "core/sshsig.h"
 #include "runtime/atomicfile.h"
 #include "runtime/spawn.h"
 #include <fcntl.h>
@@ -68,10 +69,37 @@ static json_t *read_status(const SlAgentConf *conf, GError **error)
                  : NULL;
 }
 
+/* Fingerprint of the agent's key, which people compare before they sign the registry; NULL before
+ * a join. (transfer full) */
+static char *fingerprint_of(const char *dir)
+{
+    g_autofree char *path = g_build_filename(dir, "keys", "agent.pub", NULL);
+    g_autoptr(GBytes) bytes = sl_file_read(path, 16 * 1024, NULL);
+    g_autofree char *line =
+        bytes ? g_strndup(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes)) : NULL;
+    g_autoptr(SlPublicKey) key = line ? sl_public_key_parse(g_strstrip(line), NULL) : NULL;
+    return key ? sl_public_key_fingerprint(key) : NULL;
+}
+
+/* A join that people have not signed yet: there is no configuration, but a key to compare. */
+static bool print_asked(const char *dir)
+{
+    g_autofree char *print = fingerprint_of(dir),
+                    *asked = g_build_filename(dir, "join.json", NULL);
+    if (!print || access(asked, F_OK) != 0)
+        return false;
+    printf("asked to join; a person has to sign the registry: sluice cluster sign ENV\n"
+           "agent key    %s\n",
+           print);
+    return true;
+}
+
 int sl_command_status(const char *dir, bool as_json)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(SlAgentConf) conf = sl_agent_conf_load(dir, &error);
+    if (!conf && !as_json && sl_error_class(error) == SL_CLASS_NOT_FOUND && print_asked(dir))
+        return 3;
     g_autoptr(json_t) status = conf ? read_status(conf, &error) : NULL;
     if (!conf || (!status && sl_error_class(error) != SL_CLASS_NOT_FOUND))
         return complain(error);
@@ -90,6 +118,8 @@ int sl_command_status(const char *dir, bool as_json)
     printf("cluster      %s (environment %s, engine %s)\n", conf->cluster, conf->env, conf->engine);
     printf("agent        %s, version %s, written %s\n", running ? "running" : "NOT RUNNING",
            sl_json_str_or(status, "version", "?"), sl_json_str_or(status, "written", "?"));
+    g_autofree char *print = fingerprint_of(dir);
+    printf("agent key    %s\n", print ? print : "?");
     g_autofree char *why = sl_escape_for_people(sl_json_str_or(status, "disconnected", ""), 200);
     printf("coordinator  %s, %s%s\n", conf->coordinator,
            sl_json_bool(status, "connected", false) ? "connected" : "NOT CONNECTED: ", why);
