@@ -13,10 +13,11 @@ static int run(SlCli *cli)
     if (sl_cli_json(cli)) {
         sl_print_json(cli, answer);
     } else {
-        sl_say(cli,
-               "cluster %s: removed; what runs there goes on. Sign the registry of its environment "
-               "with `sluice cluster sign ENV`.",
-               sl_cli_arg(cli, 0));
+        sl_say(cli, "cluster %s: removed; what runs there goes on.", sl_cli_arg(cli, 0));
+        if (!sl_json_bool(answer, "signed", false)) {
+            sl_say(cli, "Now sign the registry without it: sluice cluster sign %s",
+                   sl_json_str_or(answer, "environment", "ENV"));
+        }
     }
     return SL_EXIT_OK;
 }

@@ -256,6 +256,12 @@ static void print_next(SlCli *cli, const Init *in)
            "--output model",
            in->dir);
     sl_say(cli, "  git add -A && git commit -m 'first application' && sluice status --watch");
+    if (in->profile != SL_PROFILE_SOLO) {
+        sl_say(cli,
+               "\nWho asks does not count as a signature in test and prod: add a second person.\n"
+               "  sluice root add-person NAME EMAIL KEY.pub --like %s",
+               in->person);
+    }
 }
 
 static int run(SlCli *cli)
