@@ -17,7 +17,24 @@ GPtrArray *sl_brain_clusters(const SlCoord *c,
                              const char *env); /* narrowed; of SlCluster*, borrowed, by id */
 bool sl_brain_vetoed(const SlUnit *u, const char *release, GHashTable *target_of,
                      const SlVeto **ret_veto);
-void sl_brain_auto(SlCoord *c);
+/* dirty.c: what has to be looked at again. NULL = everything. */
+void sl_brain_touch(SlCoord *c, const char *app);
+void sl_brain_touch_session(SlCoord *c, const SlSession *session);
+void sl_brain_touch_sessions(SlCoord *c, const char *env); /* NULL = of every environment */
+void sl_brain_touch_targets(SlCoord *c,
+                            const char *cluster); /* live attempts that it is a target of */
+void sl_brain_touch_time(SlCoord *c); /* at each step: a clock that went back marks all */
+void sl_brain_wait_auto(SlCoord *c, const char *app, int64_t at_us);
+bool sl_brain_is_dirty(const SlCoord *c);
+typedef struct {
+    GHashTable *apps;
+    bool all;
+} SlRound;
+void sl_round_begin(SlCoord *c, SlRound *round); /* takes what is marked by now */
+void sl_round_end(SlRound *round);
+bool sl_round_has(const SlRound *round, const char *app);
+
+void sl_brain_auto(SlCoord *c, const SlRound *round);
 
 /* attempts.c */
 typedef struct {
@@ -28,7 +45,8 @@ typedef struct {
     uint64_t to;
 } SlAsk;
 uint64_t sl_brain_request(SlCoord *c, const SlAsk *ask); /* emits Requested; n */
-void sl_brain_attempts(SlCoord *c); /* moves every active attempt as far as it goes */
+void sl_brain_attempts(SlCoord *c,
+                       const SlRound *round); /* moves every active attempt as far as it goes */
 void sl_brain_rendered(SlCoord *c, const SlCoordRendered *in);
 bool sl_attempt_waits(const SlAttempt *a); /* before COMMITTING and not final */
 bool sl_attempt_live(const SlAttempt *a);  /* COMMITTED .. VERIFYING */
@@ -61,7 +79,7 @@ bool sl_brain_ended_by_conflict(SlCoord *c, SlAttempt *a);
 void sl_brain_verify(SlCoord *c, SlAttempt *a);
 /* runs.c */
 typedef enum { SL_REACH_WAIT, SL_REACH_YES, SL_REACH_HELD, SL_REACH_FAILED } SlReach;
-void sl_brain_runs(SlCoord *c);
+void sl_brain_runs(SlCoord *c, const SlRound *round);
 SlReach sl_brain_run_reach(const SlCoord *c, const SlAttempt *a, const SlJob *job, char **ret_text);
 SlRun *sl_brain_run_going(const SlUnit *u, const char *job);
 SlRun *sl_brain_run_of(const SlUnit *u, const char *job, const char *key); /* highest generation */
@@ -85,6 +103,7 @@ void sl_brain_alarm(SlCoord *c, const char *cluster, const char *what, int code,
 void sl_brain_clear_alarm(SlCoord *c, const char *cluster, const char *what);
 /* heads.c */
 void sl_brain_heads(SlCoord *c);
+void sl_brain_head_seen(SlCoord *c, const SlSession *session); /* after a report */
 /* registry.c: text of the next registry of an environment; adds/removes are filled with cluster
  * ids. */
 SL_MUST_USE GBytes *sl_brain_registry_draft(SlCoord *c, const char *env, json_t *adds,

@@ -304,11 +304,12 @@ SlRelease *sl_brain_newest(const SlCoord *c, const char *app, const char *env, c
     return best;
 }
 
-void sl_brain_auto(SlCoord *c)
+void sl_brain_auto(SlCoord *c, const SlRound *round)
 {
     for (guint i = 0; c->docs != NULL && i < c->docs->applications->len; i++) {
         const SlApplicationDoc *app = g_ptr_array_index(c->docs->applications, i);
-        for (guint k = 0; !app->broken && k < app->environments->len; k++) {
+        for (guint k = 0;
+             sl_round_has(round, app->name) && !app->broken && k < app->environments->len; k++) {
             const SlAppEnv *app_env = g_ptr_array_index(app->environments, k);
             const SlEnvironmentDoc *env = sl_fleet_env(c->docs, app_env->env);
             int64_t next_us = INT64_MAX;
@@ -316,7 +317,10 @@ void sl_brain_auto(SlCoord *c)
                 continue;
             }
             const SlRelease *r = sl_brain_candidate(c, app->name, env->name, c->now_us, &next_us);
-            sl_wake(c, next_us);
+            if (next_us != INT64_MAX) {
+                sl_brain_wait_auto(c, app->name, next_us);
+                sl_wake(c, next_us);
+            }
             if (r != NULL) {
                 SlAsk ask = {.app = app->name,
                              .env = env->name,

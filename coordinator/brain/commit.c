@@ -236,6 +236,13 @@ void sl_brain_commits(SlCoord *c)
     GHashTableIter iter;
     gpointer value;
     g_autoptr(GPtrArray) envs = g_ptr_array_new();
+    if (!c->envs_dirty && c->envs_next_us > c->now_us) {
+        sl_wake(c, c->envs_next_us);
+        return;
+    }
+    int64_t outer_us = c->next_us;
+    c->next_us = INT64_MAX;
+    c->envs_dirty = false;
     g_hash_table_iter_init(&iter, c->envs);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         g_ptr_array_add(envs, value);
@@ -243,6 +250,8 @@ void sl_brain_commits(SlCoord *c)
     for (guint i = 0; i < envs->len; i++) {
         commit_env(c, g_ptr_array_index(envs, i));
     }
+    c->envs_next_us = c->next_us;
+    c->next_us = MIN(outer_us, c->envs_next_us);
 }
 
 /* What a commit ends in its unit: waiting attempts with a lower seq, and (rollback) the one under

@@ -93,6 +93,8 @@ static void start(SlCoord *c)
 {
     c->started = true;
     forget_recorded(c);
+    sl_brain_touch(c, NULL);
+    c->envs_dirty = true;
     sl_brain_lease(c, 0);
     GHashTableIter iter;
     gpointer name;
@@ -127,9 +129,11 @@ static void take(SlCoord *c, const SlCoordInput *in)
         sl_brain_rendered(c, &in->rendered);
         break;
     case SL_COORD_ENV_WRITTEN:
+        c->envs_dirty = true;
         sl_brain_env_written(c, &in->env_written);
         break;
     case SL_COORD_ENV_TIP:
+        c->envs_dirty = true;
         sl_brain_env_tip(c, &in->env_tip);
         break;
     case SL_COORD_HELLO:
@@ -153,14 +157,21 @@ static void take(SlCoord *c, const SlCoordInput *in)
     }
 }
 
-/* Changes that are no events: moves within an attempt, effects. */
-static guint64 progress(const SlCoord *c)
+/* Whatever moves marks what it moved; so this ends when nothing does. */
+static void settle(SlCoord *c)
 {
-    guint64 sum = c->seq + c->out->effects->len;
-    for (guint i = 0; i < c->active->len; i++) {
-        sum += (guint64)((const SlAttempt *)g_ptr_array_index(c->active, i))->state;
+    for (int i = 0; i < ROUNDS_MAX; i++) {
+        SlRound round;
+        sl_round_begin(c, &round);
+        sl_brain_auto(c, &round);
+        sl_brain_attempts(c, &round);
+        sl_brain_commits(c);
+        sl_brain_runs(c, &round);
+        sl_round_end(&round);
+        if (!sl_brain_is_dirty(c)) {
+            break;
+        }
     }
-    return sum;
 }
 
 void sl_coord_step(SlCoord *c, const SlCoordInput *input, int64_t now_us, SlCoordOutput *out)
@@ -169,17 +180,9 @@ void sl_coord_step(SlCoord *c, const SlCoordInput *input, int64_t now_us, SlCoor
     c->now_us = now_us;
     c->next_us = INT64_MAX;
     if (c->root != NULL && (c->started || input->type == SL_COORD_START)) {
+        sl_brain_touch_time(c);
         take(c, input);
-        for (int round = 0; round < ROUNDS_MAX; round++) {
-            guint64 before = progress(c);
-            sl_brain_auto(c);
-            sl_brain_attempts(c);
-            sl_brain_commits(c);
-            sl_brain_runs(c);
-            if (progress(c) == before) {
-                break;
-            }
-        }
+        settle(c);
         sl_brain_heads(c);
     }
     out->next_us = MIN(out->next_us, MAX(c->next_us, now_us + 1000));
@@ -214,21 +217,11 @@ GPtrArray *sl_coord_curve_keys(const SlCoord *c)
 
 const SlCluster *sl_coord_cluster_of_key(const SlCoord *c, const char *curve, const char **ret_env)
 {
-    GHashTableIter envs, clusters;
-    gpointer env, value;
-    g_hash_table_iter_init(&envs, c->envs);
-    while (g_hash_table_iter_next(&envs, NULL, &env)) {
-        g_hash_table_iter_init(&clusters, ((SlEnv *)env)->clusters);
-        while (g_hash_table_iter_next(&clusters, NULL, &value)) {
-            if (strcmp(((SlCluster *)value)->curve, curve) == 0) {
-                if (ret_env != NULL) {
-                    *ret_env = ((SlEnv *)env)->name;
-                }
-                return value;
-            }
-        }
+    const SlEnv *env = g_hash_table_lookup(c->curve_envs, curve);
+    if (env != NULL && ret_env != NULL) {
+        *ret_env = env->name;
     }
-    return NULL;
+    return g_hash_table_lookup(c->curves, curve);
 }
 
 const SlSigned *sl_coord_statement(const SlCoord *c, const char *digest)

@@ -102,6 +102,7 @@ void sl_emit(SlCoord *c, json_t *event)
          * part. */
         g_error("own event does not fold: %s", error->message);
     }
+    sl_brain_touch_event(c, sl_json_str(event, "type"), event);
     g_ptr_array_add(c->out->events, event);
 }
 
@@ -175,6 +176,7 @@ void sl_attempt_move(SlCoord *c, SlAttempt *a, SlOn on)
 {
     SlState to = a->state;
     if (sl_state_next(a->state, on, &to) && to != a->state) {
+        sl_brain_touch(c, a->app);
         a->state = to;
         a->since_us = c->now_us;
         g_clear_pointer(&a->waiting, g_free);

@@ -88,6 +88,23 @@ static GBytes *get_blob(const char *digest, void *user)
     return sl_brain_blob(user, digest);
 }
 
+/* Who is behind a CURVE key: asked for every message. Nothing is read from what it held before. */
+static void index_curves(SlCoord *c)
+{
+    GHashTableIter envs, clusters;
+    gpointer env, value;
+    g_hash_table_remove_all(c->curves);
+    g_hash_table_remove_all(c->curve_envs);
+    g_hash_table_iter_init(&envs, c->envs);
+    while (g_hash_table_iter_next(&envs, NULL, &env)) {
+        g_hash_table_iter_init(&clusters, ((SlEnv *)env)->clusters);
+        while (g_hash_table_iter_next(&clusters, NULL, &value)) {
+            g_hash_table_insert(c->curves, ((SlCluster *)value)->curve, value);
+            g_hash_table_insert(c->curve_envs, ((SlCluster *)value)->curve, env);
+        }
+    }
+}
+
 bool sl_fold_registry(SlCoord *c, const json_t *event, int64_t at_us, GError **error)
 {
     (void)at_us;
@@ -115,6 +132,7 @@ bool sl_fold_registry(SlCoord *c, const json_t *event, int64_t at_us, GError **e
     g_autofree char *digest = sl_signed_digest(s);
     g_hash_table_unref(env->clusters);
     env->clusters = g_steal_pointer(&clusters);
+    index_curves(c);
     if (env->registry != NULL) {
         g_autofree char *old = sl_signed_digest(env->registry);
         g_hash_table_remove(c->statements, old);

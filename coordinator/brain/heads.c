@@ -140,6 +140,13 @@ static bool is_behind(const SlCoord *c, const SlSession *session)
            (seen->term < c->term || (seen->term == c->term && seen->head_version < version));
 }
 
+void sl_brain_head_seen(SlCoord *c, const SlSession *session)
+{
+    if (is_behind(c, session)) {
+        sl_brain_touch_session(c, session);
+    }
+}
+
 static void serve(SlCoord *c, SlSession *session)
 {
     const SlEnv *env = sl_brain_env(c, session->env);
@@ -155,26 +162,62 @@ static void serve(SlCoord *c, SlSession *session)
         sl_brain_send_steps(c, env, session);
     }
     if (steps || g_strcmp0(session->desired, desired) != 0 || session->renew_us <= c->now_us ||
+        session->renew_us > c->now_us + root_env->head_lifetime_us || /* the clock went back */
         is_behind(c, session)) {
         send_head(c, session, root_env, env, desired);
         g_free(session->desired);
         session->desired = g_strdup(desired);
     }
-    sl_wake(c, session->renew_us);
+    c->heads_next_us = MIN(c->heads_next_us, session->renew_us);
+}
+
+/* Orders that ended since the last look leave the lists of their environment. */
+static void drop_ended_orders(SlCoord *c)
+{
+    for (guint i = 0; i < c->orders->len; i++) {
+        const SlOrder *order = ((const SlOrderKept *)g_ptr_array_index(c->orders, i))->order;
+        if (order->expires_us > c->now_us) {
+            c->heads_next_us = MIN(c->heads_next_us, order->expires_us);
+        } else if (order->expires_us > c->heads_seen_us) {
+            sl_brain_touch_sessions(c, order->env);
+        }
+    }
+    c->heads_seen_us = c->now_us;
+}
+
+/* Sessions whose head must be renewed now; when the next one must. */
+static void find_due(SlCoord *c)
+{
+    GHashTableIter iter;
+    gpointer value;
+    c->heads_next_us = INT64_MAX;
+    drop_ended_orders(c);
+    g_hash_table_iter_init(&iter, c->sessions);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const SlSession *session = value;
+        if (session->renew_us <= c->now_us) {
+            sl_brain_touch_session(c, session);
+        } else {
+            c->heads_next_us = MIN(c->heads_next_us, session->renew_us);
+        }
+    }
 }
 
 void sl_brain_heads(SlCoord *c)
 {
     GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init(&iter, c->sessions);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        serve(c, value);
+    gpointer curve;
+    if (c->heads_next_us <= c->now_us) {
+        find_due(c);
     }
-    for (guint i = 0; i < c->orders->len; i++) {
-        const SlOrderKept *kept = g_ptr_array_index(c->orders, i);
-        if (kept->order->expires_us > c->now_us) {
-            sl_wake(c, kept->order->expires_us);
+    g_autoptr(GHashTable) dirty = c->dirty_sessions;
+    c->dirty_sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_hash_table_iter_init(&iter, dirty);
+    while (g_hash_table_iter_next(&iter, &curve, NULL)) {
+        SlSession *session = g_hash_table_lookup(c->sessions, curve);
+        if (session != NULL) {
+            serve(c, session);
         }
     }
+    sl_wake(c, c->heads_next_us);
 }

@@ -82,6 +82,11 @@ static void make_tables(SlCoord *c)
     c->sessions = table(NULL, (GDestroyNotify)sl_session_free);
     c->seen = table(g_free, (GDestroyNotify)sl_seen_free);
     c->head_versions = table(g_free, g_free);
+    c->dirty = table(g_free, NULL);
+    c->dirty_sessions = table(g_free, NULL);
+    c->auto_wait = table(g_free, g_free);
+    c->curves = table(NULL, NULL);
+    c->curve_envs = table(NULL, NULL);
     c->desired_lists = table(g_free, (GDestroyNotify)g_hash_table_unref);
     c->alarms = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
     c->doc_problems = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
@@ -102,11 +107,12 @@ void sl_coord_free(SlCoord *c)
     if (c == NULL) {
         return;
     }
-    GHashTable *const tables[] = {c->wins,        c->statements,    c->app_releases, c->releases,
-                                  c->units,       c->envs,          c->runs,         c->pending,
-                                  c->pending_env, c->removed,       c->joins,        c->tokens,
-                                  c->floors,      c->sources,       c->answers,      c->sessions,
-                                  c->seen,        c->head_versions, c->desired_lists};
+    GHashTable *const tables[] = {
+        c->wins,           c->statements, c->app_releases,  c->releases,      c->units,
+        c->envs,           c->runs,       c->pending,       c->pending_env,   c->removed,
+        c->joins,          c->tokens,     c->floors,        c->sources,       c->answers,
+        c->sessions,       c->seen,       c->head_versions, c->desired_lists, c->dirty,
+        c->dirty_sessions, c->auto_wait,  c->curves,        c->curve_envs};
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
         g_hash_table_unref(tables[i]);
     }

@@ -115,18 +115,17 @@ static void check_fork(SlCoord *c, const SlReport *report, const SlCluster *clus
                        "the agent saw a later event of the ledger than there is: it was restored");
         return;
     }
-    for (guint i = c->history->len; i > 0; i--) {
-        const json_t *event = g_ptr_array_index(c->history, i - 1);
-        if ((uint64_t)sl_json_int(event, "seq", 0) != report->ledger_seq + 1) {
-            continue;
-        }
-        if (g_strcmp0(sl_json_str(event, "prev"), report->ledger_hash) != 0) {
-            sl_brain_alarm(c, cluster->id, "ledger", SLU_LEDGER_CHAIN,
-                           "the agent saw another ledger than this one: `sluice audit verify`");
-        } else {
-            sl_brain_clear_alarm(c, cluster->id, "ledger");
-        }
-        return;
+    const json_t *first = c->history->len > 0 ? g_ptr_array_index(c->history, 0) : NULL;
+    uint64_t base = (uint64_t)sl_json_int(first, "seq", 0); /* seq has no gaps */
+    if (first == NULL || report->ledger_seq + 1 < base || report->ledger_seq == c->seq) {
+        return; /* too old to be in memory, or nothing follows it yet */
+    }
+    const json_t *event = g_ptr_array_index(c->history, (guint)(report->ledger_seq + 1 - base));
+    if (g_strcmp0(sl_json_str(event, "prev"), report->ledger_hash) != 0) {
+        sl_brain_alarm(c, cluster->id, "ledger", SLU_LEDGER_CHAIN,
+                       "the agent saw another ledger than this one: `sluice audit verify`");
+    } else {
+        sl_brain_clear_alarm(c, cluster->id, "ledger");
     }
 }
 
@@ -203,6 +202,8 @@ void sl_brain_report(SlCoord *c, const SlCoordStatement *in)
     seen->head_version = report->version;
     seen->root = report->root;
     apply(seen, report, in->statement, &want_full);
+    sl_brain_touch_targets(c, cluster->id);
+    sl_brain_head_seen(c, session);
     raise_alarms(c, report, cluster);
     check_fork(c, report, cluster);
     acknowledge(c, in->curve, report, want_full);

@@ -244,25 +244,38 @@ static bool is_kept_back(const SlUnit *u, const SlAttempt *a, const SlJob *job)
     return false;
 }
 
-void sl_brain_runs(SlCoord *c)
+static void settle_unit(SlCoord *c, SlUnit *u)
 {
-    GHashTableIter iter;
-    gpointer value;
-    g_autoptr(GPtrArray) units = g_ptr_array_new();
-    g_hash_table_iter_init(&iter, c->units);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        g_ptr_array_add(units, value);
+    for (guint k = 0; u->live != NULL && k < u->live->jobs->len; k++) {
+        const SlJob *job = g_ptr_array_index(u->live->jobs, k);
+        uint64_t generation = 0;
+        if (!is_kept_back(u, u->live, job) || ordered_generation(c, u->live, job, &generation)) {
+            settle_job(c, u, u->live, job);
+        }
     }
-    for (guint i = 0; i < units->len; i++) {
-        SlUnit *u = g_ptr_array_index(units, i);
-        for (guint k = 0; u->live != NULL && k < u->live->jobs->len; k++) {
-            const SlJob *job = g_ptr_array_index(u->live->jobs, k);
-            uint64_t generation = 0;
-            if (!is_kept_back(u, u->live, job) ||
-                ordered_generation(c, u->live, job, &generation)) {
-                settle_job(c, u, u->live, job);
+}
+
+void sl_brain_runs(SlCoord *c, const SlRound *round)
+{
+    GHashTableIter iter, envs;
+    gpointer value, env;
+    g_autoptr(GPtrArray) units = g_ptr_array_new();
+    g_hash_table_iter_init(&iter, round->all ? c->units : round->apps);
+    while (g_hash_table_iter_next(&iter, &value, NULL)) {
+        if (round->all) {
+            g_ptr_array_add(units, g_hash_table_lookup(c->units, value));
+            continue;
+        }
+        g_hash_table_iter_init(&envs, c->envs);
+        while (g_hash_table_iter_next(&envs, &env, NULL)) {
+            SlUnit *u = sl_brain_unit(c, value, env);
+            if (u != NULL) {
+                g_ptr_array_add(units, u);
             }
         }
+    }
+    for (guint i = 0; i < units->len; i++) {
+        settle_unit(c, g_ptr_array_index(units, i));
     }
 }
 

@@ -100,6 +100,8 @@ void sl_brain_hello(SlCoord *c, const SlCoordHello *in)
     session->root = in->root_version;
     session->registry = in->registry_version;
     g_hash_table_replace(c->sessions, session->curve, session);
+    sl_brain_touch_session(c, session);
+    sl_brain_touch_targets(c, session->cluster);
     if (in->format_max < SL_STATEMENT_FORMAT) {
         sl_brain_alarm(c, cluster->id, "format", SLU_UNSUPPORTED,
                        "the agent is too old: it reads no statement of format 1; update it");
@@ -118,6 +120,10 @@ void sl_brain_hello(SlCoord *c, const SlCoordHello *in)
 
 void sl_brain_gone(SlCoord *c, const char *curve)
 {
+    const SlSession *session = g_hash_table_lookup(c->sessions, curve);
+    if (session != NULL) {
+        sl_brain_touch_targets(c, session->cluster);
+    }
     g_hash_table_remove(c->sessions, curve);
 }
 

@@ -16,9 +16,11 @@
 #include "sluice/clock.h"
 #include "sluice/gate.h"
 
-#define SL_WAITING_MAX 16 /* waiting attempts of one unit: more are a mistake of a script */
-#define SL_RENDERS_MAX 16 /* renders asked for at once: the shell's work queue is bounded too */
-#define SL_TRIES_MAX 10   /* technical failures of one attempt before it ends ERRORED */
+#define SL_WAITING_MAX 16    /* waiting attempts of one unit: more are a mistake of a script */
+#define SL_RENDERS_MAX 16    /* renders asked for at once: the shell's work queue is bounded too */
+#define SL_TRIES_MAX 10      /* technical failures of one attempt before it ends ERRORED */
+#define SL_VERIFY_TARGETS 64 /* up to here every report is judged at once */
+#define SL_VERIFY_PER_TARGET_US 20 /* above, at most this share of the time goes into judging */
 #define SL_RETRY_FIRST_US (5 * SL_SECOND_US)
 #define SL_RETRY_MAX_US (10 * SL_MINUTE_US)
 #define SL_WORK_LIMIT_US                                                                           \
@@ -97,6 +99,8 @@ typedef struct {
     int64_t retry_us, next_us;
     unsigned tries;
     guint claims_version; /* of the environment when its objects were compared last */
+    bool wants_slot;      /* QUEUED: waits for a render of another to end */
+    int64_t verify_us;    /* many targets: not judged again before */
     bool ready;           /* GATING: everything is open, commit it */
 } SlAttempt;
 
@@ -256,6 +260,13 @@ struct SlCoord {
     GHashTable *answers; /* "person key" -> SlAnswer* */
     GPtrArray *history;  /* of json_t*: the last SL_EVENTS_KEPT events for the view */
     /* volatile */
+    GHashTable *dirty;          /* applications to be looked at again (char*) */
+    GHashTable *dirty_sessions; /* curve keys whose head may have changed (char*) */
+    GHashTable *auto_wait;      /* application -> int64_t*: when `newest` may try again */
+    bool dirty_all, envs_dirty;
+    int64_t auto_next_us, envs_next_us, heads_next_us, heads_seen_us, step_us;
+    GHashTable *curves; /* curve key -> SlCluster*, of all registries; made when one is folded */
+    GHashTable *curve_envs; /* curve key -> SlEnv* */
     bool started;
     bool folding;
     GHashTable *sessions;      /* curve -> SlSession* */
@@ -310,6 +321,8 @@ void sl_brain_keep_map(SlCoord *c, const SlMap *map);
 /* Events: sl_event() makes one, sl_emit() numbers, chains, folds and hands it to the shell. */
 json_t *sl_event(const char *type);
 void sl_emit(SlCoord *c, json_t *event /* consumed */);
+/* Marks what an event concerns (dirty.c). */
+void sl_brain_touch_event(SlCoord *c, const char *type, const json_t *event);
 SL_MUST_USE bool sl_fold_one(SlCoord *c, const char *type, const json_t *event, int64_t at_us,
                              GError **error);
 /* Emits a final state: type "Failed", ... with error code and message. */

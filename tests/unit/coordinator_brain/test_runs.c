@@ -167,6 +167,28 @@ static void test_heads(void)
     rig_free(rig);
 }
 
+/* A head that was lost, or that the agent refused, is sent again after a report that still names
+ * the older one; also when our clock went back by days. */
+static void test_head_again(void)
+{
+    Rig *rig = rig_new();
+    Agent *dev = rig_agent(rig, "dev1");
+    guint heads = dev->heads;
+    dev->version--; /* as if the last one never came */
+    rig_tick(rig, SL_SECOND_US);
+    agent_send_report(rig, dev);
+    g_assert_cmpuint(dev->heads, ==, heads); /* it may be on its way */
+    rig_tick(rig, SL_MINUTE_US);
+    agent_send_report(rig, dev);
+    g_assert_cmpuint(dev->heads, ==, heads + 1);
+    rig_tick(rig, SL_MINUTE_US);
+    agent_send_report(rig, dev);
+    g_assert_cmpuint(dev->heads, ==, heads + 1);
+    rig_tick(rig, -4 * SL_DAY_US);
+    g_assert_cmpuint(dev->heads, ==, heads + 2);
+    rig_free(rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -176,5 +198,6 @@ int main(int argc, char **argv)
     g_test_add_func("/runs/enrol", test_enrol);
     g_test_add_func("/runs/terms", test_terms);
     g_test_add_func("/runs/heads", test_heads);
+    g_test_add_func("/runs/head-again", test_head_again);
     return g_test_run();
 }

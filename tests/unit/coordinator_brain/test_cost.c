@@ -1,0 +1,65 @@
+/* test_cost.c - a step costs what changed, not what exists: many applications, and reports that say
+ * nothing new. Figures are printed (--verbose); the limits are generous, they find a wrong power. */
+#include "rig.h"
+
+#define APPS 200
+
+static SlTree *tree_of(int changed)
+{
+    SlTree *tree = sl_tree_memory_new();
+    g_autoptr(GString) fleet = g_string_new(
+        RIG_API "kind: Fleet\nmetadata: {name: demo}\n---\n" RIG_API
+                "kind: Environment\nmetadata: {name: dev}\nspec: {promotion: newest}\n");
+    for (int i = 0; i < APPS; i++) {
+        g_autofree char *path = g_strdup_printf("a%d/c.yaml", i);
+        g_autofree char *text = g_strdup_printf(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%d}\ndata: {a: \"%d\"}\n", i,
+            i == 0 ? changed : 0);
+        g_string_append_printf(
+            fleet,
+            "---\n" RIG_API "kind: Application\nmetadata: {name: a%d}\nspec:\n  "
+            "source: {path: a%d}\n  environments: {dev: {parts: [{paths: [.]}]}}\n",
+            i, i);
+        sl_tree_memory_put(tree, path, text, SL_TREE_FILE);
+    }
+    sl_tree_memory_put(tree, "sluice.yaml", fleet->str, SL_TREE_FILE);
+    return tree;
+}
+
+static void test_many(void)
+{
+    Rig *rig = rig_new();
+    rig->check = false;
+    int64_t start = g_get_monotonic_time();
+    rig_push_tree(rig, "c1", tree_of(1), false);
+    g_test_message("%d applications pushed, rendered, committed, reported: %.1f ms", APPS,
+                   (double)(g_get_monotonic_time() - start) / 1000);
+    g_autoptr(json_t) history = rig_view(rig, "history", json_pack("{s:i}", "limit", 1000));
+    size_t i;
+    json_t *each;
+    g_assert_cmpuint(json_array_size(json_object_get(history, "attempts")), ==, APPS);
+    json_array_foreach(json_object_get(history, "attempts"), i, each)
+    {
+        g_assert_cmpstr(sl_json_str(each, "state"), ==, "SUCCEEDED");
+    }
+    guint renders = rig->renders;
+    start = g_get_monotonic_time();
+    rig_push_tree(rig, "c2", tree_of(2), false);
+    g_test_message("one of them changed: %.1f ms", (double)(g_get_monotonic_time() - start) / 1000);
+    g_assert_cmpuint(rig->renders, ==, renders + 1);
+    start = g_get_monotonic_time();
+    for (int k = 0; k < 1000; k++) {
+        rig_tick(rig, 1000);
+    }
+    int64_t spent = g_get_monotonic_time() - start;
+    g_test_message("a step in which nothing happens: %.2f us", (double)spent / 1000);
+    g_assert_cmpint(spent, <, 200 * 1000); /* 200 us each; a scan of all units would be more */
+    rig_free(rig);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/cost/many", test_many);
+    return g_test_run();
+}
