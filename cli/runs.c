@@ -71,6 +71,10 @@ char *sl_run_progress_text(const json_t *run)
 {
     GString *out = g_string_new(NULL);
     const json_t *progress = json_object_get(run, "progress");
+    if (g_strcmp0(sl_json_str(run, "phase"), "Failed") == 0) {
+        g_autofree char *reason = sl_escape_for_people(sl_json_str_or(run, "reason", ""), 64);
+        g_string_append_printf(out, "%s  ", reason); /* the seal's word; its message is often empty */
+    }
     double pct = json_number_value(json_object_get(progress, "pct"));
     int64_t step = sl_json_int(progress, "step", -1), total = sl_json_int(progress, "total", -1);
     if (pct > 0) {

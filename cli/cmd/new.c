@@ -136,6 +136,21 @@ static char *fleet_folder(void)
     return found != NULL ? found : g_canonicalize_filename(".", NULL);
 }
 
+/* Words that look like a script and are none: the command would fail on the cluster only. */
+static void warn_of_missing(char *const *command)
+{
+    static const char *const endings[] = {".py", ".sh", ".json", ".yaml"};
+    for (size_t i = 0; command != NULL && command[i] != NULL; i++) {
+        for (size_t k = 0; k < G_N_ELEMENTS(endings); k++) {
+            if (*command[i] != '/' && g_str_has_suffix(command[i], endings[k]) &&
+                !g_file_test(command[i], G_FILE_TEST_EXISTS)) {
+                g_autofree char *safe = sl_escape_for_people(command[i], 200);
+                fprintf(stderr, "warning: %s is not here, so it was not copied\n", safe);
+            }
+        }
+    }
+}
+
 static int run(SlCli *cli)
 {
     g_autoptr(GError) error = NULL;
@@ -177,10 +192,11 @@ static int run(SlCli *cli)
     }
     sl_say(cli, "Application %s is in %s/sluice.yaml, its files are in %s/%s/.", app.app, folder,
            folder, app.app);
-    sl_say(cli,
-           "Next: sluice validate; sluice try %s/train; git add -A; git commit; then dev runs it "
-           "by itself.",
-           app.app);
+    warn_of_missing(train);
+    warn_of_missing(serve);
+    g_autofree char *try = train != NULL ? g_strdup_printf(" sluice try %s/train;", app.app) : NULL;
+    sl_say(cli, "Next: sluice validate;%s git add -A; git commit; then %s runs it by itself.",
+           try != NULL ? try : "", envs[0]);
     return SL_EXIT_OK;
 }
 

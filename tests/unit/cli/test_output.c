@@ -91,7 +91,7 @@ static void test_nothing_silent(void)
     rig_says(r, "GET /v1/status", "{\"now\":\"2026-11-23T12:00:00Z\",\"fleet\":\"f\",\"units\":[],\"clusters\":[]}");
     rig_says(r, "GET /v1/clusters", "{\"clusters\":[],\"pending\":[{\"id\":\"prod1\",\"env\":\"prod\"}],"
                                     "\"tokens\":[{\"name\":\"dev1\",\"env\":\"dev\",\"expires\":\"2026-11-24T12:00:00.5Z\"}]}");
-    rig_says(r, "GET /v1/runs", "{\"runs\":[]}");
+    rig_says(r, "GET /v1/runs", "{\"runs\":[{\"app\":\"a\",\"env\":\"dev\",\"job\":\"train\",\"phase\":\"Failed\",\"reason\":\"NonZeroExit\"}]}");
     rig_says(r, "GET /v1/logs", "{\"offset\":0,\"size\":6,\"length\":6,\"data\":\"hello\\n\",\"finished\":true}");
     assert_code(r, RUN(r, "status", "--socket", r->socket), 0);
     assert_code(r, RUN(r, "status", "nope", "--socket", r->socket), 4);
@@ -101,6 +101,8 @@ static void test_nothing_silent(void)
     assert_has(r->out, "dev1 has a join token for dev, not used yet, good until 2026-11-24T12:00:00Z");
     assert_code(r, RUN(r, "logs", "digits/dev/serve", "--socket", r->socket), 0); /* no run of that name: the server */
     g_assert_cmpstr(r->out, ==, "hello\n");
+    assert_code(r, RUN(r, "jobs", "--socket", r->socket), 0);
+    assert_has(r->out, "NonZeroExit");
     g_assert_cmpint(g_mkdir(".git", 0700), ==, 0);
     assert_code(r, RUN(r, "key", "create", "bob"), 3);
     assert_has(r->err, "lies in a Git repository");
