@@ -183,12 +183,14 @@ static void on_log(SlCoordinator *c, const char *curve, const Sluice__Wire__LogD
         sl_throw(&error, SLU_NOT_FOUND, "%s", data->error);
     } else {
         g_autofree char *text =
-            g_utf8_make_valid((const char *)data->data.data, (gssize)data->data.len);
+            data->data.len > 0 /* no bytes are no pointer either */
+                ? g_utf8_make_valid((const char *)data->data.data, (gssize)data->data.len)
+                : g_strdup("");
         answer = json_object();
         sl_json_set_int(answer, "offset", (int64_t)data->offset);
         sl_json_set_int(answer, "size", (int64_t)data->size);
         sl_json_set_int(answer, "length", (int64_t)data->data.len);
-        sl_json_set_str(answer, "data", data->data.len > 0 ? text : "");
+        sl_json_set_str(answer, "data", text);
         sl_json_set_bool(answer, "finished", data->finished);
     }
     end_log(c, wait, answer, error);
