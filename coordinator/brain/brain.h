@@ -48,6 +48,12 @@ uint64_t sl_brain_request(SlCoord *c, const SlAsk *ask); /* emits Requested; n *
 void sl_brain_attempts(SlCoord *c,
                        const SlRound *round); /* moves every active attempt as far as it goes */
 void sl_brain_rendered(SlCoord *c, const SlCoordRendered *in);
+void sl_attempt_wait_for(SlAttempt *a, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* renders.c */
+void sl_brain_ask_render(SlCoord *c, SlAttempt *a);
+void sl_brain_render_rollback(SlCoord *c, SlAttempt *a);
+void sl_brain_render_remove(SlCoord *c, SlAttempt *a);
+void sl_brain_retry_later(SlCoord *c, SlAttempt *a, int code, const char *message);
 bool sl_attempt_waits(const SlAttempt *a); /* before COMMITTING and not final */
 bool sl_attempt_live(const SlAttempt *a);  /* COMMITTED .. VERIFYING */
 int64_t sl_attempt_until(const SlCoord *c, const SlAttempt *a);
