@@ -9,7 +9,8 @@
 static const char program[] =
     "import os,socket,sys,time\n"
     "word=open('word.txt').read().strip()\n"
-    "if word=='crash': sys.exit(9)\n"
+    "if word=='crash': print('last words "
+    "of',os.path.basename(os.environ['SLUICE_CONFIG_DIR']),flush=True); sys.exit(9)\n"
     "s=socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
     "s.bind(('127.0.0.1', int(os.environ['PORT']))); s.listen(64)\n"
     "model=open(os.environ['SLUICE_MODEL']+'/w').read() if 'SLUICE_MODEL' in os.environ else '-'\n"
@@ -156,6 +157,22 @@ static void test_file_put_back(void)
     fix_free(f);
 }
 
+/* What the crashed process wrote, though another one serves. */
+static void assert_previous(Fix *f)
+{
+    g_autoptr(GError) error = NULL;
+    SlEngineRef ref = {"app", KIND, "-", "serve"};
+    SlEngineLogAsk ask = {.ref = &ref, .previous = true, .tail = true, .max = 1000};
+    SlEngineLog log;
+    g_autoptr(GBytes) bytes = f->ops->log(f->engine, &ask, &log, &error);
+    g_assert_no_error(error);
+    g_autofree char *text = g_strndup(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+    g_assert_cmpstr(text, ==, "last words of -\n");
+    ask.rank = 1;
+    g_assert_null(f->ops->log(f->engine, &ask, &log, &error));
+    g_assert_nonnull(strstr(error->message, "no process of it crashed here"));
+}
+
 static void test_bad_version_keeps_old(void)
 {
     Fix *f = fix_new("process");
@@ -167,6 +184,7 @@ static void test_bad_version_keeps_old(void)
     const char *text = g_hash_table_lookup(f->health, "serve");
     g_assert_nonnull(strstr(text, "ended with code 9"));
     g_assert_nonnull(strstr(text, "the version before goes on serving"));
+    assert_previous(f);
     g_assert_true(says(f, port, "one"));
     /* Back to the old object: the live one is at once healthy again. */
     fix_apply(f, KIND, "serve", server(f, "one", port, ""));
