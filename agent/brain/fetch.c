@@ -6,6 +6,8 @@
 #define FETCHES_KNOWN_MAX                                                                          \
     65536 /* a bundle's objects and blobs of some units; more are asked for when these are here */
 
+#define FETCHES_RESERVED 4 /* of those that may be open: for the list and the own entry */
+
 static void fetch_free(SlFetch *f)
 {
     g_ptr_array_unref(f->waiters);
@@ -165,6 +167,19 @@ static void time_out(SlAgent *a, SlFetch *f)
     f->tries++;
 }
 
+/* May one more be open for @f? What units wait for never keeps a newer list out. */
+static bool is_room(const SlAgent *a, const SlFetch *f)
+{
+    unsigned left = SL_AGENT_FETCHES_MAX - a->open_fetches;
+    for (guint i = 0; i < f->waiters->len; i++) {
+        const char *waiter = f->waiters->pdata[i];
+        if (strcmp(waiter, "list") == 0 || strcmp(waiter, "self") == 0) {
+            return left > 0;
+        }
+    }
+    return left > FETCHES_RESERVED;
+}
+
 void sl_agent_fetch_settle(SlAgent *a)
 {
     if (!a->connected) {
@@ -178,7 +193,7 @@ void sl_agent_fetch_settle(SlAgent *a)
         if (f->open && a->elapsed_us >= f->at_us) {
             time_out(a, f);
         }
-        if (!f->open && a->elapsed_us >= f->at_us && a->open_fetches < SL_AGENT_FETCHES_MAX) {
+        if (!f->open && a->elapsed_us >= f->at_us && is_room(a, f)) {
             SlAgentEffect *e = sl_agent_emit(a, SL_AGENT_DO_FETCH);
             e->digest = g_strdup(key);
             e->is_statement = f->is_statement;

@@ -3,6 +3,8 @@
  * deletes. A list that can't be read changes nothing. */
 #include "agent/brain/state.h"
 
+#define REFUSED_KEY_MAX 256 /* two names, a job and numbers */
+
 void sl_run_line_free(SlRunLine *line)
 {
     if (line != NULL) {
@@ -35,6 +37,11 @@ static SlCheck list_load(SlAgent *a, SlMap **ret_map, GError **error)
     if (index == NULL) {
         return SL_CHECK_REFUSED;
     }
+    if (sl_map_index_count(index) > SL_AGENT_LIST_BUCKETS_MAX) {
+        (void)sl_throw(error, SLU_LIMIT, "%zu buckets are more than %d", sl_map_index_count(index),
+                       SL_AGENT_LIST_BUCKETS_MAX);
+        return SL_CHECK_REFUSED;
+    }
     unsigned missing = 0;
     for (size_t i = 0; i < sl_map_index_count(index) && missing < SL_AGENT_FETCHES_MAX; i++) {
         missing += sl_agent_blob(a, sl_map_index_nth(index, i), "list") == NULL ? 1 : 0;
@@ -46,12 +53,17 @@ static SlCheck list_load(SlAgent *a, SlMap **ret_map, GError **error)
     return *ret_map != NULL ? SL_CHECK_OK : SL_CHECK_REFUSED;
 }
 
+/* A key that its writer made long is reported by its digest: as the key of an entry it would be too
+ * long for any report. */
 static void refuse_line(SlAgent *a, const char *key, SlErrorCode code, const char *kind,
                         const char *why)
 {
     g_autoptr(GError) error = NULL;
-    (void)sl_throw(&error, code, "desired list: line `%s`: %s", key, why);
-    sl_agent_refuse(a, key, kind, error);
+    (void)sl_throw(&error, code, "desired list: line `%.200s`: %s", key, why);
+    bool named = strlen(key) <= REFUSED_KEY_MAX && strcmp(kind, "unknown-line") != 0;
+    g_autofree char *digest = sl_sha256_hex(key, strlen(key));
+    g_autofree char *what = g_strdup_printf("desired/%.16s", digest);
+    sl_agent_refuse(a, named ? key : what, kind, error);
 }
 
 static void take_unit(SlAgent *a, const char *key, const char *const *words, const char *digest)
@@ -91,6 +103,10 @@ static void take_run(SlAgent *a, const char *key, const char *const *words, cons
                     "the environment is not this agent's own");
         return;
     }
+    if (a->run_lines->len >= SL_AGENT_RUN_LINES_MAX) {
+        refuse_line(a, key, SLU_AGENT_FULL, "full", "there are too many runs");
+        return;
+    }
     SlRunLine *line = g_new0(SlRunLine, 1);
     line->app = g_strdup(words[1]);
     line->job = g_strdup(words[3]);
@@ -107,6 +123,9 @@ static void take_order(SlAgent *a, const char *key, const char *const *words)
     }
     SlAgentOrder *o = g_hash_table_lookup(a->orders, words[1]);
     if (o == NULL) {
+        if (g_hash_table_size(a->orders) >= SL_AGENT_ORDERS_MAX) {
+            sl_agent_orders_forget(a);
+        }
         if (g_hash_table_size(a->orders) >= SL_AGENT_ORDERS_MAX) {
             refuse_line(a, key, SLU_AGENT_FULL, "full", "there are too many orders");
             return;
@@ -130,8 +149,7 @@ static bool take_line(const char *key, const char *values, void *user)
     } else if (strcmp(words[0], "order") == 0) {
         take_order(a, key, w);
     } else {
-        sl_agent_log(a, false, "list-line", "a line of the desired list is of no known kind: %s",
-                     key);
+        refuse_line(a, key, SLU_AGENT_WRONG_BYTES, "unknown-line", "it is of no known kind");
     }
     return true;
 }
@@ -182,7 +200,7 @@ static gboolean is_line_refusal(gpointer key, gpointer value, gpointer user)
     SlAgent *a = user;
     const char *what = key;
     bool of_line = g_str_has_prefix(what, "run/") || g_str_has_prefix(what, "order/") ||
-                   strcmp(what, "desired") == 0 ||
+                   g_str_has_prefix(what, "desired") ||
                    (g_str_has_prefix(what, "unit/") && !g_str_has_suffix(what, a->env));
     if (of_line) {
         g_autofree char *entry = g_strdup_printf("refused/%s", what);

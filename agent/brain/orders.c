@@ -172,6 +172,21 @@ static void pause_flags(SlAgent *a)
     sl_agent_flag(a, "state-lost", lost, a->lost_us);
 }
 
+void sl_agent_orders_forget(SlAgent *a)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, a->orders);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const SlAgentOrder *o = value;
+        if (!o->in_force && !o->listed) {
+            g_autofree char *waiter = g_strdup_printf("order %s", o->digest);
+            sl_agent_fetch_drop(a, waiter);
+            g_hash_table_iter_remove(&iter);
+        }
+    }
+}
+
 void sl_agent_orders_settle(SlAgent *a)
 {
     if (a->root == NULL) {
@@ -192,12 +207,7 @@ void sl_agent_orders_settle(SlAgent *a)
             check_order(a, o);
         }
     }
-    for (guint i = 0; i < all->len; i++) {
-        SlAgentOrder *o = all->pdata[i];
-        if (!o->in_force && !o->listed) {
-            g_hash_table_remove(a->orders, o->digest);
-        }
-    }
+    sl_agent_orders_forget(a);
     pause_flags(a);
 }
 

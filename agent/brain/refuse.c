@@ -41,7 +41,7 @@ void sl_agent_refuse(SlAgent *a, const char *what, const char *kind, const GErro
         return;
     }
     if (r == NULL) {
-        if (g_hash_table_size(a->refusals) >= SL_AGENT_REFUSED_MAX) {
+        if (g_hash_table_size(a->refusals) >= SL_AGENT_REFUSED_MAX && !passes_by(what)) {
             return;
         }
         r = g_new0(SlRefusal, 1);

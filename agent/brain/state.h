@@ -12,17 +12,19 @@
 #include "core/policy.h"
 #include "sluice/clock.h"
 
-#define SL_AGENT_FETCHES_MAX 16     /* open at once: one session's share of the coordinator */
-#define SL_AGENT_OPS_MAX 64         /* engine operations open at once per unit */
-#define SL_AGENT_UNITS_MAX 4096     /* units of one cluster */
-#define SL_AGENT_ORDERS_MAX 1024    /* orders in force */
-#define SL_AGENT_FLOORS_MAX 16384   /* scopes that ever had an order */
-#define SL_AGENT_RUNS_MAX 1024      /* runs that are not sealed and acknowledged */
-#define SL_AGENT_FINISHED_MAX 65536 /* run ids never started again */
-#define SL_AGENT_SEALS_OF_UNIT 64   /* acknowledged seals kept, newest of a unit */
-#define SL_AGENT_SEALS_KEPT 512     /* in all: 8 MiB of a slot's 64 at the longest */
-#define SL_AGENT_REFUSED_MAX 256    /* refusals shown at once */
-#define SL_AGENT_STEPS_MAX 32       /* roots taken in one STEPS */
+#define SL_AGENT_FETCHES_MAX 16        /* open at once: one session's share of the coordinator */
+#define SL_AGENT_OPS_MAX 64            /* engine operations open at once per unit */
+#define SL_AGENT_UNITS_MAX 4096        /* units of one cluster */
+#define SL_AGENT_ORDERS_MAX 1024       /* orders in force */
+#define SL_AGENT_RUN_LINES_MAX 4096    /* lines of a list that name runs */
+#define SL_AGENT_LIST_BUCKETS_MAX 1024 /* 65536 lines: far above units, orders and runs together */
+#define SL_AGENT_FLOORS_MAX 16384      /* scopes that ever had an order */
+#define SL_AGENT_RUNS_MAX 1024         /* runs that are not sealed and acknowledged */
+#define SL_AGENT_FINISHED_MAX 65536    /* run ids never started again */
+#define SL_AGENT_SEALS_OF_UNIT 64      /* acknowledged seals kept, newest of a unit */
+#define SL_AGENT_SEALS_KEPT 512        /* in all: 8 MiB of a slot's 64 at the longest */
+#define SL_AGENT_REFUSED_MAX 256       /* refusals shown at once */
+#define SL_AGENT_STEPS_MAX 32          /* roots taken in one STEPS */
 #define SL_AGENT_JUMP_MAX (UINT64_C(1) << 20)
 #define SL_AGENT_FIRST_TERM_MAX                                                                    \
     (UINT64_C(1) << 40) /* of the first head ever: far from the end, far above any ledger */
@@ -337,6 +339,8 @@ SlCheck sl_check_fleet(const SlAgent *a, const char *fleet, GError **error);
 SlCheck sl_check_env(const SlAgent *a, const char *env, GError **error);
 SlCheck sl_check_epoch(const SlAgent *a, uint64_t epoch, GError **error);
 SlCheck sl_check_head(SlAgent *a, const SlSigned *s, SlHead **ret_head);
+/* No head lives longer than the root allows, whatever it says. */
+int64_t sl_head_expires(const SlAgent *a, const SlHead *head);
 SlCheck sl_check_unit(SlAgent *a, SlUnit *u, SlCandidate *c);
 SlCheck sl_check_order(SlAgent *a, SlAgentOrder *o);
 bool sl_check_known_signer(const SlAgent *a, const SlSigned *s, SlStatementKind kind,
@@ -360,6 +364,7 @@ void sl_head_state_clear(SlHeadState *h);
 /* list.c, orders.c, units.c */
 void sl_agent_list_settle(SlAgent *a);
 void sl_agent_orders_settle(SlAgent *a);
+void sl_agent_orders_forget(SlAgent *a); /* those that are neither listed nor in force */
 bool sl_agent_paused(const SlAgent *a, const char *app, int64_t *ret_until_us);
 bool sl_agent_renewed(const SlAgent *a, const char *promotion, const char *app);
 bool sl_agent_ordered(const SlAgent *a, SlAct act, const char *scope);
@@ -368,6 +373,7 @@ void sl_agent_units_settle(SlAgent *a);
 void sl_agent_units_recheck(
     SlAgent *a); /* root, list or time changed: refused lines are judged again */
 SlUnit *sl_agent_unit(SlAgent *a, const char *app);
+bool sl_agent_epoch_in_force(const SlAgent *a, const SlUnit *u);
 
 /* plan.c, apply.c, health.c, rollback.c */
 bool sl_plan_share_ok(const SlUnit *u, const SlGather *next, unsigned *ret_removed,

@@ -60,14 +60,11 @@ const char *sl_agent_unit_bundle(const SlUnit *u)
     return u->latch_reason != NULL ? u->auto_bundle : u->bundle;
 }
 
-SlUnit *sl_agent_unit(SlAgent *a, const char *app)
+/* A raised epoch voids what was accepted under an older one: it stays, and starts nothing new. */
+bool sl_agent_epoch_in_force(const SlAgent *a, const SlUnit *u)
 {
-    SlUnit *u = g_hash_table_lookup(a->units, app);
-    if (u == NULL && g_hash_table_size(a->units) < SL_AGENT_UNITS_MAX) {
-        u = sl_agent_unit_new(app, a->env);
-        g_hash_table_insert(a->units, u->app, u);
-    }
-    return u;
+    const SlRootEnv *env = sl_root_env(a->root, a->env);
+    return env != NULL && u->epoch == env->epoch;
 }
 
 void sl_agent_units_recheck(SlAgent *a)
@@ -115,6 +112,36 @@ static void drop_candidate(SlAgent *a, SlUnit *u)
     g_autofree char *waiter = g_strdup_printf("unit %s", u->app);
     sl_agent_fetch_drop(a, waiter);
     waits_flag(a, u, NULL);
+}
+
+/* Names that a list once held and that never came to anything make room for others. */
+static void forget_blank(SlAgent *a)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, a->units);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        SlUnit *u = value;
+        if (u->wanted == NULL && u->promotion == NULL && u->floor == NULL && !u->resumed &&
+            g_hash_table_size(u->objects) == 0) {
+            drop_candidate(a, u);
+            unrefuse(a, u);
+            g_hash_table_iter_remove(&iter);
+        }
+    }
+}
+
+SlUnit *sl_agent_unit(SlAgent *a, const char *app)
+{
+    SlUnit *u = g_hash_table_lookup(a->units, app);
+    if (u == NULL && g_hash_table_size(a->units) >= SL_AGENT_UNITS_MAX) {
+        forget_blank(a);
+    }
+    if (u == NULL && g_hash_table_size(a->units) < SL_AGENT_UNITS_MAX) {
+        u = sl_agent_unit_new(app, a->env);
+        g_hash_table_insert(a->units, u->app, u);
+    }
+    return u;
 }
 
 static void accept(SlAgent *a, SlUnit *u)
@@ -252,4 +279,5 @@ void sl_agent_units_settle(SlAgent *a)
         load(a, u, &u->goal, sl_agent_unit_bundle(u));
         load(a, u, &u->spare, u->latch_reason == NULL ? u->auto_bundle : NULL);
     }
+    forget_blank(a);
 }
