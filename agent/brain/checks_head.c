@@ -100,11 +100,15 @@ static SlCheck head_issued(SlAgent *a, HeadCase *c, GError **error)
         sl_throw(error, SLU_AGENT_FUTURE, "it was issued at %s, this clock says %s", when, now));
 }
 
-static SlCheck head_expiry(SlAgent *a, HeadCase *c, GError **error)
+int64_t sl_head_expires(const SlAgent *a, const SlHead *head)
 {
     const SlRootEnv *env = sl_root_env(a->root, a->env);
-    int64_t expires =
-        MIN(c->head->expires_us, c->head->issued_us + env->head_lifetime_us + SL_AGENT_SKEW_US);
+    return MIN(head->expires_us, head->issued_us + env->head_lifetime_us + SL_AGENT_SKEW_US);
+}
+
+static SlCheck head_expiry(SlAgent *a, HeadCase *c, GError **error)
+{
+    int64_t expires = sl_head_expires(a, c->head);
     if (sl_agent_trusted(a) < expires) {
         return SL_CHECK_OK;
     }

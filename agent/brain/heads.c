@@ -27,6 +27,7 @@ static void enter_head(SlAgent *a, const SlSigned *s, const SlHead *h)
                      a->head.ledger_hash, h->ledger_hash);
     }
     bool new_list = g_strcmp0(a->head.desired, h->desired) != 0;
+    int64_t expires_us = sl_head_expires(a, h);
     sl_head_state_clear(&a->head);
     a->head = (SlHeadState){
         .epoch = h->epoch,
@@ -39,7 +40,7 @@ static void enter_head(SlAgent *a, const SlSigned *s, const SlHead *h)
         .digest = sl_signed_digest(s),
         .desired = g_strdup(h->desired),
         .issued_us = h->issued_us,
-        .expires_us = h->expires_us,
+        .expires_us = expires_us,
     };
     a->trusted_us = MAX(a->trusted_us, h->issued_us);
     sl_agent_dirty(a);
