@@ -21,6 +21,13 @@ static char *why_back(SlAgent *a, const SlUnit *u)
     return NULL;
 }
 
+/* Held up is not ill: time under a pause does not count. */
+static void start_again(const SlAgent *a, SlUnit *u)
+{
+    u->degraded_since_us = u->degraded_since_us >= 0 ? a->elapsed_us : -1;
+    u->unwell_since_us = u->unwell_since_us >= 0 ? a->elapsed_us : -1;
+}
+
 void sl_agent_rollback_settle(SlAgent *a, SlUnit *u)
 {
     int64_t until = 0;
@@ -28,7 +35,11 @@ void sl_agent_rollback_settle(SlAgent *a, SlUnit *u)
         !sl_gather_ready(u->spare)) {
         return;
     }
+    if (!sl_agent_epoch_in_force(a, u)) {
+        return; /* the promotion that allows it is void */
+    }
     if (sl_agent_paused(a, u->app, &until) || sl_agent_is_lost(a, u->app)) {
+        start_again(a, u);
         return;
     }
     g_autofree char *why = why_back(a, u);

@@ -37,7 +37,8 @@ static SlCheck run_unit(SlAgent *a, RunCase *c, GError **error)
     c->unit = g_hash_table_lookup(a->units, c->line->app);
     const SlUnit *u = c->unit;
     bool in_force = u != NULL && u->promotion != NULL && g_strcmp0(u->promotion, u->wanted) == 0 &&
-                    u->latch_reason == NULL && sl_gather_ready(u->goal);
+                    u->latch_reason == NULL && sl_gather_ready(u->goal) &&
+                    sl_agent_epoch_in_force(a, u);
     return in_force ? SL_CHECK_OK : SL_CHECK_WAIT;
 }
 

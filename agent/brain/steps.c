@@ -133,7 +133,7 @@ bool sl_agent_check_registry(const SlRoot *root, const char *env, uint64_t versi
                         "registry: version %" G_GUINT64_FORMAT " is below %" G_GUINT64_FORMAT,
                         r->version, version);
     }
-    if (version != 0 && r->version - version > SL_AGENT_JUMP_MAX) {
+    if (r->version - version > (version != 0 ? SL_AGENT_JUMP_MAX : SL_AGENT_FIRST_TERM_MAX)) {
         return sl_throw(error, SLU_AGENT_JUMP, "registry: version leaps to %" G_GUINT64_FORMAT,
                         r->version);
     }

@@ -75,6 +75,27 @@ static void too_slow(void)
     rig_assert_reported(t.r, "unit/digits/prod", "latched", "true");
 }
 
+/* Held up is not ill: a pause stops the clock. */
+static void not_because_of_a_pause(void)
+{
+    g_auto(Two) t = two_new("Progressing");
+    Rig *r = t.r;
+    rig_wait(r, 5 * SL_MINUTE_US);
+    g_autofree char *d = rig_publish(r, rig_order(r,
+                                                  &(RigOrder){.act = SL_ACT_PAUSE,
+                                                              .scope = "env prod",
+                                                              .number = 1,
+                                                              .expires = r->now + SL_HOUR_US},
+                                                  RIG_KEYS(&r->alice)));
+    g_autofree char *pause = g_strdup_printf("order/%s pause", d);
+    g_autofree char *unit = g_strdup_printf("unit/digits/prod %s", t.second);
+    rig_list(r, RIG_LINES(pause, unit));
+    rig_wait(r, SL_HOUR_US + 3 * SL_MINUTE_US);
+    rig_assert_reported(r, "unit/digits/prod", "latched", "false");
+    rig_wait(r, 11 * SL_MINUTE_US);
+    rig_assert_reported(r, "unit/digits/prod", "latched", "true");
+}
+
 static void unknown_never(void)
 {
     g_auto(Two) t = two_new("Unknown");
@@ -129,6 +150,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/rollback/goes-back-and-stays", goes_back_and_stays);
     g_test_add_func("/rollback/too-slow", too_slow);
+    g_test_add_func("/rollback/not-because-of-a-pause", not_because_of_a_pause);
     g_test_add_func("/rollback/unknown-never", unknown_never);
     g_test_add_func("/rollback/a-short-dip", a_short_dip);
     g_test_add_func("/rollback/not-after-it-was-confirmed", not_after_it_was_confirmed);
