@@ -27,14 +27,18 @@ static bool write_text(const char *folder, const char *file, const char *text)
     return ok;
 }
 
-static bool names_controller(char *names, const char *controller)
+/* "cpu,cpuacct" names "cpu"; the unified hierarchy names none. */
+static bool names_controller(const char *names, const char *controller)
 {
-    char *rest = NULL;
-    if (controller[0] == '\0')
+    size_t wanted = strlen(controller);
+    if (wanted == 0)
         return names[0] == '\0';
-    for (char *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest))
-        if (strcmp(name, controller) == 0)
+    for (const char *name = names; *name;) {
+        size_t len = strcspn(name, ",");
+        if (len == wanted && strncmp(name, controller, len) == 0)
             return true;
+        name += len + (name[len] == ',');
+    }
     return false;
 }
 
