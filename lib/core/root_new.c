@@ -25,16 +25,19 @@ static const Profile profiles[SL_N_PROFILES] = {
     [SL_PROFILE_REGULATED] = {{0, 1, 2}, true, true},
 };
 
-/* redeploy, renew, resume and start-run are left out: they fall back to promote. `alone`: one
- * person acts at once, also on what he asked for himself: these make a running system safer, and
- * wait for nobody. */
+/* redeploy falls back to promote, and so do the orders renew, resume and start-run where promote excludes nobody. `alone`: one
+ * person acts at once, also on what he asked for himself: the first kind makes a running system safer and waits for nobody;
+ * an order is asked for and signed in one act, so excluding its requester would leave nobody. */
 static const struct {
     SlAct act;
     bool alone;
+    bool fallback; /* written only where promote's role would exclude the signer */
 } acts[] = {
-    {SL_ACT_PROMOTE, false},    {SL_ACT_ROLLBACK, false}, {SL_ACT_REMOVE, false},
-    {SL_ACT_BREAK_GLASS, true}, {SL_ACT_PAUSE, true},     {SL_ACT_STOP_RUN, true},
-    {SL_ACT_REGISTRY, false},
+    {SL_ACT_PROMOTE, false, false}, {SL_ACT_ROLLBACK, false, false},
+    {SL_ACT_REMOVE, false, false},  {SL_ACT_BREAK_GLASS, true, false},
+    {SL_ACT_RENEW, true, true},     {SL_ACT_PAUSE, true, false},
+    {SL_ACT_RESUME, true, true},    {SL_ACT_START_RUN, true, true},
+    {SL_ACT_STOP_RUN, true, false}, {SL_ACT_REGISTRY, false, false},
 };
 
 static Level level_of(const char *env)
@@ -50,7 +53,11 @@ static void add_roles(SlRoot *root, const SlRootNew *how, const char *env)
 {
     const Profile *profile = &profiles[how->profile];
     unsigned threshold = MIN(profile->thresholds[level_of(env)], 1);
+    bool excludes = threshold > 0 && (profile->exclude_author || profile->exclude_requester);
     for (size_t i = 0; i < G_N_ELEMENTS(acts); i++) {
+        if (acts[i].fallback && !excludes) {
+            continue;
+        }
         SlRole *role = g_new0(SlRole, 1);
         bool guarded = threshold > 0 && !acts[i].alone;
         role->env = g_strdup(env);

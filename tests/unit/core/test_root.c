@@ -318,6 +318,12 @@ static void test_profiles(void)
         const SlRole *prod = role_of(root, "prod", SL_ACT_PROMOTE);
         g_assert_cmpint(prod->exclude_requester, ==, profile != SL_PROFILE_SOLO);
         g_assert_cmpint(prod->exclude_author, ==, profile == SL_PROFILE_REGULATED);
+        /* An order is asked for and signed by one person: where promote excludes the requester, orders have roles of
+         * their own, else nobody could resume what he paused. */
+        const SlRole *resume = role_of(root, "prod", SL_ACT_RESUME);
+        g_assert_cmpint(resume != NULL, ==, profile != SL_PROFILE_SOLO);
+        g_assert_true(resume == NULL || (resume->threshold == 1 && !resume->exclude_requester &&
+                                         !resume->exclude_author));
         g_autoptr(GBytes) text = sl_root_format(root, &error);
         g_autoptr(SlSigned) s = sl_signed_new(text);
         sign_with(s, SL_STATEMENT_ROOT, "1");
