@@ -122,6 +122,25 @@ static bool is_unchanged(const SlCoord *c, const SlAttempt *a, const char *root)
     return p != NULL && p->epoch == env->epoch;
 }
 
+/* Above everything the ledger reserved and everything its agents hold: after a restored ledger, or where a thief signed with
+ * the online key, an agent may be ahead and would refuse a lower number as a replay. One step only, and never a leap that
+ * agents refuse. */
+static uint64_t next_seq(const SlCoord *c, const SlUnit *u, GHashTable *target_of)
+{
+    uint64_t highest = u->seq;
+    GHashTableIter iter;
+    gpointer cluster;
+    g_hash_table_iter_init(&iter, target_of);
+    while (g_hash_table_iter_next(&iter, &cluster, NULL)) {
+        g_autoptr(json_t) entry = sl_brain_seen_entry(c, cluster, "unit/%s/%s", u->app, u->env);
+        int64_t seen = sl_json_int(entry, "seq", 0);
+        if (seen > 0 && (uint64_t)seen > highest && (uint64_t)seen - u->seq < SL_JUMP_MAX) {
+            highest = (uint64_t)seen;
+        }
+    }
+    return highest + 1;
+}
+
 /* Emits Rendered: seq is reserved here, before anyone is asked to sign. @event has jobs and
  * withheld already. */
 static bool emit_rendered(SlCoord *c, SlAttempt *a, json_t *event /* consumed */,
@@ -139,7 +158,7 @@ static bool emit_rendered(SlCoord *c, SlAttempt *a, json_t *event /* consumed */
     if (is_unchanged(c, a, root)) {
         sl_json_set_bool(event, "unchanged", true);
     } else {
-        uint64_t seq = u->seq + 1;
+        uint64_t seq = next_seq(c, u, target_of);
         const SlRelease *r = sl_brain_release(c, a->release);
         g_autoptr(GBytes) text =
             sl_brain_statement(c, a, r, seq, root, g_hash_table_size(target_of), error);

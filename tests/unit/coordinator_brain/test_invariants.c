@@ -200,6 +200,29 @@ static void test_other_report(void)
     rig_free(rig);
 }
 
+/* An agent that holds a higher number than the ledger (restored ledger, theft of the online key) gets one above it; a number
+ * driven out of reach is not followed. */
+static void test_agent_ahead(void)
+{
+    Rig *rig = rig_ready(false);
+    Agent *dev = rig_agent(rig, "dev1");
+    const int64_t ahead[] = {1000, (int64_t)1 << 40};
+    const int64_t then[] = {1001, 1002};
+    for (size_t i = 0; i < G_N_ELEMENTS(ahead); i++) {
+        const char *text = g_hash_table_lookup(dev->applied, "unit/digits/dev");
+        json_t *entry = sl_json_parse(text, strlen(text), NULL, "entry", NULL);
+        sl_json_set_int(entry, "seq", ahead[i]);
+        agent_set(dev, "unit/digits/dev", entry);
+        agent_send_report(rig, dev);
+        dev->mute = true;
+        rig_push(rig, i == 0 ? "c2" : "c3", "1", i == 0 ? "2" : "3");
+        g_autoptr(json_t) unit = rig_unit(rig, "dev");
+        g_assert_cmpint(sl_json_int(unit, "active.seq", 0), ==, then[i]);
+        dev->mute = false;
+    }
+    rig_free(rig);
+}
+
 static void test_metrics(void)
 {
     static const char *const metrics[] = {"NaN", "Infinity", "0.94999", "-Infinity"};
@@ -341,6 +364,7 @@ int main(int argc, char **argv)
     g_test_add_func("/invariants/redeploy", test_redeploy);
     g_test_add_func("/invariants/after-commit", test_after_commit);
     g_test_add_func("/invariants/other-report", test_other_report);
+    g_test_add_func("/invariants/agent-ahead", test_agent_ahead);
     g_test_add_func("/invariants/metrics", test_metrics);
     g_test_add_func("/invariants/targets-fixed", test_targets_fixed);
     g_test_add_func("/invariants/parts", test_parts);
