@@ -1,7 +1,6 @@
 /* clusters.c - sluice clusters */
 #include "base/text.h"
-#include "cli/act.h"
-#include "cli/runs.h"
+#include "cli/list.h"
 
 static void print_each(SlCli *cli, SlTable *table, const json_t *each, const char *now)
 {
@@ -49,41 +48,23 @@ static void print_waiting(SlCli *cli, const json_t *answer)
     }
 }
 
-static int show(SlCli *cli, void *user)
+static SlTable *headings(void)
 {
-    (void)user;
-    g_auto(GStrv) parts = g_strsplit(sl_cli_arg(cli, 0) != NULL ? sl_cli_arg(cli, 0) : "", "/", 2);
-    const char *app = parts[0];
-    const char *env = parts[0] != NULL && parts[1] != NULL ? parts[1] : sl_cli_option(cli, "env");
-    const char *query[] = {"env", env, NULL};
-    (void)app;
-    (void)env;
-    g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) answer = sl_api_get(cli, "/v1/clusters", query, &error);
-    if (answer == NULL) {
-        return sl_cli_fail(cli, error);
-    }
-    if (sl_cli_json(cli)) {
-        sl_print_json(cli, answer);
-        return SL_EXIT_OK;
-    }
-    g_autofree char *now = sl_format_time(sl_cli_now_us());
-    SlTable *table = sl_table_new("CLUSTER", "ENV", "ENGINE", "AGENT", "SEEN", "VERSION", "LABELS",
-                                  "REFUSED", NULL);
-    size_t i = 0;
-    json_t *each = NULL;
-    json_array_foreach(json_object_get(answer, "clusters"), i, each)
-    {
-        print_each(cli, table, each, now);
-    }
-    sl_table_print(table, cli, stdout);
-    print_waiting(cli, answer);
-    return SL_EXIT_OK;
+    return sl_table_new("CLUSTER", "ENV", "ENGINE", "AGENT", "SEEN", "VERSION", "LABELS", "REFUSED",
+                        NULL);
 }
 
 static int run(SlCli *cli)
 {
-    return sl_cli_watch(cli, show, NULL);
+    static const SlCliList list = {
+        .path = "/v1/clusters",
+        .member = "clusters",
+        .query = {"env"},
+        .table = headings,
+        .row = print_each,
+        .after = print_waiting,
+    };
+    return sl_cli_list(cli, &list);
 }
 
 static const SlCliOption options[] = {

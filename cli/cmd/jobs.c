@@ -1,6 +1,6 @@
 /* jobs.c - sluice jobs */
 #include "base/text.h"
-#include "cli/act.h"
+#include "cli/list.h"
 #include "cli/runs.h"
 
 static void print_each(SlCli *cli, SlTable *table, const json_t *each, const char *now)
@@ -20,40 +20,21 @@ static void print_each(SlCli *cli, SlTable *table, const json_t *each, const cha
                  sl_json_str_or(each, "cluster", "-"), phase, since, attempt, text, NULL);
 }
 
-static int show(SlCli *cli, void *user)
+static SlTable *headings(void)
 {
-    (void)user;
-    g_auto(GStrv) parts = g_strsplit(sl_cli_arg(cli, 0) != NULL ? sl_cli_arg(cli, 0) : "", "/", 2);
-    const char *app = parts[0];
-    const char *env = parts[0] != NULL && parts[1] != NULL ? parts[1] : sl_cli_option(cli, "env");
-    const char *query[] = {
-        "app", app, "env", env, "active", sl_cli_flag(cli, "active") ? "1" : NULL, NULL};
-    (void)app;
-    (void)env;
-    g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) answer = sl_api_get(cli, "/v1/runs", query, &error);
-    if (answer == NULL) {
-        return sl_cli_fail(cli, error);
-    }
-    if (sl_cli_json(cli)) {
-        sl_print_json(cli, answer);
-        return SL_EXIT_OK;
-    }
-    g_autofree char *now = sl_format_time(sl_cli_now_us());
-    SlTable *table = sl_table_new("RUN", "ID", "CLUSTER", "PHASE", "SINCE", "TRY", "", NULL);
-    size_t i = 0;
-    json_t *each = NULL;
-    json_array_foreach(json_object_get(answer, "runs"), i, each)
-    {
-        print_each(cli, table, each, now);
-    }
-    sl_table_print(table, cli, stdout);
-    return SL_EXIT_OK;
+    return sl_table_new("RUN", "ID", "CLUSTER", "PHASE", "SINCE", "TRY", "", NULL);
 }
 
 static int run(SlCli *cli)
 {
-    return sl_cli_watch(cli, show, NULL);
+    static const SlCliList list = {
+        .path = "/v1/runs",
+        .member = "runs",
+        .query = {"app", "env", "active"},
+        .table = headings,
+        .row = print_each,
+    };
+    return sl_cli_list(cli, &list);
 }
 
 static const SlCliOption options[] = {
