@@ -85,18 +85,9 @@ GPtrArray *sl_local_clusters(SlCli *cli, const SlLocal *local, const SlApplicati
     return clusters;
 }
 
-static void item_value_free(void *data)
-{
-    SlItemValue *item = data;
-    g_free(item->name);
-    g_free(item->digest);
-    g_free(item->run_key);
-    g_free(item);
-}
-
 GPtrArray *sl_local_items(const SlLocal *local, const SlApplicationDoc *app)
 {
-    GPtrArray *items = g_ptr_array_new_with_free_func(item_value_free);
+    GPtrArray *items = g_ptr_array_new_with_free_func((GDestroyNotify)sl_item_value_free);
     SlOffer *offer = sl_offer_make(local->docs, app, local->tree);
     for (unsigned i = 0; offer != NULL && i < offer->items->len; i++) {
         const SlItemValue *from = g_ptr_array_index(offer->items, i);

@@ -29,7 +29,8 @@ static void print_changes(const json_t *changes)
     {
         g_autofree char *name = sl_escape_for_people(sl_json_str_or(each, "name", "?"), 80);
         g_autofree char *kind = sl_escape_for_people(sl_json_str_or(each, "kind", "?"), 80);
-        fprintf(stderr, "  %-8s %s %s\n", sl_json_str_or(each, "change", "?"), kind, name);
+        g_autofree char *change = sl_escape_for_people(sl_json_str_or(each, "change", "?"), 40);
+        fprintf(stderr, "  %-8s %s %s\n", change, kind, name);
     }
 }
 
@@ -79,18 +80,9 @@ static void print_statement(const json_t *attempt, const SlPromotion *p)
     }
 }
 
-static void free_item(void *data)
-{
-    SlItemValue *item = data;
-    g_free(item->name);
-    g_free(item->digest);
-    g_free(item->run_key);
-    g_free(item);
-}
-
 static GPtrArray *items_of(const json_t *release)
 {
-    GPtrArray *items = g_ptr_array_new_with_free_func(free_item);
+    GPtrArray *items = g_ptr_array_new_with_free_func((GDestroyNotify)sl_item_value_free);
     const char *name = NULL;
     json_t *each = NULL;
     json_object_foreach(json_object_get(release, "items"), name, each)

@@ -54,7 +54,9 @@ static bool read_secret(const char *path, uint8_t secret[64], GError **error)
     }
     size_t len = 0;
     const char *text = g_bytes_get_data(bytes, &len);
-    return sl_private_key_parse(text, len, secret, error) || sl_prefix(error, "%s", path);
+    bool ok = sl_private_key_parse(text, len, secret, error) || sl_prefix(error, "%s", path);
+    sodium_memzero((void *)(uintptr_t)text, len); /* ours alone: read for this one signature */
+    return ok;
 }
 
 static int agent_connect(GError **error)
@@ -116,7 +118,7 @@ static GBytes *agent_call(const GByteArray *body, GError **error)
     g_autoptr(GByteArray) request = g_byte_array_new();
     put_string(request, body->data, body->len);
     uint8_t header[4];
-    if (write(fd, request->data, request->len) != (ssize_t)request->len ||
+    if (send(fd, request->data, request->len, MSG_NOSIGNAL) != (ssize_t)request->len ||
         !read_all(fd, header, sizeof header)) {
         return sl_throw_null(error, SLU_SIGN, "ssh-agent did not answer");
     }

@@ -17,7 +17,7 @@ static void print_log(const char *data)
     }
 }
 
-/* Query of the run or object named; false after a message. @names keeps what the pointers need. */
+/* Query of the run or object named; @ret_run and @ret_parts keep what its pointers name. */
 static bool build_query(SlCli *cli, const char **query, json_t **ret_run, char ***ret_parts,
                         GError **error)
 {
@@ -43,9 +43,10 @@ static bool build_query(SlCli *cli, const char **query, json_t **ret_run, char *
     }
     if (*ret_run == NULL) {
         g_propagate_error(error, g_steal_pointer(&problem));
+        return false;
     }
     query[0] = "run", query[1] = sl_json_str(*ret_run, "id");
-    return *ret_run != NULL;
+    return true;
 }
 
 static int follow(SlCli *cli, const char **query, size_t used)
