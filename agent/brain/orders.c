@@ -232,6 +232,20 @@ bool sl_agent_ordered(const SlAgent *a, SlAct act, const char *scope)
     return false;
 }
 
+bool sl_agent_orders_wait(const SlAgent *a)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, a->orders);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const SlAgentOrder *o = value;
+        if (o->listed && o->statement == NULL && !o->in_force && !o->refused && !o->taken) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool sl_agent_paused(const SlAgent *a, const char *app, int64_t *ret_until_us)
 {
     g_autofree char *env = g_strdup_printf("env %s", a->env);

@@ -368,6 +368,7 @@ void sl_agent_orders_forget(SlAgent *a); /* those that are neither listed nor in
 bool sl_agent_paused(const SlAgent *a, const char *app, int64_t *ret_until_us);
 bool sl_agent_renewed(const SlAgent *a, const char *promotion, const char *app);
 bool sl_agent_ordered(const SlAgent *a, SlAct act, const char *scope);
+bool sl_agent_orders_wait(const SlAgent *a); /* a listed order is still being fetched */
 bool sl_agent_is_lost(const SlAgent *a, const char *app);
 void sl_agent_units_settle(SlAgent *a);
 void sl_agent_units_recheck(

@@ -241,6 +241,20 @@ static void manual_and_ordered(void)
     g_assert_cmpuint(rig_count(r, "RUN_STOP"), ==, 1);
 }
 
+/* The run's line may be here before the order's bytes: it waits, and that is no refusal. */
+static void run_line_before_its_order(void)
+{
+    g_auto(Dev) d = dev_new("manual");
+    Rig *r = d.r;
+    rig_list(r, RIG_LINES("order/" KEY2 " start-run", d.run, d.unit)); /* bytes that never come */
+    rig_wait(r, 2 * SL_SECOND_US);
+    g_assert_cmpuint(rig_count(r, "RUN_START"), ==, 0);
+    g_autofree char *what = g_strndup(d.run, (size_t)(strchr(d.run, ' ') - d.run));
+    g_autofree char *refused = rig_refused(r, what);
+    g_assert_cmpstr(refused, ==, "");
+    assert_not_started(&d, d.run, "run-not-ordered"); /* no order is listed any more */
+}
+
 static void run_line_before_its_promotion(void)
 {
     g_auto(Dev) d = dev_new("auto");
@@ -301,6 +315,7 @@ int main(int argc, char **argv)
     g_test_add_func("/runs/journal-before-start", journal_before_start);
     g_test_add_func("/runs/extra-runs", extra_runs);
     g_test_add_func("/runs/manual-and-ordered", manual_and_ordered);
+    g_test_add_func("/runs/line-before-its-order", run_line_before_its_order);
     g_test_add_func("/runs/run-line-before-its-promotion", run_line_before_its_promotion);
     g_test_add_func("/runs/bad-record-is-a-failure", bad_record_is_a_failure);
     g_test_add_func("/runs/stale-head-starts-nothing", stale_head_starts_nothing);
