@@ -5,9 +5,11 @@
 /* Errors: IO with the path and what the system said. */
 SL_MUST_USE bool sl_file_write_atomic(const char *path, const void *bytes, size_t len,
                                       unsigned mode, GError **error);
-/* As write_atomic, but not synced: whole after a crash of this process, perhaps cut or gone after a loss of power. Only for what
- * is verified when it is read and can be had again: content-addressed caches, files for people. */
-SL_MUST_USE bool sl_file_write_cache(const char *path, const void *bytes, size_t len, unsigned mode, GError **error);
+/* As write_atomic, but not synced: whole after a crash of this process, perhaps cut or gone after
+ * a loss of power. Only for what is verified when it is read and can be had again:
+ * content-addressed caches, files for people. */
+SL_MUST_USE bool sl_file_write_cache(const char *path, const void *bytes, size_t len, unsigned mode,
+                                     GError **error);
 /* As write_atomic, but never over something that is there already. Errors: CONFLICT. */
 SL_MUST_USE bool sl_file_create(const char *path, const void *bytes, size_t len, unsigned mode,
                                 GError **error);
