@@ -111,7 +111,8 @@ static void test_rewound_keeps_the_old_commit(Case *c, gconstpointer ops)
 static void test_tree(Case *c, gconstpointer ops)
 {
     (void)ops;
-    g_autoptr(GError) error = NULL, large = NULL, absent = NULL, link = NULL;
+    g_autoptr(GError) error = NULL, large = NULL, absent = NULL, link = NULL,
+                      inside = NULL;
     git_write(&c->git, "app/a.txt", "12345");
     git_write(&c->git, "app.d", "x");
     g_free(GIT(c->git.work, "config", "core.symlinks", "true"));
@@ -135,8 +136,10 @@ static void test_tree(Case *c, gconstpointer ops)
     g_assert_error(large, SL_ERROR, SLU_LIMIT);
     g_assert_null(tree->list(tree->user, "nowhere", &absent));
     g_assert_error(absent, SL_ERROR, SLU_NOT_FOUND);
-    g_autofree char *digest = sl_tree_digest(tree, "app", &absent);
+    g_autofree char *digest = sl_tree_digest(tree, "app", &inside);
     g_assert_null(digest); /* the symlink inside is an error that names it */
+    g_assert_error(inside, SL_ERROR, SLU_TREE_ENTRY);
+    g_assert_nonnull(strstr(inside->message, "app/link"));
     sl_source_tree_free(tree);
 }
 
