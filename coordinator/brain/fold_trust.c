@@ -200,6 +200,13 @@ bool sl_fold_cluster_enrolled(SlCoord *c, const json_t *event, int64_t at_us, GE
     return true;
 }
 
+static gboolean is_unused_join(gpointer key, gpointer value, gpointer name)
+{
+    (void)key;
+    const SlJoin *join = value;
+    return join->cluster == NULL && strcmp(join->name, name) == 0;
+}
+
 bool sl_fold_cluster_removed(SlCoord *c, const json_t *event, int64_t at_us, GError **error)
 {
     (void)at_us;
@@ -208,7 +215,9 @@ bool sl_fold_cluster_removed(SlCoord *c, const json_t *event, int64_t at_us, GEr
         return false;
     }
     g_hash_table_remove(c->pending_env, id);
-    if (!g_hash_table_remove(c->pending, id)) {
+    /* A token that nobody used was never a cluster: its name is free again. */
+    bool unused = g_hash_table_foreach_remove(c->joins, is_unused_join, (char *)(uintptr_t)id) > 0;
+    if (!g_hash_table_remove(c->pending, id) && !unused) {
         g_hash_table_replace(c->removed, g_strdup(id), g_strdup(sl_json_str_or(event, "by", "")));
     }
     return true;

@@ -197,6 +197,21 @@ json_t *sl_verb_cluster_add(SlCoord *c, const SlCoordRequest *in, int *ret_statu
     return join_body(c, id, name, env, expires_us);
 }
 
+/* A join token for @name that nobody has used; NULL. */
+static const SlJoin *unused_join(const SlCoord *c, const char *name)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, c->joins);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const SlJoin *join = value;
+        if (join->cluster == NULL && strcmp(join->name, name) == 0) {
+            return join;
+        }
+    }
+    return NULL;
+}
+
 json_t *sl_verb_cluster_remove(SlCoord *c, const SlCoordRequest *in, int *ret_status,
                                GError **error)
 {
@@ -207,10 +222,14 @@ json_t *sl_verb_cluster_remove(SlCoord *c, const SlCoordRequest *in, int *ret_st
         return NULL;
     }
     const char *pending_env = g_hash_table_lookup(c->pending_env, name);
-    if (sl_brain_cluster(c, name, &env) == NULL && pending_env == NULL) {
-        return sl_throw_null(error, SLU_NO_SUCH_CLUSTER, "there is no cluster %.63s", name);
+    const SlJoin *join = unused_join(c, name);
+    if (sl_brain_cluster(c, name, &env) == NULL && pending_env == NULL && join == NULL) {
+        return sl_throw_null(error, SLU_NO_SUCH_CLUSTER,
+                             "there is no cluster and no join token %.63s", name);
     }
-    g_autofree char *where = g_strdup(env != NULL ? env : pending_env);
+    g_autofree char *where = g_strdup(env != NULL           ? env
+                                      : pending_env != NULL ? pending_env
+                                                            : join->env);
     json_t *event = sl_event("ClusterRemoved");
     sl_json_set_str(event, "cluster", name);
     sl_json_set_str(event, "by", in->person);

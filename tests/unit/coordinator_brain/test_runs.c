@@ -117,7 +117,13 @@ static void test_enrol(void)
     rig_ask(rig, "cluster-remove", json_pack("{s:s}", "name", "dev2"));
     g_assert_null(sl_coord_cluster_of_key(rig->coord, two->curve, NULL));
     rig_ask(rig, "cluster-add", json_pack("{s:s,s:s}", "name", "dev2", "env", "dev"));
-    rig_assert_refused(rig, SLU_CLUSTER_EXISTS); /* ids are never given again */
+    rig_assert_refused(rig, SLU_CLUSTER_EXISTS);           /* ids are never given again */
+    g_autoptr(json_t) lost = rig_join(rig, "dev4", "dev"); /* a token that was lost is taken back */
+    rig_ask(rig, "cluster-remove", json_pack("{s:s}", "name", "dev4"));
+    rig_enrol_with(rig, thief, lost);
+    g_assert_cmpstr(sl_json_str(rig->enrol, "state"), ==, "refused");
+    g_autoptr(json_t) again = rig_join(rig, "dev4", "dev");
+    g_assert_nonnull(again);
     for (guint i = 0; i < rig->ledger->len; i++) {
         g_autofree char *text = sl_json_canonical(g_ptr_array_index(rig->ledger, i), NULL);
         g_assert_null(strstr(text, sl_json_str(join, "secret")));
