@@ -112,8 +112,7 @@ static char *people(const json_t *list)
     GString *out = g_string_new(NULL);
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(list, i, each)
-    {
+    json_array_foreach (list, i, each) {
         g_autofree char *name = sl_escape_for_people(
             json_string_value(each) != NULL ? json_string_value(each) : "?", 64);
         g_string_append_printf(out, "%s%s", out->len > 0 ? ", " : "", name);
@@ -125,8 +124,7 @@ static void print_gates(SlCli *cli, const json_t *gates)
 {
     size_t i = 0;
     json_t *gate = NULL;
-    json_array_foreach(gates, i, gate)
-    {
+    json_array_foreach (gates, i, gate) {
         g_autofree char *verdict = sl_colour_state(cli, sl_json_str_or(gate, "verdict", "wait"));
         g_autofree char *reason = sl_escape_for_people(sl_json_str_or(gate, "reason", ""), 400);
         sl_say(cli, "    gate %-9s %s  %s", sl_json_str_or(gate, "type", "?"), verdict, reason);
@@ -274,8 +272,7 @@ bool sl_cli_may_sign(SlCli *cli, const json_t *attempt)
     const SlContext *context = sl_cli_context(cli, &error);
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(json_object_get(attempt, "who"), i, each)
-    {
+    json_array_foreach (json_object_get(attempt, "who"), i, each) {
         if (context != NULL && context->person != NULL &&
             g_strcmp0(json_string_value(each), context->person) == 0) {
             return true;

@@ -100,13 +100,12 @@ int64_t sl_cli_find_attempt(SlCli *cli, int *ret_code)
     size_t i = 0;
     json_t *attempt = NULL;
     json_t *unit = json_array_get(json_object_get(status, "units"), 0);
-    json_array_foreach(json_object_get(unit, "waiting"), i, attempt)
-    {
+    json_array_foreach (json_object_get(unit, "waiting"), i, attempt) {
         if (!sl_state_is_final(sl_json_str(attempt, "state"))) {
             return sl_json_int(attempt, "n", 0);
         }
     }
-    (void)sl_throw(&error, SLU_NOT_FOUND, "no attempt of %s/%s waits for anybody", app, env);
+    (void)sl_throw(&error, SLU_NOT_FOUND, "no attempt of %s/%s waits for a person", app, env);
     *ret_code = sl_cli_fail(cli, error);
     return 0;
 }

@@ -91,8 +91,7 @@ GPtrArray *sl_check_registry(GBytes *text, const char *env, const json_t *entrie
     g_autoptr(GPtrArray) clusters = g_ptr_array_new_with_free_func(cluster_free);
     const char *id = NULL;
     json_t *values = NULL;
-    json_object_foreach((json_t *)(uintptr_t)entries, id, values)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)entries, id, values) {
         if (!add_entry(map, clusters, id, json_string_value(values), error)) {
             return NULL;
         }

@@ -40,8 +40,7 @@ static int show(SlCli *cli, void *user)
     SlTable *table = list->table();
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(json_object_get(answer, list->member), i, each)
-    {
+    json_array_foreach (json_object_get(answer, list->member), i, each) {
         list->row(cli, table, each, now);
     }
     sl_table_print(table, cli, stdout);

@@ -48,14 +48,12 @@ static GPtrArray *known_clusters(SlCli *cli, const char *env)
         sl_api_get(cli, "/v1/clusters", (const char *[]){"env", env, NULL}, NULL);
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(json_object_get(answer, "clusters"), i, each)
-    {
+    json_array_foreach (json_object_get(answer, "clusters"), i, each) {
         SlCluster *cluster = make_cluster(sl_json_str_or(each, "id", "?"),
                                           sl_json_str_or(each, "engine", "process"));
         const char *name = NULL;
         json_t *value = NULL;
-        json_object_foreach(json_object_get(each, "labels"), name, value)
-        {
+        json_object_foreach (json_object_get(each, "labels"), name, value) {
             g_hash_table_insert(cluster->labels, g_strdup(name),
                                 g_strdup(json_is_string(value) ? json_string_value(value) : ""));
         }

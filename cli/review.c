@@ -25,8 +25,7 @@ static void print_changes(const json_t *changes)
     if (json_array_size(changes) == 0) {
         fprintf(stderr, "  none: the same objects as now\n");
     }
-    json_array_foreach(changes, i, each)
-    {
+    json_array_foreach (changes, i, each) {
         g_autofree char *name = sl_escape_for_people(sl_json_str_or(each, "name", "?"), 80);
         g_autofree char *kind = sl_escape_for_people(sl_json_str_or(each, "kind", "?"), 80);
         g_autofree char *change = sl_escape_for_people(sl_json_str_or(each, "change", "?"), 40);
@@ -38,15 +37,13 @@ static void print_evidence(const json_t *attempt)
 {
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(json_object_get(attempt, "gates"), i, each)
-    {
+    json_array_foreach (json_object_get(attempt, "gates"), i, each) {
         g_autofree char *text = g_strdup_printf("%s %s: %s", sl_json_str_or(each, "type", "?"),
                                                 sl_json_str_or(each, "verdict", "?"),
                                                 sl_json_str_or(each, "reason", ""));
         print_field("gate", text);
     }
-    json_array_foreach(json_object_get(attempt, "evidence"), i, each)
-    {
+    json_array_foreach (json_object_get(attempt, "evidence"), i, each) {
         g_autofree char *text = json_is_string(each) ? g_strdup(json_string_value(each))
                                                      : sl_json_canonical(each, NULL);
         print_field("evidence", text);
@@ -85,8 +82,7 @@ static GPtrArray *items_of(const json_t *release)
     GPtrArray *items = g_ptr_array_new_with_free_func((GDestroyNotify)sl_item_value_free);
     const char *name = NULL;
     json_t *each = NULL;
-    json_object_foreach(json_object_get(release, "items"), name, each)
-    {
+    json_object_foreach (json_object_get(release, "items"), name, each) {
         SlItemValue *item = g_new0(SlItemValue, 1);
         item->name = g_strdup(name);
         item->digest = g_strdup(sl_json_str(each, "digest"));
@@ -199,8 +195,7 @@ int sl_review(SlCli *cli, const json_t *attempt)
     print_evidence(attempt);
     size_t i = 0;
     json_t *signer = NULL;
-    json_array_foreach(json_object_get(attempt, "registrySigners"), i, signer)
-    {
+    json_array_foreach (json_object_get(attempt, "registrySigners"), i, signer) {
         print_field("clusters", json_string_value(signer));
     }
     if (!render_again(cli, attempt, promotion, &error)) {

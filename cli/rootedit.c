@@ -141,7 +141,8 @@ static int submit_or_keep(SlCli *cli, const SlSigned *signed_, const SlRoot *bef
         return sl_cli_fail(cli, problem);
     }
     sl_say(cli,
-           "%s: not enough signatures yet (%s)\nFor whoever else has to sign (when a root key changes, "
+           "%s: not enough signatures yet (%s)\nFor whoever else has to sign (when a root key "
+           "changes, "
            "its new key too: `sluice key use NEW`): sluice root sign %s",
            path, error->message, path);
     return SL_EXIT_WAITING;

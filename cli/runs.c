@@ -18,8 +18,7 @@ json_t *sl_cli_find_run(SlCli *cli, const char *word, GError **error)
     json_t *found = NULL, *each = NULL;
     size_t i = 0;
     unsigned matches = 0;
-    json_array_foreach(json_object_get(answer, "runs"), i, each)
-    {
+    json_array_foreach (json_object_get(answer, "runs"), i, each) {
         g_autofree char *path =
             g_strdup_printf("%s/%s/%s", sl_json_str_or(each, "app", ""),
                             sl_json_str_or(each, "env", ""), sl_json_str_or(each, "job", ""));
@@ -73,7 +72,8 @@ char *sl_run_progress_text(const json_t *run)
     const json_t *progress = json_object_get(run, "progress");
     if (g_strcmp0(sl_json_str(run, "phase"), "Failed") == 0) {
         g_autofree char *reason = sl_escape_for_people(sl_json_str_or(run, "reason", ""), 64);
-        g_string_append_printf(out, "%s  ", reason); /* the seal's word; its message is often empty */
+        g_string_append_printf(out, "%s  ",
+                               reason); /* the seal's word; its message is often empty */
     }
     double pct = json_number_value(json_object_get(progress, "pct"));
     int64_t step = sl_json_int(progress, "step", -1), total = sl_json_int(progress, "total", -1);
@@ -90,8 +90,7 @@ char *sl_run_progress_text(const json_t *run)
     metrics = json_object_size(metrics) > 0 ? metrics : json_object_get(run, "metrics");
     const char *name = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)(uintptr_t)metrics, name, value)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)metrics, name, value) {
         g_autofree char *safe = sl_escape_for_people(name, 64);
         if (json_is_number(value)) {
             g_string_append_printf(out, "%s %.4g  ", safe, json_number_value(value));

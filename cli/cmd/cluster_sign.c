@@ -9,8 +9,7 @@ static bool is_new(const json_t *adds, const char *id)
 {
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(adds, i, each)
-    {
+    json_array_foreach (adds, i, each) {
         const char *name = json_is_object(each) ? sl_json_str(each, "id") : json_string_value(each);
         if (g_strcmp0(name, id) == 0) {
             return true;
@@ -32,8 +31,7 @@ static void show_clusters(const GPtrArray *clusters, const json_t *draft)
     }
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(json_object_get(draft, "removes"), i, each)
-    {
+    json_array_foreach (json_object_get(draft, "removes"), i, each) {
         g_autofree char *safe = sl_escape_for_people(
             json_is_string(each) ? json_string_value(each) : sl_json_str_or(each, "id", "?"), 64);
         fprintf(stderr, "  no longer: %s\n", safe);

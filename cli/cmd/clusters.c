@@ -13,8 +13,7 @@ static void print_each(SlCli *cli, SlTable *table, const json_t *each, const cha
     GString *labels = g_string_new(NULL);
     const char *name = NULL;
     json_t *value = NULL;
-    json_object_foreach(json_object_get(each, "labels"), name, value)
-    {
+    json_object_foreach (json_object_get(each, "labels"), name, value) {
         g_string_append_printf(labels, "%s%s=%s", labels->len > 0 ? "," : "", name,
                                json_string_value(value) != NULL ? json_string_value(value) : "?");
     }
@@ -31,16 +30,14 @@ static void print_waiting(SlCli *cli, const json_t *answer)
 {
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(json_object_get(answer, "pending"), i, each)
-    {
+    json_array_foreach (json_object_get(answer, "pending"), i, each) {
         const char *env = sl_json_str_or(each, "env", "?");
         g_autofree char *name =
             sl_escape_for_people(sl_json_str_or(each, "name", sl_json_str_or(each, "id", "?")), 64);
         sl_say(cli, "%s%s asked to join %s and waits for a signature: sluice cluster sign %s",
                i == 0 ? "\n" : "", name, env, env);
     }
-    json_array_foreach(json_object_get(answer, "tokens"), i, each)
-    {
+    json_array_foreach (json_object_get(answer, "tokens"), i, each) {
         g_autofree char *until = sl_when(sl_json_str(each, "expires"));
         g_autofree char *name = sl_escape_for_people(sl_json_str_or(each, "name", "?"), 64);
         sl_say(cli, "%s%s has a join token for %s, not used yet, good until %s", i == 0 ? "\n" : "",

@@ -8,8 +8,7 @@ static int print_names(json_t *list, const char *key)
     size_t i = 0;
     json_t *each = NULL;
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
-    json_array_foreach(list, i, each)
-    {
+    json_array_foreach (list, i, each) {
         const char *name = sl_json_str(each, key);
         /* Names only: a shell expands `$(...)` in the words that it is given to complete from. */
         if (name != NULL && sl_is_name(name) && g_hash_table_add(seen, (char *)(uintptr_t)name)) {

@@ -61,8 +61,7 @@ static int print_diff(SlCli *cli, const json_t *answer)
 {
     json_t *objects = json_object_get(answer, "objects"), *each = NULL;
     size_t i = 0;
-    json_array_foreach(objects, i, each)
-    {
+    json_array_foreach (objects, i, each) {
         g_autofree char *name = sl_escape_for_people(sl_json_str_or(each, "name", "?"), 100);
         sl_say(cli, "%s %s %s", sl_json_str_or(each, "change", "?"),
                sl_json_str_or(each, "kind", "?"), name);

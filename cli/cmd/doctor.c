@@ -74,8 +74,7 @@ static void check_clusters(Doctor *d, const json_t *status)
 {
     size_t i = 0;
     json_t *cluster = NULL;
-    json_array_foreach(json_object_get(status, "clusters"), i, cluster)
-    {
+    json_array_foreach (json_object_get(status, "clusters"), i, cluster) {
         g_autofree char *name = g_strdup_printf("cluster %s", sl_json_str_or(cluster, "id", "?"));
         bool connected = sl_json_bool(cluster, "connected", false),
              stale = sl_json_bool(cluster, "stale", false);
@@ -95,8 +94,7 @@ static void check_sources(Doctor *d, const json_t *status)
 {
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(json_object_get(status, "sources"), i, each)
-    {
+    json_array_foreach (json_object_get(status, "sources"), i, each) {
         const char *error = sl_json_str(each, "error"),
                    *name = sl_json_str_or(each, "repository", "");
         g_autofree char *check =
@@ -159,8 +157,7 @@ static int run(SlCli *cli)
     SlTable *table = sl_table_new("CHECK", "", "", NULL);
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(checks, i, each)
-    {
+    json_array_foreach (checks, i, each) {
         g_autofree char *state =
             sl_colour_state(cli, sl_json_bool(each, "ok", false) ? "ok" : "error");
         g_autofree char *message =

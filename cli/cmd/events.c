@@ -55,8 +55,7 @@ static int run(SlCli *cli)
         const json_t *events = json_object_get(answer, "events");
         size_t i = 0;
         json_t *event = NULL;
-        json_array_foreach(events, i, event)
-        {
+        json_array_foreach (events, i, event) {
             print_event(cli, event);
             since = sl_json_int(event, "seq", since);
         }

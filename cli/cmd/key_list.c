@@ -46,8 +46,7 @@ static void print_keys(SlCli *cli, const json_t *keys)
     SlTable *table = sl_table_new("WHO", "TYPE", "FINGERPRINT", "", NULL);
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(keys, i, each)
-    {
+    json_array_foreach (keys, i, each) {
         g_autofree char *notes =
             g_strconcat(sl_json_bool(each, "yours", false) ? "yours " : "",
                         sl_json_bool(each, "root", false) ? "root " : "",

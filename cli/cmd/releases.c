@@ -8,15 +8,13 @@ static void print_each(SlCli *cli, SlTable *table, const json_t *each, const cha
     GString *items = g_string_new(NULL), *current = g_string_new(NULL);
     const char *name = NULL;
     json_t *item = NULL;
-    json_object_foreach(json_object_get(each, "items"), name, item)
-    {
+    json_object_foreach (json_object_get(each, "items"), name, item) {
         const char *digest = sl_json_str(item, "digest");
         g_string_append_printf(items, "%s%s=%s", items->len > 0 ? " " : "", name,
                                digest != NULL ? sl_short(digest) : "pending");
     }
     size_t i = 0;
-    json_array_foreach(json_object_get(each, "current"), i, item)
-    {
+    json_array_foreach (json_object_get(each, "current"), i, item) {
         g_string_append_printf(current, "%s%s", current->len > 0 ? " " : "",
                                json_string_value(item) != NULL ? json_string_value(item) : "?");
     }

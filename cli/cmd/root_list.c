@@ -37,8 +37,7 @@ static int run(SlCli *cli)
     SlTable *table = sl_table_new("VERSION", "EXPIRES", "PEOPLE", "SIGNED BY", NULL);
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(json_object_get(answer, "roots"), i, each)
-    {
+    json_array_foreach (json_object_get(answer, "roots"), i, each) {
         print_version(table, each);
     }
     sl_table_print(table, cli, stdout);

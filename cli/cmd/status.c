@@ -58,8 +58,7 @@ static void print_units(SlCli *cli, const json_t *status, const char *now)
     SlTable *table = sl_table_new("UNIT", "RELEASE", "COMMIT", "SINCE", "HEALTH", "", NULL);
     size_t i = 0;
     json_t *unit = NULL;
-    json_array_foreach(json_object_get(status, "units"), i, unit)
-    {
+    json_array_foreach (json_object_get(status, "units"), i, unit) {
         print_unit(cli, table, unit, now);
     }
     sl_table_print(table, cli, stdout);
@@ -70,8 +69,7 @@ static void print_waiting(SlCli *cli, const json_t *status, const char *now)
     bool heading = false;
     size_t i = 0, k = 0;
     json_t *unit = NULL, *attempt = NULL;
-    json_array_foreach(json_object_get(status, "units"), i, unit)
-    {
+    json_array_foreach (json_object_get(status, "units"), i, unit) {
         const json_t *active = json_object_get(unit, "active"),
                      *last = json_object_get(unit, "last");
         const char *outcome = sl_json_str(last, "state");
@@ -85,8 +83,7 @@ static void print_waiting(SlCli *cli, const json_t *status, const char *now)
         if (json_is_object(active)) {
             sl_print_attempt(cli, active, now);
         }
-        json_array_foreach(json_object_get(unit, "waiting"), k, attempt)
-        {
+        json_array_foreach (json_object_get(unit, "waiting"), k, attempt) {
             if (sl_json_int(attempt, "n", 0) != sl_json_int(active, "n", -1)) {
                 sl_print_attempt(cli, attempt, now);
             }
@@ -106,8 +103,7 @@ static void print_runs(SlCli *cli, const json_t *status, const char *now)
     putchar('\n');
     SlTable *table = sl_table_new("RUN", "ID", "CLUSTER", "PHASE", "SINCE", "", NULL);
     size_t i = 0;
-    json_array_foreach(runs, i, run)
-    {
+    json_array_foreach (runs, i, run) {
         g_autofree char *name =
             g_strdup_printf("%s/%s/%s", sl_json_str_or(run, "app", "?"),
                             sl_json_str_or(run, "env", "?"), sl_json_str_or(run, "job", "?"));
@@ -130,8 +126,7 @@ static void print_clusters(SlCli *cli, const json_t *status, const char *now)
     SlTable *table = sl_table_new("CLUSTER", "ENV", "ENGINE", "AGENT", "SEEN", "", NULL);
     size_t i = 0, k = 0;
     json_t *cluster = NULL, *flag = NULL;
-    json_array_foreach(json_object_get(status, "clusters"), i, cluster)
-    {
+    json_array_foreach (json_object_get(status, "clusters"), i, cluster) {
         bool stale = sl_json_bool(cluster, "stale", false);
         g_autofree char *state =
             sl_colour_state(cli, stale                                       ? "stale"
@@ -139,8 +134,7 @@ static void print_clusters(SlCli *cli, const json_t *status, const char *now)
                                                                              : "away");
         g_autofree char *seen = sl_since(sl_json_str(cluster, "lastSeen"), now);
         GString *flags = g_string_new(NULL);
-        json_array_foreach(json_object_get(cluster, "flags"), k, flag)
-        {
+        json_array_foreach (json_object_get(cluster, "flags"), k, flag) {
             const char *text = json_is_object(flag)
                                    ? sl_json_str_or(flag, "name", sl_json_str_or(flag, "what", "?"))
                                    : json_string_value(flag);
@@ -173,8 +167,7 @@ static void print_lines(SlCli *cli, const char *heading, const json_t *list, con
     if (json_array_size(list) > 0) {
         sl_say(cli, "\n%s", heading);
     }
-    json_array_foreach(list, i, each)
-    {
+    json_array_foreach (list, i, each) {
         g_autofree char *message = sl_escape_for_people(sl_json_str_or(each, "message", ""), 600);
         if (sl_json_str(each, "file") != NULL) {
             print_problem(cli, each, message);
@@ -196,8 +189,7 @@ static void print_sources(SlCli *cli, const json_t *sources)
     g_autoptr(json_t) broken = json_array();
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(sources, i, each)
-    {
+    json_array_foreach (sources, i, each) {
         if (sl_json_str(each, "error") != NULL) {
             json_array_append(broken, each);
         }

@@ -1,8 +1,8 @@
 /* try.c - sluice try: runs a job of the working tree on this machine, without coordinator, commit or seal. What it makes is dirty and
  * can't be promoted. The job belongs to `sluice-agent try`, which ends with us and takes the job's processes with it. */
+#include "cli/cmd/try.h"
 #include "base/auto.h"
 #include "base/text.h"
-#include "cli/cmd/try.h"
 #include "cli/programs.h"
 #include "cli/runs.h"
 #include "runtime/atomicfile.h"
@@ -23,9 +23,9 @@ typedef struct {
     FILE *events;
     bool json, terminal, line_open;
     int64_t started_us;
-    char *shown;  /* the last line, so that nothing is said twice */
+    char *shown; /* the last line, so that nothing is said twice */
     char *phase;
-    json_t *end;  /* the event */
+    json_t *end; /* the event */
 } Show;
 
 static volatile sig_atomic_t child_pid;
@@ -69,7 +69,8 @@ static bool start_agent(const char *dir, FILE **ret_events, GError **error)
     }
     child_pid = pid;
     for (size_t i = 0; i < G_N_ELEMENTS(forwarded); i++) {
-        sigaction(forwarded[i], &(struct sigaction){.sa_handler = forward, .sa_flags = SA_RESTART}, NULL);
+        sigaction(forwarded[i], &(struct sigaction){.sa_handler = forward, .sa_flags = SA_RESTART},
+                  NULL);
     }
     *ret_events = fdopen(pipes[0], "r");
     return true;
@@ -98,12 +99,16 @@ static void close_line(Show *show)
 /* On a terminal progress moves on one line; a new phase begins the next. Elsewhere every line stays. */
 static void show_record(Show *show, const json_t *record)
 {
-    const char *phase = sl_json_str_or(record, "phase", "?"), *reason = sl_json_str_or(record, "reason", "");
-    const char *message = strcmp(phase, "Failed") != 0 ? sl_json_str_or(record, "message", "") : ""; /* that comes at the end */
+    const char *phase = sl_json_str_or(record, "phase", "?"),
+               *reason = sl_json_str_or(record, "reason", "");
+    const char *message = strcmp(phase, "Failed") != 0 ? sl_json_str_or(record, "message", "")
+                                                       : ""; /* that comes at the end */
     g_autofree char *progress = sl_run_progress_text(record);
     g_autofree char *state = sl_colour_state(show->cli, phase);
-    g_autofree char *why = strcmp(reason, phase) != 0 && strcmp(reason, "Completed") != 0 && *reason != '\0' ? g_strdup_printf("%s%s%s  ", reason, *message != '\0' ? ": " : "", message)
-                                                                         : g_strdup("");
+    g_autofree char *why =
+        strcmp(reason, phase) != 0 && strcmp(reason, "Completed") != 0 && *reason != '\0'
+            ? g_strdup_printf("%s%s%s  ", reason, *message != '\0' ? ": " : "", message)
+            : g_strdup("");
     g_autofree char *text = g_strdup_printf("%s  %s%s", state, why, progress);
     g_strchomp(text);
     if (show->json || g_strcmp0(text, show->shown) == 0) {
@@ -135,7 +140,8 @@ static void print_lines(FILE *out, const char *text, unsigned most, const char *
     g_autofree char *copy = g_strchomp(g_strdup(text));
     g_auto(GStrv) lines = g_strsplit(copy, "\n", -1);
     unsigned count = g_strv_length(lines);
-    for (unsigned i = most > 0 && count > most ? count - most : 0; *copy != '\0' && i < count; i++) {
+    for (unsigned i = most > 0 && count > most ? count - most : 0; *copy != '\0' && i < count;
+         i++) {
         g_autofree char *safe = sl_escape_for_people(lines[i], 4000);
         fprintf(out, "%s%s\n", indent, safe);
     }
@@ -175,22 +181,27 @@ static void print_outputs(const json_t *outputs)
 {
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach((json_t *)(uintptr_t)outputs, i, each) {
-        g_auto(GStrv) words = g_strsplit(sl_json_str_or(each, "sealed", ""), " ", 3); /* name, digest, bytes */
+    json_array_foreach ((json_t *)(uintptr_t)outputs, i, each) {
+        g_auto(GStrv) words =
+            g_strsplit(sl_json_str_or(each, "sealed", ""), " ", 3); /* name, digest, bytes */
         bool known = g_strv_length(words) == 3;
-        printf("output %s: %s%s%s%s\n", sl_json_str_or(each, "name", "?"), sl_json_str_or(each, "path", "?"), known ? " (" : "",
-               known ? words[2] : "", known ? " bytes)" : "");
+        printf("output %s: %s%s%s%s\n", sl_json_str_or(each, "name", "?"),
+               sl_json_str_or(each, "path", "?"), known ? " (" : "", known ? words[2] : "",
+               known ? " bytes)" : "");
     }
 }
 
 static void print_failure(const json_t *event, const json_t *end)
 {
-    const char *out = sl_json_str_or(event, "stdout", ""), *err = sl_json_str_or(event, "stderr", "");
+    const char *out = sl_json_str_or(event, "stdout", ""),
+               *err = sl_json_str_or(event, "stderr", "");
     g_autofree char *message = sl_escape_for_people(sl_json_str_or(end, "message", ""), 2000);
     g_autofree char *escaped = sl_escape_for_people(err, strlen(err) * 4 + 1);
-    bool is_log = strstr(escaped, sl_json_str_or(end, "message", "")) != NULL; /* shown below, line by line */
-    fprintf(stderr, "failed: %s, exit %s%s%s\n", sl_json_str_or(end, "reason", "?"), sl_json_str_or(end, "exit", "?"),
-            *message != '\0' && !is_log ? ": " : "", is_log ? "" : message);
+    bool is_log =
+        strstr(escaped, sl_json_str_or(end, "message", "")) != NULL; /* shown below, line by line */
+    fprintf(stderr, "failed: %s, exit %s%s%s\n", sl_json_str_or(end, "reason", "?"),
+            sl_json_str_or(end, "exit", "?"), *message != '\0' && !is_log ? ": " : "",
+            is_log ? "" : message);
     if (*out != '\0') {
         fputs("the last lines of its output:\n", stderr);
         print_lines(stderr, out, LOG_LINES, "  ");
@@ -226,9 +237,13 @@ static int print_end(Show *show, const char *dir)
 static int run_in(SlCli *cli, const SlTryJob *job, const char *dir)
 {
     g_autoptr(GError) error = NULL;
-    Show show = {.cli = cli, .json = sl_cli_json(cli), .terminal = isatty(STDOUT_FILENO) == 1, .started_us = sl_cli_now_us()};
+    Show show = {.cli = cli,
+                 .json = sl_cli_json(cli),
+                 .terminal = isatty(STDOUT_FILENO) == 1,
+                 .started_us = sl_cli_now_us()};
     if (!show.json) {
-        sl_say(cli, "%s/%s (%s) from the working tree: dirty, not sealed, never promotable", job->app, job->job, job->env);
+        sl_say(cli, "%s/%s (%s) from the working tree: dirty, not sealed, never promotable",
+               job->app, job->job, job->env);
         fflush(stdout);
     }
     if (!start_agent(dir, &show.events, &error)) {
@@ -259,7 +274,9 @@ static int run(SlCli *cli)
         sl_try_clear(&job);
         return code;
     }
-    g_autofree char *dir = sl_try_complete(cli, &job, &secrets, &error) ? sl_try_scratch(cli, &job, secrets, &error) : NULL;
+    g_autofree char *dir = sl_try_complete(cli, &job, &secrets, &error)
+                               ? sl_try_scratch(cli, &job, secrets, &error)
+                               : NULL;
     code = dir != NULL ? run_in(cli, &job, dir) : sl_cli_fail(cli, error);
     if (dir != NULL && sl_cli_flag(cli, "rm")) {
         (void)!sl_dir_remove_tree(dir, NULL);
@@ -271,24 +288,37 @@ static int run(SlCli *cli)
 }
 
 static const SlCliOption options[] = {
-    {"env", 'e', "ENV", "as this environment renders it (default: the first that has the job)", "env"},
+    {"env", 'e', "ENV", "as this environment renders it (default: the first that has the job)",
+     "env"},
     {"job", 'j', "NAME", "which TrainingJob of a manifest file with several", NULL},
     {"input", 'i', "NAME=DIR", "a folder for an input; may be repeated", "file"},
     {"secret", 's', "NAME=FILE", "a file (mode 0600) for a secret; may be repeated", "file"},
     {"gpus", 'g', "LIST", "all (default), none, or 0,1: what the job may have", NULL},
-    {"model-store", 0, "DIR", "where inputs named by digest are (default: the fleet's, if it is on this machine)", "file"},
+    {"model-store", 0, "DIR",
+     "where inputs named by digest are (default: the fleet's, if it is on this machine)", "file"},
     {"log", 'l', NULL, "show what the program writes", NULL},
-    {"dir", 'd', "DIR", "an empty folder to run in (default: a new one below ~/.cache/sluice/try)", "file"},
+    {"dir", 'd', "DIR", "an empty folder to run in (default: a new one below ~/.cache/sluice/try)",
+     "file"},
     {"rm", 0, NULL, "remove the folder at the end, outputs included", NULL},
     {"repository", 0, "DIR", "the fleet repository (default: here or above)", "file"},
     {0},
 };
 
 const SlCommand sl_cmd_try = {
-    .name = "try", .group = "Start", .synopsis = "APP/JOB | MANIFEST.yaml [--input NAME=DIR]", .summary = "run a job of the working tree here, without a commit",
-    .description = "Renders one TrainingJob from the working tree and runs it on this machine, as the engine `process` would. No coordinator, no "
+    .name = "try",
+    .group = "Start",
+    .synopsis = "APP/JOB | MANIFEST.yaml [--input NAME=DIR]",
+    .summary = "run a job of the working tree here, without a commit",
+    .description = "Renders one TrainingJob from the working tree and runs it on this machine, as "
+                   "the engine `process` would. No coordinator, no "
                    "commit and no seal: what it makes is dirty and can never be promoted.\n\n"
-                   "Phase, progress and metrics are shown as they come; outputs stay in a scratch folder, which is named at the end. Ctrl-C stops the "
-                   "job under its own stop rules; once more kills it. The exit code is 0 if it succeeded and 1 if it failed.",
-    .options = options, .args_min = 1, .args_max = 1, .complete = "app", .run = run,
+                   "Phase, progress and metrics are shown as they come; outputs stay in a scratch "
+                   "folder, which is named at the end. Ctrl-C stops the "
+                   "job under its own stop rules; once more kills it. The exit code is 0 if it "
+                   "succeeded and 1 if it failed.",
+    .options = options,
+    .args_min = 1,
+    .args_max = 1,
+    .complete = "app",
+    .run = run,
 };

@@ -198,8 +198,7 @@ static GPtrArray *jobs_of(const char *path, GHashTable *items, GHashTable *folde
         if (sl_json_str(doc, "spec.files.from") != NULL) {
             g_hash_table_add(folders, g_strdup(sl_json_str(doc, "spec.files.from")));
         }
-        json_array_foreach(sl_json_at(doc, "spec.inputs"), n, input)
-        {
+        json_array_foreach (sl_json_at(doc, "spec.inputs"), n, input) {
             const char *model = sl_json_str_or(input, "model", "");
             model = g_str_has_prefix(model, "model://") ? model + strlen("model://") : model;
             if (sl_is_name(model)) {

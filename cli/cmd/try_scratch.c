@@ -60,8 +60,7 @@ static void place_inputs(const SlTryJob *job, GHashTable *given, GString *missin
         env = json_array();
         json_object_set_new(spec, "env", env);
     }
-    json_array_foreach(json_object_get(spec, "inputs"), i, input)
-    {
+    json_array_foreach (json_object_get(spec, "inputs"), i, input) {
         const char *name = sl_json_str_or(input, "name", "model");
         const char *folder = g_hash_table_lookup(given, name),
                    *item = g_hash_table_lookup(job->items, digest_of(input));
@@ -84,8 +83,7 @@ static void place_secrets(const SlTryJob *job, GHashTable *given, json_t *secret
 {
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach(sl_json_at(job->object, "spec.env"), i, each)
-    {
+    json_array_foreach (sl_json_at(job->object, "spec.env"), i, each) {
         const char *secret = sl_json_str(each, "secret"),
                    *file = secret != NULL ? g_hash_table_lookup(given, secret) : NULL;
         if (file != NULL) {
@@ -185,8 +183,7 @@ static bool write_blobs(const SlTryJob *job, const char *dir, GError **error)
     if (!sl_dir_make(blobs, 0700, error)) {
         return false;
     }
-    json_array_foreach(sl_json_at(job->object, "spec.files"), i, file)
-    {
+    json_array_foreach (sl_json_at(job->object, "spec.files"), i, file) {
         const char *digest = sl_json_str_or(file, "sha256", "");
         GBytes *bytes = g_hash_table_lookup(job->rendered->blobs, digest);
         g_autofree char *path = g_build_filename(blobs, digest, NULL);

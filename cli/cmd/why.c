@@ -19,8 +19,7 @@ static int run(SlCli *cli)
     SlTable *table = sl_table_new("WHAT", "", NULL);
     size_t i = 0;
     json_t *link = NULL;
-    json_array_foreach(json_object_get(answer, "chain"), i, link)
-    {
+    json_array_foreach (json_object_get(answer, "chain"), i, link) {
         sl_table_row(table, sl_json_str_or(link, "what", ""), sl_json_str_or(link, "text", ""),
                      NULL);
     }

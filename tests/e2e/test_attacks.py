@@ -496,7 +496,7 @@ class Attacks(unittest.TestCase):
             self.t.desire("prod1", {**self.good, f"order/{order}": "resume"})
             self.expect_refused("prod1", f"order/{order[:16]}", kind, code)
             self.assertTrue(self.prod.flag("paused"), "left out of the list, it holds")
-        resume = self.t.order(w.alice, bob, act="resume", scope="env prod", number=8)
+        resume = self.t.order(w.alice, bob, act="resume", scope="env prod", number=8, reason="by people")
         self.t.desire("prod1", {**self.good, f"order/{resume}": "resume"})
         self.t.wait("prod goes on", lambda: not self.prod.flag("paused"))
         self.t.desire("prod1", {**self.good, f"order/{pause}": "pause"})

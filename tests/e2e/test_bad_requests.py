@@ -74,7 +74,7 @@ class Requests(bad.BadCase):
         self.f.sluice("approve", n, "--yes", "--wait")
         self.f.wait_healthy("prod", "two")
         self.refused("approve", n, "--yes", code="SLU3108", exit=5, words=[f"attempt {n} is SUCCEEDED"])
-        self.refused("approve", "app/prod", "--yes", code="SLU1002", exit=4, words=["no attempt of app/prod waits for a signature"])
+        self.refused("approve", "app/prod", "--yes", code="SLU1002", exit=4, words=["no attempt of app/prod waits for a person"])
         self.refused("abort", n, "--reason", "late", code="SLU3108", exit=5, words=["after the commit use rollback"])
         self.refused("reject", n, "--reason", "late", code="SLU3108", exit=5)
         self.before = self.facts()
