@@ -144,9 +144,9 @@ static SlCheck unit_going_back(SlAgent *a, SlUnit *u, SlCandidate *c, GError **e
     SlCheck check = find_auto_bundle(a, u, c, error);
     if (check == SL_CHECK_OK && c->auto_bundle != NULL && c->auto_bundle[0] != '\0' &&
         !was_healthy(u, c->auto_bundle)) {
-        return sl_check_verdict(sl_throw(
-            error, SLU_AGENT_NEVER_HEALTHY,
-            "auto-rollback to bundle %.12s, which was never healthy here", c->auto_bundle));
+        /* People allowed the promotion itself; a cluster that is new or lost its state only has nothing to go back to. */
+        g_free(c->auto_bundle);
+        c->auto_bundle = g_strdup("");
     }
     return check;
 }

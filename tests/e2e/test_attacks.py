@@ -258,7 +258,6 @@ PROMOTIONS = [
     ("untargeted", "not-target", 2219, lambda w, u: people(w, u, "alice", targets=w.t.map({"prod9": w.evil_bundle}))),
     ("back", "never-healthy", 2220, lambda w, u: people(w, u, "alice", act="rollback")),
     ("broken-glass", "never-healthy", 2220, lambda w, u: people(w, u, "alice", act="break-glass")),
-    ("auto-back", "never-healthy", 2220, lambda w, u: people(w, u, "alice", **{"auto_rollback_to": people(w, u, "online", seq=7)})),
     ("auto-other", "never-healthy", 2210, lambda w, u: people(w, u, "alice", **{"auto_rollback_to": w.promotions["dev"]})),
     ("leap", "jump", 2214, lambda w, u: people(w, u, "alice", seq=NEVER)),
     ("last", "jump", 2214, lambda w, u: people(w, u, "alice", seq=(1 << 63) - 1)),

@@ -385,11 +385,6 @@ static void going_back_to_what_never_ran(void)
                      RIG_KEYS(&r->alice), "never-healthy");
     refuse_promotion(&p, &(RigPromotion){.act = SL_ACT_BREAK_GLASS, .seq = 6, .bundle = p.other},
                      RIG_KEYS(&r->alice), "never-healthy");
-    g_autofree char *b = rig_servers(r, "a b", 77);
-    g_autofree char *never = rig_publish(
-        r, rig_promotion(r, &(RigPromotion){.seq = 4, .bundle = p.other}, RIG_KEYS(&r->alice)));
-    refuse_promotion(&p, &(RigPromotion){.seq = 6, .bundle = b, .auto_to = never},
-                     RIG_KEYS(&r->alice), "never-healthy");
     assert_usable(&p, 6, false);
 }
 

@@ -66,6 +66,21 @@ static void goes_back_and_stays(void)
     rig_assert_reported(r, "unit/digits/prod", "latched", "false");
 }
 
+/* People allowed the promotion; a cluster that never had the other bundle Healthy takes it and goes back to nothing. */
+static void never_to_what_was_not_healthy(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_autofree char *other = rig_servers(r, "a", 1), *bad = rig_servers(r, "a", 2);
+    g_autofree char *never = rig_publish(
+        r, rig_promotion(r, &(RigPromotion){.seq = 1, .bundle = other}, RIG_KEYS(&r->alice)));
+    set_health(r, "Degraded");
+    g_autofree char *p = rig_run_promotion(
+        r, &(RigPromotion){.seq = 2, .bundle = bad, .auto_to = never}, RIG_KEYS(&r->alice));
+    rig_wait(r, SL_HOUR_US);
+    rig_assert_reported(r, "unit/digits/prod", "bundle", bad);
+    rig_assert_reported(r, "unit/digits/prod", "latched", "false");
+}
+
 static void too_slow(void)
 {
     g_auto(Two) t = two_new("Progressing");
@@ -149,6 +164,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/rollback/goes-back-and-stays", goes_back_and_stays);
+    g_test_add_func("/rollback/never-to-what-was-not-healthy", never_to_what_was_not_healthy);
     g_test_add_func("/rollback/too-slow", too_slow);
     g_test_add_func("/rollback/not-because-of-a-pause", not_because_of_a_pause);
     g_test_add_func("/rollback/unknown-never", unknown_never);
