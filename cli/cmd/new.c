@@ -69,8 +69,9 @@ static bool write_part(const char *app_dir, const char *part, char *text, char *
 }
 
 /* Environments of the fleet's documents in order; the default three if there is no fleet file yet. (transfer full) */
-static char **environments_of(const char *folder, GError **error)
+static char **environments_of(const char *folder, unsigned *ret_apps, GError **error)
 {
+    *ret_apps = 0;
     g_autofree char *file = g_build_filename(folder, "sluice.yaml", NULL);
     if (!g_file_test(file, G_FILE_TEST_EXISTS)) {
         return g_strsplit("dev test prod", " ", -1);
@@ -94,6 +95,7 @@ static char **environments_of(const char *folder, GError **error)
         g_ptr_array_add(names, g_strdup(env->name));
     }
     g_ptr_array_add(names, NULL);
+    *ret_apps = docs->applications->len;
     return (char **)g_ptr_array_free(names, FALSE);
 }
 
@@ -164,20 +166,24 @@ static int run(SlCli *cli)
     if (probe != NULL && (*probe != '/' || strpbrk(probe, " \t\r\n\"'#") != NULL)) {
         return sl_cli_usage(cli, "--probe is a path that starts with /, without spaces and quotes");
     }
-    const char *port = sl_cli_option(cli, "port") != NULL ? sl_cli_option(cli, "port") : "8500",
-               *output = sl_cli_option(cli, "output");
+    const char *given = sl_cli_option(cli, "port"), *output = sl_cli_option(cli, "output");
     int64_t number = 0;
-    bool port_fits = sl_parse_int64(port, &number) && number >= 1 && number <= 65000;
+    bool port_fits =
+        given == NULL || (sl_parse_int64(given, &number) && number >= 1 && number <= 65000);
     if (!sl_is_name(sl_cli_arg(cli, 0)) || (train == NULL && serve == NULL) || !port_fits ||
         (output != NULL && !sl_is_name(output))) {
         return sl_cli_usage(cli, "give a name (lower-case letters, digits, '-'), --train or "
                                  "--serve, and --port 1..65000");
     }
     g_autofree char *folder = fleet_folder();
-    g_auto(GStrv) envs = environments_of(folder, &error);
+    unsigned apps = 0;
+    g_auto(GStrv) envs = environments_of(folder, &apps, &error);
     if (envs == NULL) {
         return sl_cli_fail(cli, error);
     }
+    /* Two applications on one machine must not ask for one port. */
+    g_autofree char *port =
+        given != NULL ? g_strdup(given) : g_strdup_printf("%u", 8500 + 10 * MIN(apps, 1000));
     SlNewApp app = {.app = sl_cli_arg(cli, 0),
                     .train = train,
                     .serve = serve,
@@ -205,7 +211,7 @@ static const SlCliOption options[] = {
      "the training command, for example 'python3 train.py'; files it names are copied", NULL},
     {"serve", 0, "COMMAND", "the command of the server", NULL},
     {"output", 0, "NAME", "what training writes and the server reads, for example model", NULL},
-    {"port", 0, "PORT", "of the first environment; the next ones count up (default 8500)", NULL},
+    {"port", 0, "PORT", "of the first environment; the next ones count up (default 8500, then 8510 for the second application, ...)", NULL},
     {"probe", 0, "PATH", "http path that answers 200 when the server is ready", NULL},
     {0},
 };
