@@ -48,7 +48,8 @@ static Level level_of(const char *env)
     return strcmp(env, "test") == 0 ? LEVEL_TEST : LEVEL_GUARDED;
 }
 
-/* Only one person is known yet: a threshold of 2 is written once a second one is added. */
+/* Only one person is known yet, so 2 is written as 1. With the requester excluded, 2 needs three people: a fleet that has them raises
+ * it in a root of its own. */
 static void add_roles(SlRoot *root, const SlRootNew *how, const char *env)
 {
     const Profile *profile = &profiles[how->profile];
