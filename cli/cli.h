@@ -54,7 +54,6 @@ const char *const *sl_cli_option_all(const SlCli *cli,
                                      const char *name); /* NULL-terminated, never NULL */
 bool sl_cli_flag(const SlCli *cli, const char *name);
 bool sl_cli_json(const SlCli *cli); /* -o json */
-const SlCommand *sl_cli_command(const SlCli *cli);
 /* Usage mistake: prints it with the synopsis; returns SL_EXIT_USAGE. */
 int sl_cli_usage(SlCli *cli, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Prints an error with code and advice; returns the exit code of its class. */

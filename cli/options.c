@@ -295,11 +295,6 @@ bool sl_cli_colour(const SlCli *cli)
     return cli->colour;
 }
 
-const SlCommand *sl_cli_command(const SlCli *cli)
-{
-    return cli->command;
-}
-
 int sl_cli_usage(SlCli *cli, const char *format, ...)
 {
     va_list list;

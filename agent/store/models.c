@@ -220,13 +220,3 @@ void sl_models_collect(SlModelCache *cache, GHashTable *keep, unsigned spare)
         g_free(copy->name);
     }
 }
-
-bool sl_models_check(const SlModelCache *cache, GError **error)
-{
-    if (!cache->store)
-        return sl_throw(error, SLU_MODEL_STORE, "the agent has no modelStore");
-    if (access(cache->store, R_OK | W_OK | X_OK) != 0)
-        return sl_throw(error, SLU_MODEL_STORE, "model store %s: %s", cache->store,
-                        g_strerror(errno));
-    return true;
-}

@@ -36,8 +36,6 @@ void sl_models_cancel(SlModelCache *cache, void *user);
 /* Removes cached copies that are not in @keep (char* set), the newest @spare excepted. The store is
  * never touched. */
 void sl_models_collect(SlModelCache *cache, GHashTable *keep, unsigned spare);
-/* Is the store there and writable? For doctor. Errors: MODEL_STORE. */
-SL_MUST_USE bool sl_models_check(const SlModelCache *cache, GError **error);
 
 /* Blocking parts, for the work queue, tests and tools. */
 SL_MUST_USE char *sl_models_store_folder(const char *store_dir, const char *folder,

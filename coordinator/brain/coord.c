@@ -229,29 +229,6 @@ const SlSigned *sl_coord_statement(const SlCoord *c, const char *digest)
     return g_hash_table_lookup(c->statements, digest);
 }
 
-bool sl_coord_locate(const SlCoord *c, const char *bundle, const char **ret_env,
-                     const char **ret_app, const char **ret_commit)
-{
-    for (guint i = c->attempts->len; i > 0; i--) {
-        const SlAttempt *a = g_ptr_array_index(c->attempts, i - 1);
-        GHashTableIter iter;
-        gpointer value;
-        if (a->commit == NULL || a->target_of == NULL) {
-            continue;
-        }
-        g_hash_table_iter_init(&iter, a->target_of);
-        while (g_hash_table_iter_next(&iter, NULL, &value)) {
-            if (strcmp(value, bundle) == 0) {
-                *ret_env = a->env;
-                *ret_app = a->app;
-                *ret_commit = a->commit;
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 bool sl_coord_token_check(const SlCoord *c, const char *token, int64_t now_us,
                           const char **ret_person, const char **ret_scope, GError **error)
 {

@@ -249,7 +249,3 @@ const SlCluster *sl_coord_cluster_of_key(const SlCoord *coord, const char *curve
                                          const char **ret_env);
 /* Exact statement by digest of its text, for FETCH. NULL if unknown. Borrowed. */
 const SlSigned *sl_coord_statement(const SlCoord *coord, const char *digest);
-/* Where an object, blob or list of a bundle can be read back when the cache lost it: environment,
- * and commit of its branch. */
-bool sl_coord_locate(const SlCoord *coord, const char *bundle, const char **ret_env,
-                     const char **ret_app, const char **ret_commit);

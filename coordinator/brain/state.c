@@ -286,17 +286,6 @@ bool sl_release_pending(const SlRelease *r)
     return false;
 }
 
-const SlItem *sl_release_item(const SlRelease *r, const char *name)
-{
-    for (guint i = 0; i < r->items->len; i++) {
-        const SlItem *item = g_ptr_array_index(r->items, i);
-        if (strcmp(item->name, name) == 0) {
-            return item;
-        }
-    }
-    return NULL;
-}
-
 int sl_release_compare(const SlRelease *a, const SlRelease *b)
 {
     if (a->position != b->position) {

@@ -306,7 +306,6 @@ SlRun *sl_brain_win(const SlCoord *c, const char *app, const char *env, const ch
 SlCluster *sl_brain_cluster(const SlCoord *c, const char *id, const char **ret_env);
 SlSourceState *sl_brain_source_make(SlCoord *c, const char *repository);
 bool sl_release_pending(const SlRelease *r);
-const SlItem *sl_release_item(const SlRelease *r, const char *name);
 /* Release order: < 0 if a is before b. */
 int sl_release_compare(const SlRelease *a, const SlRelease *b);
 

@@ -78,7 +78,6 @@ void sl_shim_start(SlShim *shim, GBytes *spec);
 bool sl_shim_attach(SlShim *shim);
 bool sl_shim_running(const SlShim *shim);
 void sl_shim_signal(SlShim *shim, int signal);
-const char *sl_shim_dir(const SlShim *shim);
 
 /* ---- spec.c: the spec file ---- */
 typedef struct SlSpec SlSpec;

@@ -165,8 +165,3 @@ void sl_shim_signal(SlShim *shim, int signal)
     if (shim->pidfd >= 0)
         syscall(SYS_pidfd_send_signal, shim->pidfd, signal, NULL, 0);
 }
-
-const char *sl_shim_dir(const SlShim *shim)
-{
-    return shim->dir;
-}
