@@ -12,6 +12,8 @@ import tempfile
 import time
 import urllib.request
 
+import canaries
+
 BIN = os.environ["SLUICE_BIN"]
 
 FLEET = """\
@@ -152,6 +154,7 @@ class Fleet:
                         GIT_COMMITTER_NAME="alice", GIT_COMMITTER_EMAIL="alice@example.test")
         self.state = os.path.join(self.dir, "state", "sluice", "e2e")
         self.processes = {}
+        self.canaries = canaries.Canaries(self.dir)
         self.sluice("init", self.repo, "--name", "e2e", "--person", "alice", "--email", "alice@example.test",
                     "--profile", profile, "--port", str(self.port))
 
@@ -159,6 +162,8 @@ class Fleet:
 
     def run(self, *args, code=0, input=None, timeout=60):
         done = subprocess.run(args, env=self.env, input=input, capture_output=True, text=True, timeout=timeout)
+        if "--token" not in args:  # asked to print one
+            self.canaries.output(args, done.stdout + done.stderr)
         if code is not None and done.returncode != code:
             raise CommandFailed(args, done.returncode, done.stdout, done.stderr)
         return done
@@ -172,6 +177,15 @@ class Fleet:
     def start(self, name, *args):
         with open(os.path.join(self.dir, name + ".log"), "ab") as log:
             self.processes[name] = subprocess.Popen(args, env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def configure(self, **keys):
+        """Changes coordinator.json; holds from its next start on."""
+        path = os.path.join(self.state, "coordinator.json")
+        with open(path) as file:
+            config = json.load(file)
+        config.update(keys)
+        with open(path, "w") as file:
+            json.dump(config, file)
 
     def start_coordinator(self, wait=True):
         self.start("coordinator", BIN + "/sluice-coordinator", "run", "--dir", self.state)
@@ -190,6 +204,8 @@ class Fleet:
             self.wait(f"{name} asked to join", lambda: self.json("clusters")["pending"])
             self.sluice("cluster", "sign", env, "--yes")
         said, _ = join.communicate(timeout=30)
+        self.canaries.join_token(token)
+        self.canaries.output(("sluice-agent", "join"), said)
         assert join.returncode == 0, said
         self.start_agent(name)
         return token
@@ -210,7 +226,19 @@ class Fleet:
         with open(os.path.join(self.dir, name + ".log"), errors="replace") as log:
             return log.read()
 
+    def get(self, path):
+        """Body of an answer of the API as bytes; none if nobody answers."""
+        return subprocess.run(["curl", "-s", "--max-time", "5", "--unix-socket", self.state + "/api.sock", "http://c" + path],
+                              capture_output=True, check=False).stdout
+
     def stop(self):
+        """Ends everything, and looks whether a secret is where it must not be."""
+        try:
+            self.canaries.check(self.get)
+        finally:
+            self.end()
+
+    def end(self):
         for process in self.processes.values():
             process.kill()
             process.wait()
