@@ -486,7 +486,8 @@ bool sl_agents_start(SlCoordinator *c, GError **error)
                              .enrol_endpoint = c->config->enrol_listen,
                              .keys = &c->curve,
                              .events = &c->server_events,
-                             .loop = c->loop};
+                             .loop = c->loop,
+                             .peers_max = c->config->agents_max};
     c->server = sl_server_new(&config, error);
     if (c->server == NULL)
         return false;

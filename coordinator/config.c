@@ -11,8 +11,12 @@
 #define CONFIG_BYTES_MAX (64 * 1024)
 #define DURATION_MIN_US (1 * SL_SECOND_US)
 #define DURATION_MAX_US (1 * SL_DAY_US)
+#define BALLAST_MIN (1024 * 1024)
+#define BALLAST_DEFAULT (64 * 1024 * 1024) /* some thousand batches */
+#define BALLAST_MAX (INT64_C(1) << 40)
+#define COUNT_MAX 50000 /* above 15,000 agents one ROUTER is not enough */
 
-typedef enum { TEXT, ENDPOINT, ADDRESS, DURATION, FLAG } Kind;
+typedef enum { TEXT, ENDPOINT, ADDRESS, DURATION, FLAG, COUNT, BYTES } Kind;
 
 typedef struct {
     const char *section, *key; /* section NULL = top */
@@ -30,10 +34,12 @@ static const Row rows[] = {
     {NULL, "person", TEXT, AT(person), true, false},
     {NULL, "poll", DURATION, AT(poll_us), false, false},
     {NULL, "modelStore", TEXT, AT(model_store), false, true},
+    {NULL, "ballastBytes", BYTES, AT(ballast_bytes), false, false},
     {"api", "socket", TEXT, AT(api_socket), false, false},
     {"api", "listen", ADDRESS, AT(api_listen), false, true},
     {"agents", "listen", ENDPOINT, AT(agents_listen), true, false},
     {"agents", "advertise", ENDPOINT, AT(agents_advertise), false, false},
+    {"agents", "max", COUNT, AT(agents_max), false, false},
     {"enrol", "listen", ENDPOINT, AT(enrol_listen), false, true},
     {"enrol", "advertise", ENDPOINT, AT(enrol_advertise), false, false},
     {"stateRemote", "url", TEXT, AT(state_remote), false, false},
@@ -130,6 +136,20 @@ static void take_value(SlConfig *config, const Row *row, const json_t *value, co
         memcpy(at, &flag, sizeof flag);
         return;
     }
+    if (row->kind == COUNT) {
+        size_t count = (size_t)json_integer_value(value);
+        if (!json_is_integer(value) || count < 1 || count > COUNT_MAX)
+            complain(problems, "%s: must be a number from 1 to %d", name, COUNT_MAX);
+        memcpy(at, &count, sizeof count);
+        return;
+    }
+    if (row->kind == BYTES) {
+        uint64_t bytes = (uint64_t)json_integer_value(value);
+        if (!json_is_integer(value) || bytes < BALLAST_MIN || bytes > BALLAST_MAX)
+            complain(problems, "%s: must be a number of bytes from 1 MiB to 1 TiB", name);
+        memcpy(at, &bytes, sizeof bytes);
+        return;
+    }
     if (text == NULL || *text == '\0') {
         complain(problems, "%s: must be a text", name);
         return;
@@ -198,6 +218,7 @@ SlConfig *sl_config_paths(const char *dir)
     config->api_socket = g_build_filename(config->dir, "api.sock", NULL);
     config->branch = g_strdup("main");
     config->poll_us = 30 * SL_SECOND_US;
+    config->ballast_bytes = BALLAST_DEFAULT;
     return config;
 }
 

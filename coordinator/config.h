@@ -10,12 +10,14 @@ typedef struct {
     char *api_socket;
     char *api_listen; /* "127.0.0.1:7480" or NULL */
     char *agents_listen, *agents_advertise;
+    size_t agents_max; /* 0 = the link's own default */
     char *enrol_listen, *enrol_advertise; /* NULL = no enrolment */
     char *person;
     int64_t poll_us;
     char *model_store;  /* or NULL */
     char *state_remote; /* or NULL */
     bool state_remote_required;
+    uint64_t ballast_bytes; /* given back when the disk of dir is full */
     char *state_git, *blobs_dir, *sources_dir, *cache_file, *online_key, *curve_key; /* under dir */
     char *git_path; /* program sluice-git */
 } SlConfig;
