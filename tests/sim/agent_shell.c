@@ -4,7 +4,7 @@
 
 int64_t agent_now(const World *w, const Agent *a)
 {
-    return w->now + a->offset_us;
+    return clock_now(w, &a->clock);
 }
 
 static GBytes *read_blob(const char *digest, void *user)
@@ -14,7 +14,7 @@ static GBytes *read_blob(const char *digest, void *user)
 
 static void start_again(World *w, Event *e)
 {
-    Agent *a = &w->agents[e->agent];
+    Agent *a = agent_at(w, e->agent);
     if (a->brain == NULL) {
         agent_start(w, a);
     }
@@ -31,7 +31,7 @@ void agent_crash(World *w, Agent *a)
     a->link++;
     a->life++;
     g_clear_pointer(&a->brain, sl_agent_free);
-    if (w->faults && rng_chance(&w->rng, 100)) { /* a blob that was not synced */
+    if (strikes(w, FAULT_BLOB_LOST)) {
         GHashTableIter iter;
         gpointer key;
         uint64_t skip = rng_below(&w->rng, g_hash_table_size(a->blobs) + 1);
@@ -49,7 +49,7 @@ void agent_crash(World *w, Agent *a)
 
 static void connect_event(World *w, Event *e)
 {
-    Agent *a = &w->agents[e->agent];
+    Agent *a = agent_at(w, e->agent);
     if (e->life == a->life) {
         net_connect(w, a);
     }
@@ -74,7 +74,7 @@ void agent_start(World *w, Agent *a)
         return;
     }
     say(w, "%s starts", a->cluster);
-    check_agent_start(w, a);
+    check(w, &(Moment){.type = AT_AGENT_START, .agent = a});
     agent_step(w, a, &(SlAgentInput){.type = SL_AGENT_START});
     if (a->brain != NULL) {
         engine_start(w, a);
@@ -87,7 +87,7 @@ void agent_start(World *w, Agent *a)
 
 static void saved(World *w, Event *e)
 {
-    Agent *a = &w->agents[e->agent];
+    Agent *a = agent_at(w, e->agent);
     GBytes *bytes = e->data;
     GBytes **slot = &a->slots[e->n % 2];
     if (e->life !=
@@ -103,7 +103,7 @@ static void saved(World *w, Event *e)
         *slot = torn;
         return;
     }
-    if (w->faults && rng_chance(&w->rng, 20)) {
+    if (strikes(w, FAULT_SLOT_WRITE)) {
         g_autoptr(GError) error = NULL;
         (void)sl_throw(&error, SLU_IO, "no space left");
         if (rng_chance(&w->rng, 500)) { /* ... after a part of it was written */
@@ -179,9 +179,23 @@ static void do_keep(World *w, Agent *a, const SlAgentEffect *e)
     say(w, "%s keeps %u blobs, drops %u", a->cluster, e->digests->len, dropped);
 }
 
+static void note_effect(World *w, const Agent *a, const SlAgentEffect *e)
+{
+    uint64_t type = e->type;
+    note(w, "effect", a->index, &type, sizeof(type));
+    note_text(w, "name", a->index, e->name != NULL ? e->name : e->run_id);
+    note_text(w, "digest", a->index, e->digest);
+    if (e->bytes != NULL) {
+        gsize len = 0;
+        const void *bytes = g_bytes_get_data(e->bytes, &len);
+        note(w, "bytes", a->index, bytes, len);
+    }
+}
+
 static void perform(World *w, Agent *a, const SlAgentEffect *e)
 {
-    check_effect(w, a, e);
+    check(w, &(Moment){.type = AT_AGENT_EFFECT, .agent = a, .effect = e});
+    note_effect(w, a, e);
     switch (e->type) {
     case SL_AGENT_DO_HELLO:
         do_hello(w, a, e);
@@ -210,7 +224,7 @@ static void perform(World *w, Agent *a, const SlAgentEffect *e)
 
 static void tick(World *w, Event *e)
 {
-    Agent *a = &w->agents[e->agent];
+    Agent *a = agent_at(w, e->agent);
     if (e->life == a->life && a->brain != NULL && a->tick_at == e->at) {
         agent_step(w, a, &(SlAgentInput){.type = SL_AGENT_TICK});
     }
@@ -222,10 +236,12 @@ void agent_step(World *w, Agent *a, const SlAgentInput *in)
         return;
     }
     w->steps++;
+    check(w, &(Moment){.type = AT_AGENT_INPUT, .agent = a, .agent_in = in});
     g_autoptr(SlAgentOutput) out = sl_agent_output_new();
     sl_agent_step(a->brain, in, agent_now(w, a), out);
-    bool crash = w->faults && in->type != SL_AGENT_TICK && rng_chance(&w->rng, w->tear);
-    uint64_t where = crash ? rng_below(&w->rng, out->effects->len + 1) : UINT64_MAX;
+    bool crash = in->type != SL_AGENT_TICK && strikes(w, FAULT_AGENT_TEAR);
+    uint64_t where =
+        crash ? rng_below(&w->fault_rng[FAULT_AGENT_TEAR], out->effects->len + 1) : UINT64_MAX;
     for (guint i = 0; i < out->effects->len && i < where; i++) {
         perform(w, a, out->effects->pdata[i]);
     }

@@ -5,6 +5,7 @@
 
 void engine_object_free(EngineObject *o)
 {
+    g_free(o->app);
     g_free(o->digest);
     g_free(o);
 }
@@ -42,7 +43,7 @@ static void observe_later(World *w, Agent *a, const Event *e, int64_t us);
 
 static void observe(World *w, Event *e)
 {
-    Agent *a = &w->agents[e->agent];
+    Agent *a = agent_at(w, e->agent);
     const EngineObject *o = g_hash_table_lookup(a->objects, e->b);
     if (e->life != a->life) {
         return;
@@ -79,6 +80,7 @@ static void put_object(World *w, Agent *a, const Event *e)
         return;
     }
     o = g_new0(EngineObject, 1);
+    o->app = g_strdup(e->a);
     o->digest = g_strdup(e->c);
     o->healthy_at = w->now + rng_between(&w->rng, SL_SECOND_US / 10, 4 * SL_SECOND_US);
     o->ours = true;
@@ -101,7 +103,7 @@ static bool has_models(World *w, Agent *a, const char *digest)
 
 static void applied(World *w, Event *e)
 {
-    Agent *a = &w->agents[e->agent];
+    Agent *a = agent_at(w, e->agent);
     if (e->life != a->life) {
         if (rng_chance(&w->rng, 500)) {
             put_object(w, a, e);
@@ -109,7 +111,7 @@ static void applied(World *w, Event *e)
         return;
     }
     g_autoptr(GError) error = NULL;
-    if (w->faults && rng_chance(&w->rng, 50)) {
+    if (strikes(w, FAULT_ENGINE)) {
         (void)sl_throw(&error, SLU_UNAVAILABLE, "the cluster does not answer");
     } else if (!has_models(w, a, e->c)) {
         (void)sl_throw(&error, SLU_NOT_FOUND, "its model is not in the store");
@@ -126,7 +128,7 @@ static void applied(World *w, Event *e)
 
 static void removed(World *w, Event *e)
 {
-    Agent *a = &w->agents[e->agent];
+    Agent *a = agent_at(w, e->agent);
     bool alive = e->life == a->life;
     if (alive || rng_chance(&w->rng, 500)) {
         g_hash_table_remove(a->objects, e->b);
@@ -185,7 +187,7 @@ static void say_end(World *w, Agent *a, EngineRun *run)
 
 static void run_ends(World *w, Event *e)
 {
-    Agent *a = &w->agents[e->agent];
+    Agent *a = agent_at(w, e->agent);
     EngineRun *run = g_hash_table_lookup(a->runs, e->a);
     if (!run->ended) {
         run->ended = true;
@@ -210,7 +212,7 @@ static void say_run(World *w, Agent *a, const EngineRun *run)
 
 static void run_said(World *w, Event *e)
 {
-    Agent *a = &w->agents[e->agent];
+    Agent *a = agent_at(w, e->agent);
     EngineRun *run = g_hash_table_lookup(a->runs, e->a);
     if (e->life != a->life || run == NULL) {
         return;
@@ -234,7 +236,11 @@ static void do_run_start(World *w, Agent *a, const SlAgentEffect *e)
     if (run == NULL) {
         run = run_new(w, a, e);
         g_hash_table_replace(a->runs, g_strdup(run->id), run);
-        check_run_start(w, a, e->run_id, e->run_key);
+        check(w, &(Moment){.type = AT_RUN_START,
+                           .agent = a,
+                           .effect = e,
+                           .run_id = e->run_id,
+                           .run_key = e->run_key});
         say(w, "%s starts run %.8s of job %s, key %.8s", a->cluster, run->id, run->job,
             run->run_key);
         Event *later = world_after(w, run->ends - w->now, run_ends, a->index);
@@ -273,7 +279,7 @@ void engine_drift(World *w, Agent *a)
 {
     GHashTableIter iter;
     gpointer key, value;
-    uint64_t skip = rng_below(&w->rng, g_hash_table_size(a->objects) + 1);
+    uint64_t skip = rng_below(&w->fault_rng[FAULT_DRIFT], g_hash_table_size(a->objects) + 1);
     g_hash_table_iter_init(&iter, a->objects);
     while (g_hash_table_iter_next(&iter, &key, &value)) {
         EngineObject *o = value;
@@ -283,7 +289,7 @@ void engine_drift(World *w, Agent *a)
         say(w, "%s: %s is gone", a->cluster, (char *)key);
         Event *later = world_after(w, 1000, observe, a->index);
         later->life = a->life;
-        later->a = g_strdup("digits");
+        later->a = g_strdup(o->app);
         later->b = g_strdup(key);
         later->c = g_strdup(o->digest);
         g_hash_table_iter_remove(&iter);
