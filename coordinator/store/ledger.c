@@ -4,8 +4,10 @@
 #include "base/auto.h"
 #include "base/digest.h"
 #include "base/text.h"
+#include "runtime/atomicfile.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -203,18 +205,33 @@ static bool sync_all(const char *dir, GError **error)
            sl_throw(error, SLU_LEDGER_APPEND, "%s: %s", dir, g_strerror(errno));
 }
 
-bool sl_ledger_create(const char *state_git, const json_t *first_event, GError **error)
+static bool write_first(const char *dir, const json_t *first_event, GError **error)
 {
     g_autoptr(SlLedger) ledger = g_new0(SlLedger, 1);
     git_oid tip;
-    ledger->store = sl_git_store_open(state_git, true, error);
+    ledger->store = sl_git_store_open(dir, true, error);
     if (ledger->store == NULL)
         return false;
     if (sl_git_store_tip(ledger->store, SL_LEDGER_REF, &tip))
-        return sl_throw(error, SLU_LEDGER_EXISTS, "%s: there is a ledger already", state_git);
+        return sl_throw(error, SLU_LEDGER_EXISTS, "%s: there is a ledger already", dir);
     g_autoptr(GPtrArray) events = g_ptr_array_new();
     g_ptr_array_add(events, (json_t *)first_event);
-    return sl_ledger_append(ledger, events, NULL, error) && sync_all(state_git, error);
+    return sl_ledger_append(ledger, events, NULL, error) && sync_all(dir, error);
+}
+
+/* A repository that was half made when the power went looks like one to libgit2 and not to git, so
+ * it gets its name when it is whole; one that a person made there before is taken as it is. */
+bool sl_ledger_create(const char *state_git, const json_t *first_event, GError **error)
+{
+    if (g_file_test(state_git, G_FILE_TEST_EXISTS))
+        return write_first(state_git, first_event, error);
+    g_autofree char *making = g_strconcat(state_git, ".new", NULL);
+    g_autofree char *above = g_path_get_dirname(state_git);
+    if (!sl_dir_remove_tree(making, error) || !write_first(making, first_event, error))
+        return false;
+    return (rename(making, state_git) == 0 ||
+            sl_throw(error, SLU_LEDGER_APPEND, "%s: %s", state_git, g_strerror(errno))) &&
+           sync_all(above, error);
 }
 
 /* ---- replay ---- */
