@@ -1,0 +1,52 @@
+/* shim_alloc.c - an allocator that has nothing left, once or for ever. Only in the preloaded
+ * library: glibc's own functions do the work, no state is kept but the counter. */
+#include "shim.h"
+#include <errno.h>
+#include <stdlib.h>
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *old, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+
+static bool nothing_left(void)
+{
+    ShimControl *c = shim_control;
+    if (c == NULL || atomic_load_explicit(&c->alloc_mode, memory_order_relaxed) == SHIM_ALLOC_NONE)
+        return false;
+    uint32_t n = atomic_fetch_add(&c->alloc_count, 1) + 1, at = atomic_load(&c->alloc_at);
+    if (at == 0 || n < at || (n > at && atomic_load(&c->alloc_mode) == SHIM_ALLOC_ONCE))
+        return false;
+    atomic_fetch_add(&c->alloc_failed, 1);
+    errno = ENOMEM;
+    return true;
+}
+
+void *malloc(size_t size)
+{
+    return nothing_left() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return nothing_left() ? NULL : __libc_calloc(count, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+    return nothing_left() ? NULL : __libc_realloc(old, size);
+}
+
+int posix_memalign(void **ret, size_t alignment, size_t size)
+{
+    void *made = nothing_left() ? NULL : __libc_memalign(alignment, size);
+    if (made == NULL)
+        return ENOMEM;
+    *ret = made;
+    return 0;
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    return nothing_left() ? NULL : __libc_memalign(alignment, size);
+}
