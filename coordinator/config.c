@@ -95,8 +95,7 @@ static void check_keys(const json_t *object, const char *section, GString *probl
 {
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)object, key, value)
-    {
+    json_object_foreach ((json_t *)object, key, value) {
         if (section == NULL && is_section(key)) {
             if (json_is_object(value))
                 check_keys(value, key, problems);

@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <sodium.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #define LOCK_TRIES 20
 #define LOCK_WAIT_MS 50
@@ -138,14 +137,15 @@ SlCoordinator *sl_coordinator_new(const SlConfig *config, SlLoop *loop, SlLog *l
     c->loop = loop;
     c->log = log;
     c->lock_fd = c->inotify = -1;
-    c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     c->polls = g_ptr_array_new();
     c->started_us = sl_now_us();
     sl_turn_init(c);
+    sl_append_init(c);
     sl_history_init(c);
     sl_finds_init(c);
     if (!check_folder(config, error) || !take_lock(c, error))
         return NULL;
+    sl_space_init(c);
     if (!sl_signing_key_load(config->online_key, false, "", c->online, error) ||
         !sl_curve_keys_load(config->curve_key, false, &c->curve, error))
         return NULL;
@@ -174,6 +174,7 @@ bool sl_coordinator_start(SlCoordinator *c, GError **error)
     sl_branch_tips(c);
     sl_polls_start(c);
     sl_push_soon(c);
+    sl_space_start(c);
     return true;
 }
 
@@ -182,16 +183,15 @@ void sl_coordinator_free(SlCoordinator *c)
     if (c == NULL)
         return;
     c->failed = true; /* nothing that ends now becomes an input */
-    g_atomic_int_set(&c->stopping, 1);
-    if (c->stop_fd >= 0)
-        eventfd_write(c->stop_fd, 1);
     sl_workq_free(c->work_queue);
     sl_workq_free(c->store_queue);
     sl_agents_free(c); /* before the API: whoever waits for a log is told */
     sl_api_free(c->api);
     sl_finds_free(c);
     sl_polls_free(c);
+    sl_append_free(c);
     sl_turn_clear(c);
+    sl_space_free(c);
     sl_history_free(c);
     sl_coord_free(c->brain);
     g_clear_pointer(&c->lent, g_bytes_unref);
@@ -201,7 +201,6 @@ void sl_coordinator_free(SlCoordinator *c)
     sl_ledger_free(c->reader);
     sl_ledger_free(c->ledger);
     sl_close_fd(&c->lock_fd);
-    sl_close_fd(&c->stop_fd);
     sodium_memzero(c->online, sizeof c->online);
     sodium_memzero(&c->curve, sizeof c->curve);
     g_free(c);

@@ -41,8 +41,11 @@ typedef struct {
 typedef struct {
     GPtrArray *events;  /* of json_t* */
     GHashTable *blobs;  /* digest -> GBytes* for maps/ */
+    GHashTable *cache;  /* digest -> GBytes* for the cache: written before the effects are performed */
     GPtrArray *effects; /* of SlCoordEffect* */
 } SlBatch;
+
+typedef struct SlAppend SlAppend;
 
 typedef struct SlCoordinator {
     SlConfig *config;
@@ -66,7 +69,16 @@ typedef struct SlCoordinator {
     bool appending, flush_posted, failed;
     SlTimer *tick, *history_timer, *push_timer;
     unsigned push_failures;
+    GError *push_error; /* why the last push failed, or NULL */
+    int64_t push_failed_us;
+    uint64_t count_pushed; /* appends that the remote has */
     bool pushing, push_again, history_armed;
+    /* append and space */
+    SlAppend *held; /* waits for room, or for the remote that is required */
+    SlTimer *held_timer, *space_timer;
+    int64_t held_since_us, short_since_us; /* short: room is short since then, 0 = enough */
+    unsigned held_tries;
+    char *short_why;
     /* sources and renders */
     SlWorkq *work_queue;
     GPtrArray *polls; /* of SlSourcePoll* */
@@ -83,8 +95,6 @@ typedef struct SlCoordinator {
     uint64_t next_id;
     GHashTable *points;    /* run id -> digest of the point stored last */
     GHashTable *committed; /* environment -> commit that the ledger named last, at start */
-    gint stopping;         /* atomic: a push that is required gives up */
-    int stop_fd;           /* eventfd: readable from then on */
     /* people */
     SlApi *api;
     unsigned replays; /* under way */
@@ -108,6 +118,26 @@ void sl_turn_clear(SlCoordinator *c);
 GBytes *sl_turn_blob(SlCoordinator *c, const char *digest);
 void sl_turn_remember(SlCoordinator *c, const char *digest, GBytes *bytes);
 int64_t sl_now_us(void);
+
+/* Performs what was appended, and appends what gathered meanwhile. */
+void sl_turn_appended(SlCoordinator *c, SlBatch *batch);
+void sl_batch_clear(SlBatch *batch);
+
+/* append.c: a batch to the ledger; takes what is in @batch. */
+void sl_append_start(SlCoordinator *c, SlBatch *batch);
+void sl_append_init(SlCoordinator *c);
+void sl_append_free(SlCoordinator *c);
+/* May people ask for what changes something? Errors: STORAGE_FULL, STATE_REMOTE_AWAY. */
+SL_MUST_USE bool sl_append_open(const SlCoordinator *c, GError **error);
+/* Is this input stepped now? False: a batch is held and much waits behind it; whoever said it says
+ * it again. */
+SL_MUST_USE bool sl_append_takes(const SlCoordinator *c, SlCoordInputType type);
+/* space.c: room on the state folder's disk. init before anything is written there. */
+void sl_space_init(SlCoordinator *c);
+void sl_space_start(SlCoordinator *c);
+void sl_space_free(SlCoordinator *c);
+/* A write found no room. True: there was a ballast, and it was given back. */
+bool sl_space_lost(SlCoordinator *c, const char *why);
 
 /* effects.c */
 void sl_effect_perform(SlCoordinator *c,
@@ -168,6 +198,6 @@ void sl_history_note(SlCoordinator *c);
 void sl_push_soon(SlCoordinator *c);
 void sl_history_init(SlCoordinator *c);
 void sl_history_free(SlCoordinator *c);
-/* Work queue: the push that an acknowledgement waits for, tried again until it is done or the
- * daemon stops. */
+/* Store queue: the push that an acknowledgement waits for. Errors: STATE_REMOTE_AWAY (tried again by
+ * append.c), PUSH_REWOUND. */
 SL_MUST_USE bool sl_push_required(SlCoordinator *c, GError **error);

@@ -2,7 +2,6 @@
  * pushes of the state repository. */
 #include "coordinator/coordinator.h"
 #include "coordinator/store/push.h"
-#include <poll.h>
 
 #define HISTORY_EVERY_US (SL_SECOND_US / 2) /* runs of seconds leave a line too */
 #define PUSH_AFTER_US (200 * 1000)          /* several commits, one push */
@@ -103,6 +102,7 @@ void sl_history_note(SlCoordinator *c)
 
 typedef struct {
     SlCoordinator *c;
+    uint64_t appends; /* so many there were when it began */
     GError *error;
 } PushJob;
 
@@ -123,19 +123,12 @@ static bool push_now(SlCoordinator *c, GError **error)
 
 bool sl_push_required(SlCoordinator *c, GError **error)
 {
-    int64_t wait = PUSH_RETRY_FIRST_US;
-    for (;;) {
-        g_autoptr(GError) inner = NULL;
-        if (push_now(c, &inner))
-            return true;
-        if (inner->code == SLU_PUSH_REWOUND || g_atomic_int_get(&c->stopping) != 0) {
-            g_propagate_error(error, g_steal_pointer(&inner));
-            return false;
-        }
-        struct pollfd stop = {.fd = c->stop_fd, .events = POLLIN};
-        poll(&stop, 1, (int)(wait / 1000)); /* until it is time, or the daemon stops */
-        wait = MIN(wait * 2, PUSH_RETRY_MAX_US);
-    }
+    g_autoptr(GError) inner = NULL;
+    if (push_now(c, &inner))
+        return true;
+    return sl_throw(error,
+                    inner->code == SLU_PUSH_REWOUND ? SLU_PUSH_REWOUND : SLU_STATE_REMOTE_AWAY,
+                    "%s", inner->message);
 }
 
 static void push_work(void *user)
@@ -152,11 +145,17 @@ static void push_done(void *user, bool cancelled)
     c->pushing = false;
     if (!cancelled && job->error != NULL) {
         sl_log_error(c->log, "state-push-failed", job->error);
+        if (c->push_error == NULL)
+            c->push_failed_us = sl_now_us();
+        g_clear_error(&c->push_error);
+        c->push_error = g_steal_pointer(&job->error);
         int64_t wait = PUSH_RETRY_FIRST_US << MIN(c->push_failures, 8u);
         c->push_failures++;
         sl_timer_arm(c->push_timer, MIN(wait, PUSH_RETRY_MAX_US));
     } else if (!cancelled) {
         c->push_failures = 0;
+        c->count_pushed = job->appends;
+        g_clear_error(&c->push_error);
         if (c->push_again)
             sl_timer_arm(c->push_timer, PUSH_AFTER_US);
     }
@@ -173,6 +172,7 @@ static void push_fired(void *user)
     }
     PushJob *job = g_new0(PushJob, 1);
     job->c = c;
+    job->appends = c->count_appends;
     c->pushing = true;
     c->push_again = false;
     if (!sl_workq_push(c->work_queue, push_work, push_done, job, &job->error))
@@ -200,5 +200,6 @@ void sl_history_free(SlCoordinator *c)
 {
     sl_timer_free(c->history_timer);
     sl_timer_free(c->push_timer);
+    g_clear_error(&c->push_error);
     g_clear_pointer(&c->points, g_hash_table_unref);
 }

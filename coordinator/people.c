@@ -7,10 +7,43 @@
 #include <string.h>
 #include <sys/resource.h>
 
+static void alarm_row(json_t *alarms, const char *what, int code, const char *message,
+                      int64_t since_us)
+{
+    json_t *row = json_object();
+    g_autofree char *number = g_strdup_printf("SLU%d", code);
+    g_autofree char *since = sl_format_time(since_us);
+    sl_json_set_str(row, "what", what);
+    sl_json_set_str(row, "code", number);
+    sl_json_set_str(row, "message", message);
+    sl_json_set_str(row, "since", since);
+    json_array_append_new(alarms, row);
+}
+
+/* What is wrong with this process and not with the fleet: the brain does not know it. */
+static void add_own_alarms(const SlCoordinator *c, json_t *alarms)
+{
+    g_autoptr(GError) closed = NULL;
+    if (!sl_append_open(c, &closed))
+        alarm_row(alarms, closed->code == SLU_STORAGE_FULL ? "storage" : "state-remote",
+                  closed->code, closed->message,
+                  c->short_since_us != 0 ? c->short_since_us : c->held_since_us);
+    if (c->push_error != NULL) {
+        g_autofree char *text =
+            g_strdup_printf("%" G_GUINT64_FORMAT " commits of the ledger wait for it: %s",
+                            c->count_appends - c->count_pushed, c->push_error->message);
+        alarm_row(alarms, "state-remote", c->push_error->code, text, c->push_failed_us);
+    }
+}
+
 static json_t *view(void *user, const char *what, const json_t *args, GError **error)
 {
     SlCoordinator *c = user;
-    return sl_coord_view(c->brain, what, args, sl_now_us(), error);
+    json_t *answer = sl_coord_view(c->brain, what, args, sl_now_us(), error);
+    json_t *alarms = json_object_get(answer, "alarms");
+    if (json_is_array(alarms) && strcmp(what, "status") == 0)
+        add_own_alarms(c, alarms);
+    return answer;
 }
 
 /* ---- status as of an earlier time ---- */
@@ -75,6 +108,11 @@ static bool token(void *user, const char *text, const char **ret_person, const c
 {
     SlCoordinator *c = user;
     return sl_coord_token_check(c->brain, text, sl_now_us(), ret_person, ret_scope, error);
+}
+
+static bool writable(void *user, GError **error)
+{
+    return sl_append_open(user, error);
 }
 
 static void action(void *user, const SlApiAction *a)
@@ -200,6 +238,7 @@ const SlApiOps sl_people_ops = {
     .view = view,
     .view_at = view_at,
     .token = token,
+    .writable = writable,
     .action = action,
     .blob = blob,
     .statement = statement,

@@ -3,14 +3,6 @@
  * ends the process: memory is ahead of the disk, and the next start folds the disk again. */
 #include "coordinator/coordinator.h"
 
-typedef struct {
-    SlCoordinator *c;
-    SlBatch batch;
-    GError *error;
-} AppendJob;
-
-static void flush(SlCoordinator *c);
-
 int64_t sl_now_us(void)
 {
     return sl_clock_real.utc_us(sl_clock_real.user);
@@ -21,15 +13,18 @@ static void batch_init(SlBatch *batch)
     batch->events = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
     batch->blobs =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+    batch->cache =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
     batch->effects = g_ptr_array_new_with_free_func((GDestroyNotify)sl_coord_effect_free);
 }
 
-static void batch_clear(SlBatch *batch)
+void sl_batch_clear(SlBatch *batch)
 {
     if (batch->events == NULL)
         return;
     g_ptr_array_unref(batch->events);
     g_hash_table_unref(batch->blobs);
+    g_hash_table_unref(batch->cache);
     g_ptr_array_unref(batch->effects);
     *batch = (SlBatch){0};
 }
@@ -57,6 +52,8 @@ GBytes *sl_turn_blob(SlCoordinator *c, const char *digest)
     GBytes *known = g_hash_table_lookup(c->recent.table, digest);
     if (known == NULL)
         known = g_hash_table_lookup(c->batch.blobs, digest);
+    if (known == NULL)
+        known = g_hash_table_lookup(c->batch.cache, digest);
     if (known != NULL)
         return g_bytes_ref(known);
     GBytes *bytes = sl_blobs_get(c->blobs, digest);
@@ -67,31 +64,7 @@ GBytes *sl_turn_blob(SlCoordinator *c, const char *digest)
     return bytes;
 }
 
-static void remember_all(SlCoordinator *c, GHashTable *table)
-{
-    GHashTableIter iter;
-    gpointer digest = NULL, bytes = NULL;
-    g_hash_table_iter_init(&iter, table);
-    while (g_hash_table_iter_next(&iter, &digest, &bytes))
-        sl_turn_remember(c, digest, bytes);
-}
-
-/* ---- append ---- */
-
-/* Work queue. */
-static void append_work(void *job)
-{
-    AppendJob *append = job;
-    if (!sl_ledger_append(append->c->ledger, append->batch.events, append->batch.blobs,
-                          &append->error))
-        return;
-    if (append->c->config->state_remote_required && !sl_push_required(append->c, &append->error))
-        return;
-    g_autoptr(GError) cache_error = NULL;
-    /* Only a cache: what maps/ has can always be read from there. */
-    if (!sl_blobs_put_all(append->c->blobs, append->batch.blobs, &cache_error))
-        g_clear_error(&cache_error);
-}
+/* ---- commit before effect ---- */
 
 static void perform(SlCoordinator *c, SlBatch *batch)
 {
@@ -102,55 +75,36 @@ static void perform(SlCoordinator *c, SlBatch *batch)
     g_ptr_array_set_size(effects, 0);
 }
 
-static void append_done(void *job, bool cancelled)
-{
-    AppendJob *append = job;
-    SlCoordinator *c = append->c;
-    c->appending = false;
-    if (c->failed) {
-        /* Stopping: what was decided is in the ledger; the next start takes it from there. */
-    } else if (append->error != NULL || cancelled) {
-        c->failed = true;
-        if (append->error != NULL)
-            sl_log_error(c->log, "ledger-append-failed", append->error);
-        sl_loop_quit(c->loop, cancelled ? 0 : 74);
-    } else {
-        c->count_appends++;
-        c->count_events += append->batch.events->len;
-        sl_agents_allow(c);
-        sl_polls_follow_docs(c);
-        perform(c, &append->batch);
-        if (c->api != NULL)
-            sl_api_events_grew(c->api);
-        if (!c->config->state_remote_required)
-            sl_push_soon(c); /* else it is there already */
-        flush(c);
-    }
-    g_clear_error(&append->error);
-    batch_clear(&append->batch);
-    g_free(append);
-}
-
 static void flush(SlCoordinator *c)
 {
     if (c->appending || c->failed)
         return;
     SlBatch batch = c->batch;
     batch_init(&c->batch);
-    if (batch.events->len == 0) {
-        perform(c, &batch);
-        batch_clear(&batch);
+    if (batch.events->len > 0 || g_hash_table_size(batch.cache) > 0) {
+        sl_append_start(c, &batch);
         return;
     }
-    AppendJob *job = g_new0(AppendJob, 1);
-    job->c = c;
-    job->batch = batch;
-    g_autoptr(GError) error = NULL;
-    c->appending = true;
-    if (!sl_workq_push(c->store_queue, append_work, append_done, job, &error)) {
-        job->error = g_steal_pointer(&error);
-        append_done(job, false);
+    perform(c, &batch);
+    sl_batch_clear(&batch);
+}
+
+void sl_turn_appended(SlCoordinator *c, SlBatch *batch)
+{
+    if (batch->events->len > 0) {
+        c->count_appends++;
+        c->count_events += batch->events->len;
+        sl_agents_allow(c);
+        sl_polls_follow_docs(c);
     }
+    perform(c, batch);
+    if (batch->events->len > 0) {
+        if (c->api != NULL)
+            sl_api_events_grew(c->api);
+        if (!c->config->state_remote_required)
+            sl_push_soon(c); /* else it is there already */
+    }
+    flush(c);
 }
 
 static void posted_flush(void *user)
@@ -160,22 +114,25 @@ static void posted_flush(void *user)
     flush(c);
 }
 
-static void merge(SlCoordinator *c, SlCoordOutput *out)
+static void take_blobs(SlCoordinator *c, GHashTable *from, GHashTable *to)
 {
     GHashTableIter iter;
     gpointer digest = NULL, bytes = NULL;
+    g_hash_table_iter_init(&iter, from);
+    while (g_hash_table_iter_next(&iter, &digest, &bytes)) {
+        g_hash_table_insert(to, g_strdup(digest), g_bytes_ref(bytes));
+        sl_turn_remember(c, digest, bytes);
+    }
+}
+
+static void merge(SlCoordinator *c, SlCoordOutput *out)
+{
     g_ptr_array_extend_and_steal(c->batch.events, g_steal_pointer(&out->events));
     g_ptr_array_extend_and_steal(c->batch.effects, g_steal_pointer(&out->effects));
     out->events = g_ptr_array_new();
     out->effects = g_ptr_array_new();
-    g_hash_table_iter_init(&iter, out->ledger_blobs);
-    while (g_hash_table_iter_next(&iter, &digest, &bytes))
-        g_hash_table_insert(c->batch.blobs, g_strdup(digest), g_bytes_ref(bytes));
-    remember_all(c, out->ledger_blobs);
-    remember_all(c, out->cache_blobs);
-    g_autoptr(GError) error = NULL;
-    if (!sl_blobs_put_all(c->blobs, out->cache_blobs, &error))
-        sl_log_error(c->log, "cache-write-failed", error);
+    take_blobs(c, out->ledger_blobs, c->batch.blobs);
+    take_blobs(c, out->cache_blobs, c->batch.cache);
 }
 
 static void arm_tick(SlCoordinator *c, int64_t next_us)
@@ -189,6 +146,10 @@ void sl_turn_input(SlCoordinator *c, const SlCoordInput *input)
 {
     if (c->failed)
         return;
+    if (!sl_append_takes(c, input->type)) {
+        sl_timer_arm(c->tick, SL_SECOND_US);
+        return;
+    }
     g_autoptr(SlCoordOutput) out = sl_coord_output_new();
     sl_coord_step(c->brain, input, sl_now_us(), out);
     merge(c, out);
@@ -216,7 +177,7 @@ void sl_turn_init(SlCoordinator *c)
 
 void sl_turn_clear(SlCoordinator *c)
 {
-    batch_clear(&c->batch);
+    sl_batch_clear(&c->batch);
     g_queue_clear(&c->recent.order);
     g_clear_pointer(&c->recent.table, g_hash_table_unref);
     sl_timer_free(c->tick);

@@ -34,6 +34,8 @@ typedef struct {
     /* Person and scope of a bearer token. Errors: DENIED class. */
     bool (*token)(void *user, const char *token, const char **ret_person, const char **ret_scope,
                   GError **error);
+    /* May actions be carried out now? Errors: STORAGE_FULL, STATE_REMOTE_AWAY. */
+    bool (*writable)(void *user, GError **error);
     /* Starts an action; the answer comes by sl_api_reply. */
     void (*action)(void *user, const SlApiAction *action);
     /* Bytes by digest for @person; @bytes borrowed, NULL without @error: there are none. @done may

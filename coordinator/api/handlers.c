@@ -254,6 +254,8 @@ void sl_api_action(SlApiCall *call)
         sl_throw(&error, SLU_API_QUERY, "Idempotency-Key: 1 to 128 printable characters");
     if (error == NULL && !take_person(call, &error))
         g_assert(error != NULL);
+    if (error == NULL && !ops(call)->writable(user(call), &error))
+        g_assert(error != NULL);
     if (error != NULL) {
         sl_call_error(call, error);
         return;

@@ -70,6 +70,8 @@ static int status_of(const GError *error)
         return 415;
     case SLU_API_TOO_LARGE:
         return 413;
+    case SLU_STORAGE_FULL:
+        return 507;
     default:
         return sl_error_http_status(sl_error_class(error));
     }

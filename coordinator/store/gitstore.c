@@ -6,9 +6,12 @@
 #include <fcntl.h>
 #include <git2/sys/mempack.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-#define MEMPACK_PRIORITY 999 /* above the packs (2) and loose objects (1): writes go to memory */
+#define ROOM_OBJECT 4096        /* a block for each object, at most */
+#define ROOM_SPARE (128 * 1024) /* folders, the ref, an index */
+#define MEMPACK_PRIORITY 999    /* above the packs (2) and loose objects (1): writes go to memory */
 
 struct SlGitStore {
     char *dir;
@@ -18,6 +21,20 @@ struct SlGitStore {
     void (*step)(const char *name, void *user);
     void *step_user;
 };
+
+/* What libgit2 could not write: for want of room it may be tried again, for it had not begun; a sync
+ * that failed may not, for the kernel has dropped what it could not write. libgit2 says it by the
+ * system's text only. */
+static bool throw_write(GError **error, const char *doing)
+{
+    static const int room[] = {ENOSPC, EDQUOT, EROFS};
+    const git_error *last = git_error_last();
+    const char *said = last != NULL && last->message != NULL ? last->message : "";
+    for (size_t i = 0; i < G_N_ELEMENTS(room); i++)
+        if (strstr(said, strerror(room[i])) != NULL && strstr(said, "sync") == NULL)
+            return sl_git_throw(error, SLU_STORAGE_FULL, doing);
+    return sl_git_throw(error, SLU_IO, doing);
+}
 
 static void at_step(SlGitStore *store, const char *name)
 {
@@ -199,14 +216,37 @@ static bool write_pack(SlGitStore *store, const GArray *oids)
     return git_packbuilder_write(builder, NULL, 0, NULL, NULL) == 0;
 }
 
+/* libgit2 writes packs through mappings: on a full disk that is no error but SIGBUS. So room is
+ * looked for before. */
+static bool has_room(SlGitStore *store, const GArray *oids, GError **error)
+{
+    struct statvfs fs;
+    uint64_t wanted = ROOM_SPARE;
+    g_autoptr(git_odb) odb = NULL;
+    if (git_repository_odb(&odb, store->repo) < 0 || statvfs(store->dir, &fs) != 0)
+        return true;
+    for (guint i = 0; i < oids->len; i++) {
+        size_t len = 0;
+        git_object_t type;
+        if (git_odb_read_header(&len, &type, odb, &g_array_index(oids, git_oid, i)) == 0)
+            wanted += len + ROOM_OBJECT;
+    }
+    return (uint64_t)fs.f_bavail * fs.f_frsize >= wanted ||
+           sl_throw(error, SLU_STORAGE_FULL, "%s: %s", store->dir, g_strerror(ENOSPC));
+}
+
 bool sl_git_store_flush(SlGitStore *store, const git_oid *commit, GError **error)
 {
     g_autoptr(GArray) oids = g_array_new(FALSE, FALSE, sizeof(git_oid));
-    bool good =
-        gather_commit(store, commit, oids) &&
-        (oids->len <= SL_STORE_LOOSE_MAX ? write_loose(store, oids) : write_pack(store, oids));
+    bool gathered = gather_commit(store, commit, oids);
+    if (gathered && !has_room(store, oids, error)) {
+        sl_git_store_discard(store);
+        return false;
+    }
+    bool good = gathered && (oids->len <= SL_STORE_LOOSE_MAX ? write_loose(store, oids)
+                                                             : write_pack(store, oids));
     if (!good)
-        sl_git_throw(error, SLU_IO, "writing objects into the state repository");
+        throw_write(error, "writing objects into the state repository");
     sl_git_store_discard(store);
     return good;
 }
@@ -234,5 +274,5 @@ bool sl_git_store_move(SlGitStore *store, const char *name, const git_oid *old, 
     at_step(store, "done");
     if (rc == GIT_EMODIFIED || rc == GIT_EEXISTS || rc == GIT_ENOTFOUND)
         return sl_git_throw(error, SLU_ENV_TIP, name);
-    return rc == 0 || sl_git_throw(error, SLU_IO, name);
+    return rc == 0 || throw_write(error, name);
 }

@@ -193,7 +193,8 @@ bool sl_ledger_append(SlLedger *ledger, const GPtrArray *events, GHashTable *blo
     if (append(ledger, events, blobs, &inner))
         return true;
     sl_git_store_discard(ledger->store);
-    return sl_throw(error, SLU_LEDGER_APPEND, "%s", inner->message);
+    bool room = inner->code == SLU_STORAGE_FULL;
+    return sl_throw(error, room ? SLU_STORAGE_FULL : SLU_LEDGER_APPEND, "%s", inner->message);
 }
 
 /* Everything of the new repository: libgit2 syncs objects and refs, not what init made around

@@ -19,8 +19,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlLedger, sl_ledger_free)
  * LEDGER_APPEND. */
 SL_MUST_USE bool sl_ledger_create(const char *state_git, const json_t *first_event, GError **error);
 /* One commit of @events (of json_t*, not empty) and @blobs (digest -> GBytes*, nullable). Durable
- * on return. Any error is fatal for the caller: what is in memory is ahead of the disk. Errors:
- * LEDGER_APPEND. */
+ * on return. Errors: STORAGE_FULL (no room: nothing was appended, the same may be tried again),
+ * LEDGER_APPEND (fatal for the caller: what is in memory is ahead of the disk). */
 SL_MUST_USE bool sl_ledger_append(SlLedger *ledger, const GPtrArray *events, GHashTable *blobs,
                                   GError **error);
 /* All events in order of seq; stops when @each fails. Errors: LEDGER_READ, those of @each. */
