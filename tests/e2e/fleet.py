@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import unittest
 import urllib.request
 
 import canaries
@@ -153,7 +154,7 @@ class Fleet:
                         GIT_AUTHOR_NAME="alice", GIT_AUTHOR_EMAIL="alice@example.test",
                         GIT_COMMITTER_NAME="alice", GIT_COMMITTER_EMAIL="alice@example.test")
         self.state = os.path.join(self.dir, "state", "sluice", "e2e")
-        self.processes = {}
+        self.processes, self.mounts = {}, []
         self.canaries = canaries.Canaries(self.dir)
         self.sluice("init", self.repo, "--name", "e2e", "--person", "alice", "--email", "alice@example.test",
                     "--profile", profile, "--port", str(self.port))
@@ -217,6 +218,35 @@ class Fleet:
         self.wait("three agents are connected",
                   lambda: sum(1 for c in self.status()["clusters"] if c["connected"]) == 3)
 
+    # -- its surroundings --
+
+    def small_disk(self, path, megabytes):
+        """What is at `path` lies on a small disk of its own from now on (a tmpfs: that needs root)."""
+        aside = path + ".aside"
+        os.makedirs(path, exist_ok=True)
+        os.rename(path, aside)
+        os.makedirs(path)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "none", path],
+                                 capture_output=True, text=True)
+        if mounted.returncode != 0:
+            os.rmdir(path)
+            os.rename(aside, path)
+            raise unittest.SkipTest("not run: needs mount: " + mounted.stderr.strip())
+        self.mounts.append(path)
+        subprocess.check_call(["cp", "-a", aside + "/.", path])
+        shutil.rmtree(aside)
+
+    def alarm(self, what):
+        """The alarm of the coordinator of this kind, or None."""
+        return next((a for a in self.status()["alarms"] if a["what"] == what), None)
+
+    def act(self, verb, **args):
+        """(HTTP status, answer) of a request at the coordinator's own socket."""
+        done = self.run("curl", "-s", "-w", "\n%{http_code}", "--unix-socket", self.state + "/api.sock", "-H", "Content-Type: application/json",
+                        "-d", json.dumps({"args": args}), f"http://c/v1/actions/{verb}")
+        body, status = done.stdout.rsplit("\n", 1)
+        return int(status), json.loads(body or "null")
+
     def kill(self, name, sig=signal.SIGKILL):
         process = self.processes.pop(name)
         process.send_signal(sig)
@@ -255,6 +285,8 @@ class Fleet:
                     os.kill(int(pid), signal.SIGKILL)
                 except OSError:
                     pass
+        for path in self.mounts:
+            subprocess.run(["umount", "-l", path], check=False)
         shutil.rmtree(self.dir, ignore_errors=True)
 
     # -- the fleet repository --
