@@ -80,6 +80,7 @@ void sl_poll_config_clear(SlSourceConfig *config)
 static void fill_config(const SlSourcePoll *poll, SlSourceConfig *ret)
 {
     const SlConfig *config = poll->c->config;
+    const SlFleetDocs *docs = sl_coord_docs(poll->c->brain);
     bool fleet = poll->name[0] == '\0';
     *ret = (SlSourceConfig){.name = g_strdup(poll->name),
                             .url = g_strdup(poll->url),
@@ -88,6 +89,8 @@ static void fill_config(const SlSourcePoll *poll, SlSourceConfig *ret)
                             .git_path = g_strdup(config->git_path),
                             .ca_file = fleet ? g_strdup(config->ca_file) : NULL,
                             .credential_file = fleet ? g_strdup(config->credential_file) : NULL,
+                            .signed_commits =
+                                docs != NULL && sl_fleet_signed_commits(docs, poll->name),
                             .timeout_us = FETCH_TIMEOUT_US,
                             .pack_bytes_max = PACK_BYTES_MAX,
                             .objects_max = OBJECTS_MAX};
@@ -221,6 +224,7 @@ static void deliver_tip(SlSourcePoll *poll, ReadJob *job)
                                    .author = tip->author,
                                    .subject = tip->subject,
                                    .authors = tip->authors,
+                                   .signers = tip->signers,
                                    .rewound = tip->rewound,
                                    .docs = job->docs,
                                    .offers = job->offers,

@@ -91,6 +91,11 @@ SlRun *sl_brain_run_going(const SlUnit *u, const char *job);
 SlRun *sl_brain_run_of(const SlUnit *u, const char *job, const char *key); /* highest generation */
 /* mint.c */
 void sl_brain_source(SlCoord *c, const SlCoordSource *in);
+/* May this revision be read, as far as signatures go (signers.c)? @ret_authors: the people who signed
+ * where the documents demand it (transfer full), else NULL. */
+bool sl_brain_signers_hold(SlCoord *c, const SlCoordSource *in, json_t **ret_authors);
+void sl_brain_signers_again(SlCoord *c); /* the root changed: refused revisions are read again */
+void sl_brain_refresh(SlCoord *c, const char *repository); /* effect: the shell reads it again */
 void sl_brain_children(SlCoord *c, const SlRun *run);
 /* seals.c, reports.c, sessions.c, enrol.c */
 void sl_brain_seal(SlCoord *c, const SlCoordStatement *in);

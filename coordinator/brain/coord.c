@@ -71,7 +71,7 @@ SlCoordEffect *sl_effect(SlCoord *c, SlCoordEffectType type)
     return effect;
 }
 
-static void refresh(SlCoord *c, const char *repository)
+void sl_brain_refresh(SlCoord *c, const char *repository)
 {
     SlCoordEffect *effect = sl_effect(c, SL_COORD_DO_REFRESH);
     effect->repository = g_strdup(repository);
@@ -106,10 +106,10 @@ static void start(SlCoord *c)
     for (guint i = 0; i < envs->len; i++) {
         (void)sl_brain_registry_auto(c, g_ptr_array_index(envs, i));
     }
-    refresh(c, "");
+    sl_brain_refresh(c, "");
     for (guint i = 0; c->docs != NULL && i < c->docs->repositories->len; i++) {
         const SlRepositoryDoc *repository = g_ptr_array_index(c->docs->repositories, i);
-        refresh(c, repository->name);
+        sl_brain_refresh(c, repository->name);
     }
 }
 

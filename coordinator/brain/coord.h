@@ -88,6 +88,7 @@ typedef struct {
     const char *author;        /* "Name <email>" */
     const char *subject;       /* first line of the message */
     const json_t *authors;     /* array of e-mails of commits since the last one read */
+    const json_t *signers;     /* as SlSourceTip, or NULL: signatures were not looked at */
     bool rewound;              /* not a descendant of the last one read (force-push) */
     SlFleetDocs *docs;         /* fleet repository only: what was read (borrowed), NULL if broken */
     const GPtrArray *offers;   /* of SlOffer*, of applications whose inputs or documents changed */

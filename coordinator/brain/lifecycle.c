@@ -13,6 +13,7 @@ static void source_free(SlSourceState *s)
     json_decref(s->problems);
     g_strfreev(s->authors);
     g_free(s->rewound);
+    g_free(s->unsigned_);
     g_free(s);
 }
 

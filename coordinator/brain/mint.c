@@ -42,8 +42,7 @@ static void put_list(SlCoord *c, json_t *event, const json_t *all, const char *k
     json_t *digests = json_array();
     size_t i;
     json_t *doc;
-    json_array_foreach(list, i, doc)
-    {
+    json_array_foreach (list, i, doc) {
         g_autofree char *digest = sl_brain_keep_json(c, doc);
         json_array_append_new(digests, json_string(digest));
     }
@@ -256,7 +255,8 @@ static bool is_refused_rewind(SlCoord *c, const SlCoordSource *in)
     return true;
 }
 
-static void emit_source_read(SlCoord *c, const SlCoordSource *in, json_t *problems)
+static void emit_source_read(SlCoord *c, const SlCoordSource *in, const json_t *authors,
+                             json_t *problems)
 {
     SlSourceState *s = sl_brain_source_make(c, in->repository != NULL ? in->repository : "");
     bool same_problems = json_array_size(problems) == json_array_size(s->problems) &&
@@ -273,8 +273,7 @@ static void emit_source_read(SlCoord *c, const SlCoordSource *in, json_t *proble
     sl_json_set_int(event, "position", (int64_t)in->position);
     g_autofree char *subject = sl_escape_for_people(in->subject != NULL ? in->subject : "", 200);
     sl_json_set_str(event, "subject", subject);
-    json_object_set_new(event, "authors",
-                        in->authors != NULL ? json_deep_copy(in->authors) : json_array());
+    json_object_set_new(event, "authors", authors != NULL ? json_deep_copy(authors) : json_array());
     if (json_array_size(problems) > 0) {
         json_object_set(event, "problems", problems);
     }
@@ -290,7 +289,8 @@ void sl_brain_source(SlCoord *c, const SlCoordSource *in)
         source_failed(c, in);
         return;
     }
-    if (in->commit == NULL || is_refused_rewind(c, in)) {
+    g_autoptr(json_t) people = NULL;
+    if (in->commit == NULL || is_refused_rewind(c, in) || !sl_brain_signers_hold(c, in, &people)) {
         return;
     }
     g_autoptr(json_t) problems = json_array();
@@ -301,7 +301,7 @@ void sl_brain_source(SlCoord *c, const SlCoordSource *in)
             add_problems(problems, offer->problems);
         }
     }
-    emit_source_read(c, in, problems);
+    emit_source_read(c, in, people != NULL ? people : in->authors, problems);
     if (in->docs != NULL) {
         adopt_documents(c, in);
     }

@@ -15,10 +15,17 @@ char *sl_brain_policy_digest(const SlCoord *c, const char *app, const char *env)
     return sl_json_digest(both);
 }
 
+/* A statement has 16 KiB: more strangers than that are named by the release. People of the root are
+ * never left out: whoever is not named here is not excluded from approving. */
+#define STRANGERS_MAX 64
+
 static void add_author(GPtrArray *all, const SlRoot *root, const char *author)
 {
     const SlPerson *person = sl_root_person_of_email(root, author);
     const char *name = person != NULL ? person->name : author;
+    if (person == NULL && sl_root_person(root, author) == NULL && all->len >= STRANGERS_MAX) {
+        return;
+    }
     for (guint i = 0; i < all->len; i++) {
         if (strcmp(g_ptr_array_index(all, i), name) == 0) {
             return;
@@ -26,10 +33,6 @@ static void add_author(GPtrArray *all, const SlRoot *root, const char *author)
     }
     g_ptr_array_add(all, g_strdup(name));
 }
-
-#define AUTHORS_MAX                                                                                \
-    64 /* a statement has 16 KiB: more authors than that are named by the release                  \
-        */
 
 static int by_text(gconstpointer a, gconstpointer b)
 {
@@ -52,9 +55,7 @@ char **sl_brain_authors(const SlCoord *c, const SlAttempt *a)
         bool between =
             sl_release_compare(r, to) <= 0 && (from == NULL || sl_release_compare(r, from) > 0);
         for (char **author = r->authors; (between || r == to) && *author != NULL; author++) {
-            if (all->len < AUTHORS_MAX) {
-                add_author(all, c->root, *author);
-            }
+            add_author(all, c->root, *author);
         }
     }
     g_ptr_array_sort(all, by_text);

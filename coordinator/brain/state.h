@@ -193,6 +193,7 @@ typedef struct {
     json_t *problems;
     char **authors; /* since the last release that was minted from here */
     char *rewound;  /* volatile: tip that is not a descendant */
+    char *unsigned_; /* volatile: tip that is not signed as the documents demand */
 } SlSourceState;
 
 typedef struct {

@@ -200,7 +200,6 @@ json_t *sl_verb_refresh(SlCoord *c, const SlCoordRequest *in, int *ret_status, G
         sl_json_set_str(event, "by", in->person);
         sl_emit(c, event);
     }
-    SlCoordEffect *effect = sl_effect(c, SL_COORD_DO_REFRESH);
-    effect->repository = g_strdup(repository);
+    sl_brain_refresh(c, repository);
     return ok_body();
 }

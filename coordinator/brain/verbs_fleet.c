@@ -332,6 +332,7 @@ json_t *sl_verb_root(SlCoord *c, const SlCoordRequest *in, int *ret_status, GErr
     json_object_set_new(event, "root", sl_signed_to_json(s));
     sl_json_set_str(event, "by", in->person);
     sl_emit(c, event);
+    sl_brain_signers_again(c);
     json_t *body = json_object();
     sl_json_set_int(body, "version", (int64_t)version);
     return body;

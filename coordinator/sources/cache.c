@@ -20,6 +20,7 @@ void sl_source_tip_free(SlSourceTip *tip)
     g_free(tip->author);
     g_free(tip->subject);
     json_decref(tip->authors);
+    json_decref(tip->signers);
     g_free(tip);
 }
 
@@ -76,40 +77,103 @@ static bool count_first_parents(git_repository *repo, const char *dir, const git
     return steps == 0 || sl_file_write_atomic(path, line, strlen(line), 0644, error);
 }
 
-static json_t *authors_since(git_repository *repo, const git_oid *tip, const git_oid *since)
+/* What is asked of the commits of one change. */
+typedef struct {
+    git_odb *odb;
+    bool judge; /* signatures too */
+    json_t *authors, *signers;
+    GHashTable *seen; /* e-mails */
+} Change;
+
+/* {"commit", "key"} or {"commit", "why"} */
+static json_t *signer_of(const SlGitCommit *commit, const git_oid *oid)
 {
-    json_t *list = json_array();
-    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GError) why = NULL;
+    g_autoptr(SlPublicKey) key = sl_gitcommit_signer(commit, &why);
+    g_autofree char *hex = sl_git_hex(oid);
+    json_t *signer = json_object();
+    sl_json_set_str(signer, "commit", hex);
+    if (key != NULL)
+        sl_json_set_str(signer, "key", key->line);
+    else
+        sl_json_set_str(signer, "why", why->message);
+    return signer;
+}
+
+static bool note_commit(Change *change, const git_oid *oid, GError **error)
+{
+    g_autoptr(SlGitCommit) commit = sl_git_commit(change->odb, oid, error);
+    if (commit == NULL)
+        return false;
+    if (g_hash_table_add(change->seen, g_strdup(commit->author.email)))
+        json_array_append_new(change->authors, json_string(commit->author.email));
+    if (change->judge)
+        json_array_append_new(change->signers, signer_of(commit, oid));
+    return true;
+}
+
+/* Every commit that came with the change, none left out: an author who is not seen is not excluded.
+ * On the first reading the newest few only: there the tip's signature vouches for what is under it. */
+static bool note_change(Change *change, git_repository *repo, const git_oid *tip,
+                        const git_oid *since, GError **error)
+{
     g_autoptr(git_revwalk) walk = NULL;
-    if (git_revwalk_new(&walk, repo) < 0 || git_revwalk_push(walk, tip) < 0)
-        return list;
-    if (since != NULL && git_revwalk_hide(walk, since) < 0)
-        return list;
+    if (git_revwalk_new(&walk, repo) < 0 || git_revwalk_push(walk, tip) < 0 ||
+        (since != NULL && git_revwalk_hide(walk, since) < 0))
+        return sl_git_throw(error, SLU_SOURCE_COMMIT, "walking the change");
+    unsigned max = since != NULL ? SL_SOURCE_CHANGE_MAX : SL_SOURCE_FIRST_MAX, n = 0;
     git_oid oid;
-    for (unsigned n = 0; n < SL_SOURCE_AUTHORS_MAX && git_revwalk_next(&oid, walk) == 0; n++) {
-        g_autoptr(git_commit) commit = NULL;
-        if (git_commit_lookup(&commit, repo, &oid) < 0)
-            continue;
-        g_autofree char *email = g_utf8_make_valid(git_commit_author(commit)->email, -1);
-        if (g_hash_table_add(seen, g_strdup(email)))
-            json_array_append_new(list, json_string(email));
+    int rc = 0;
+    while ((rc = git_revwalk_next(&oid, walk)) == 0) {
+        if (n++ == max)
+            return since == NULL ||
+                   sl_throw(error, SLU_SOURCE_LIMIT,
+                            "more than %u commits in one change; push it in parts", max);
+        if (!note_commit(change, &oid, error))
+            return false;
+        change->judge = change->judge && since != NULL;
     }
-    return list;
+    return rc == GIT_ITEROVER || sl_git_throw(error, SLU_SOURCE_COMMIT, "walking the change");
 }
 
 static char *clean_line(const char *text, size_t max)
 {
-    g_autofree char *valid = g_utf8_make_valid(text != NULL ? text : "", -1);
-    return sl_escape_for_people(valid, max);
+    return sl_escape_for_people(text, max);
 }
 
-static void fill_people(SlSourceTip *tip, const git_commit *commit)
+static bool fill_people(SlSourceTip *tip, git_odb *odb, const git_oid *oid, GError **error)
 {
-    const git_signature *author = git_commit_author(commit);
-    g_autofree char *who = g_strdup_printf("%s <%s>", author->name, author->email);
+    g_autoptr(SlGitCommit) commit = sl_git_commit(odb, oid, error);
+    if (commit == NULL)
+        return false;
+    g_autofree char *who = g_strdup_printf("%s <%s>", commit->author.name, commit->author.email);
+    g_autofree char *subject = sl_gitcommit_subject(commit);
     tip->author = clean_line(who, SUBJECT_MAX);
-    tip->subject = clean_line(git_commit_summary((git_commit *)commit), SUBJECT_MAX);
-    tip->time_us = (int64_t)git_commit_time(commit) * SL_SECOND_US;
+    tip->subject = clean_line(subject, SUBJECT_MAX);
+    tip->time_us = commit->committer.time_us;
+    return true;
+}
+
+static bool fill_change(SlSourceTip *tip, const SlSourceConfig *config, git_repository *repo,
+                        const git_oid *oid, const char *since, GError **error)
+{
+    git_oid old;
+    g_autoptr(git_odb) odb = NULL;
+    if (git_repository_odb(&odb, repo) < 0)
+        return sl_git_throw(error, SLU_IO, config->cache_dir);
+    if (!fill_people(tip, odb, oid, error))
+        return false;
+    bool have_old = since != NULL && git_oid_fromstr(&old, since) == 0;
+    tip->authors = json_array();
+    tip->signers = config->signed_commits ? json_array() : NULL;
+    if (have_old && git_oid_equal(&old, oid))
+        return true;
+    bool kept = have_old && git_odb_exists(odb, &old);
+    /* The cache was made anew and the origin does not have it any more, or it was left. */
+    tip->rewound = have_old && (!kept || git_graph_descendant_of(repo, oid, &old) != 1);
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    Change change = {odb, config->signed_commits, tip->authors, tip->signers, seen};
+    return note_change(&change, repo, oid, kept ? &old : NULL, error);
 }
 
 SlSourceTip *sl_source_cache_tip(const SlSourceConfig *config, const char *commit_hex,
@@ -118,29 +182,19 @@ SlSourceTip *sl_source_cache_tip(const SlSourceConfig *config, const char *commi
     g_autoptr(git_repository) repo = sl_git_open(config->cache_dir, false, error);
     if (repo == NULL)
         return NULL;
-    git_oid oid, old;
+    git_oid oid;
     g_autoptr(git_commit) commit = NULL;
     if (git_oid_fromstr(&oid, commit_hex) < 0 || git_commit_lookup(&commit, repo, &oid) < 0) {
         sl_git_throw(error, SLU_SOURCE_COMMIT, commit_hex);
         return NULL;
     }
-    uint64_t position = 0;
-    if (!count_first_parents(repo, config->cache_dir, &oid, &position, error))
-        return NULL;
     SlSourceTip *tip = g_new0(SlSourceTip, 1);
     tip->commit = sl_git_hex(&oid);
-    tip->position = position;
-    fill_people(tip, commit);
-    bool have_old = since != NULL && git_oid_fromstr(&old, since) == 0;
-    g_autoptr(git_commit) old_commit = NULL;
-    if (have_old && git_commit_lookup(&old_commit, repo, &old) < 0)
-        tip->rewound = true; /* the cache was made anew and the origin does not have it any more */
-    else if (have_old && !git_oid_equal(&old, &oid))
-        tip->rewound = git_graph_descendant_of(repo, &oid, &old) != 1;
-    tip->authors = have_old && git_oid_equal(&old, &oid)
-                       ? json_array()
-                       : authors_since(repo, &oid, have_old && old_commit != NULL ? &old : NULL);
-    return tip;
+    if (count_first_parents(repo, config->cache_dir, &oid, &tip->position, error) &&
+        fill_change(tip, config, repo, &oid, since, error))
+        return tip;
+    sl_source_tip_free(tip);
+    return NULL;
 }
 
 SlTree *sl_source_cache_tree(const SlSourceConfig *config, const char *commit, GError **error)

@@ -4,10 +4,11 @@
 #pragma once
 #include "sluice/source.h"
 
-#define SL_SOURCE_AUTHORS_MAX 1000 /* commits looked at for `authors` of one change */
+#define SL_SOURCE_CHANGE_MAX 100000 /* commits of one change, each looked at: 2 s */
+#define SL_SOURCE_FIRST_MAX 1000    /* commits looked at when a repository is read first */
 
 /* Fills a tip for @commit (40 hex) that is in the cache. @since as in SlSourceOps.fetch. Errors:
- * SOURCE_COMMIT, IO. */
+ * SOURCE_COMMIT, COMMIT_FORMAT, SOURCE_LIMIT, IO. */
 SL_MUST_USE SlSourceTip *sl_source_cache_tip(const SlSourceConfig *config, const char *commit,
                                              const char *since, GError **error);
 /* Branch name fit for a ref? Errors: SOURCE_REFUSED. */

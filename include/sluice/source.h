@@ -12,6 +12,7 @@ typedef struct {
     const char *cache_dir;                 /* bare repository of our own */
     const char *git_path;                  /* the sluice-git program */
     const char *ca_file, *credential_file; /* or NULL */
+    bool signed_commits;                   /* also say who signed each commit of a change */
     int64_t timeout_us;
     uint64_t pack_bytes_max; /* 512 MiB */
     uint64_t objects_max;    /* 200000 */
@@ -23,6 +24,9 @@ typedef struct {
     int64_t time_us;
     char *author, *subject;
     json_t *authors; /* e-mails of the commits since @since */
+    /* where signed_commits: of the same commits {"commit", "key"} or {"commit", "why"}; of the tip
+     * only where @since is NULL or gone */
+    json_t *signers;
     bool rewound;
 } SlSourceTip;
 void sl_source_tip_free(SlSourceTip *tip);

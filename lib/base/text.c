@@ -96,6 +96,47 @@ char *sl_escape_for_people(const char *text, size_t max)
     return g_string_free(out, FALSE);
 }
 
+/* Code points that HFS+ ignores in names. */
+static bool hfs_ignores(gunichar c)
+{
+    return (c >= 0x200c && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
+           (c >= 0x206a && c <= 0x206f) || c == 0xfeff;
+}
+
+static bool is_hfs_dotgit(const char *name)
+{
+    static const char dotgit[] = ".git";
+    size_t at = 0;
+    if (!g_utf8_validate(name, -1, NULL)) {
+        return false;
+    }
+    for (; *name != '\0'; name = g_utf8_next_char(name)) {
+        gunichar c = g_utf8_get_char(name);
+        if (hfs_ignores(c)) {
+            continue;
+        }
+        if (at == 4 || c > 0x7f || g_ascii_tolower((char)c) != dotgit[at++]) {
+            return false;
+        }
+    }
+    return at == 4;
+}
+
+bool sl_is_dotgit(const char *name)
+{
+    static const char *const stems[] = {".git", "git~1"};
+    for (size_t i = 0; i < G_N_ELEMENTS(stems); i++) {
+        size_t len = strlen(stems[i]);
+        if (g_ascii_strncasecmp(name, stems[i], len) == 0) {
+            const char *rest = name + len + strspn(name + len, " .");
+            if (*rest == '\0' || *rest == ':') {
+                return true;
+            }
+        }
+    }
+    return is_hfs_dotgit(name);
+}
+
 static const char *path_mistake(const char *path)
 {
     if (path == NULL || *path == '\0') {
@@ -120,7 +161,8 @@ static const char *path_mistake(const char *path)
         if (strncmp(part, "..", MAX(n, 2)) == 0 || (n == 1 && part[0] == '.')) {
             return "has a part \".\" or \"..\"";
         }
-        if (n == 4 && g_ascii_strncasecmp(part, ".git", 4) == 0) {
+        g_autofree char *name = g_strndup(part, n);
+        if (sl_is_dotgit(name)) {
             return "has a part \".git\"";
         }
         if (part[n] == '\0') {

@@ -14,8 +14,11 @@ bool sl_is_plain_line(const char *text, size_t len);
 /* Copy with control characters, invalid UTF-8 and terminal escapes as \xNN; at most @max bytes,
  * then "...". For anything from outside that reaches a log or a terminal. (transfer full) */
 char *sl_escape_for_people(const char *text, size_t max);
-/* Relative path with '/' only: no empty, ".", "..", ".git" (any case) part, no control character,
- * at most 1024 bytes and 64 parts. Errors: INVALID. */
+/* Is this name ".git" to Git, or to a file system that folds case, drops trailing dots and spaces or
+ * what follows a colon (NTFS, with its short form git~1), or ignores invisible characters (HFS+)? */
+bool sl_is_dotgit(const char *name);
+/* Relative path with '/' only: no empty, ".", ".." part or one that sl_is_dotgit, no control
+ * character, at most 1024 bytes and 64 parts. Errors: INVALID. */
 SL_MUST_USE bool sl_check_relative_path(const char *path, GError **error);
 /* Shell glob with * and ? only, over the whole text; '*' also matches '/'. */
 bool sl_glob_match(const char *pattern, const char *text);

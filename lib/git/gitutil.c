@@ -51,6 +51,23 @@ git_repository *sl_git_open(const char *dir, bool create, GError **error)
     return NULL;
 }
 
+SlGitCommit *sl_git_commit(git_odb *odb, const git_oid *oid, GError **error)
+{
+    g_autoptr(git_odb_object) object = NULL;
+    g_autofree char *hex = sl_git_hex(oid);
+    if (git_odb_read(&object, odb, oid) < 0) {
+        sl_git_throw(error, SLU_SOURCE_COMMIT, hex);
+        return NULL;
+    }
+    if (git_odb_object_type(object) != GIT_OBJECT_COMMIT)
+        return sl_throw_null(error, SLU_SOURCE_COMMIT, "%s: this is no commit", hex);
+    SlGitCommit *commit =
+        sl_gitcommit_parse(git_odb_object_data(object), git_odb_object_size(object), error);
+    if (commit == NULL)
+        sl_prefix(error, "%.12s", hex);
+    return commit;
+}
+
 GBytes *sl_git_blob_bytes(git_repository *repo, const git_oid *oid)
 {
     g_autoptr(git_blob) blob = NULL;

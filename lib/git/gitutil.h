@@ -2,7 +2,7 @@
  * translation, cleanup types, the walk over history. A handle belongs to one thread at a time;
  * last-error text is per thread and read where the call was made. */
 #pragma once
-#include "sluice/error.h"
+#include "core/gitcommit.h"
 #include <git2.h>
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_repository, git_repository_free)
@@ -26,5 +26,8 @@ bool sl_git_throw(GError **error, SlErrorCode code, const char *doing);
 char *sl_git_hex(const git_oid *oid);
 /* Our bare repository at @dir, made if @create. Errors: IO, SOURCE_OWNER. (transfer full) */
 SL_MUST_USE git_repository *sl_git_open(const char *dir, bool create, GError **error);
+/* A commit by our own strict splitter, never by libgit2's. Errors: SOURCE_COMMIT (not there),
+ * COMMIT_FORMAT (prefixed with its id), LIMIT. (transfer full) */
+SL_MUST_USE SlGitCommit *sl_git_commit(git_odb *odb, const git_oid *oid, GError **error);
 /* Bytes of a blob. (transfer full) */
 GBytes *sl_git_blob_bytes(git_repository *repo, const git_oid *oid);

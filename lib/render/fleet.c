@@ -61,6 +61,17 @@ const SlEnvironmentDoc *sl_fleet_env(const SlFleetDocs *docs, const char *name)
     return NULL;
 }
 
+bool sl_fleet_signed_commits(const SlFleetDocs *docs, const char *repository)
+{
+    const json_t *doc = *repository ? NULL : docs->fleet;
+    for (guint i = 0; !doc && i < docs->repositories->len; i++) {
+        const SlRepositoryDoc *each = g_ptr_array_index(docs->repositories, i);
+        if (g_str_equal(each->name, repository))
+            doc = each->doc;
+    }
+    return doc && g_str_equal(sl_json_str_or(doc, "spec.commits.signed", ""), "required");
+}
+
 const SlApplicationDoc *sl_fleet_app(const SlFleetDocs *docs, const char *name)
 {
     guint low = 0, high = docs->applications->len;

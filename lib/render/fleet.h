@@ -88,6 +88,9 @@ const SlEnvironmentDoc *sl_fleet_env(const SlFleetDocs *docs, const char *name);
 const SlApplicationDoc *sl_fleet_app(const SlFleetDocs *docs, const char *name);
 const SlAppEnv *sl_app_env(const SlApplicationDoc *app, const char *env);
 
+/* Do the documents demand signed commits of @repository ("" = the fleet repository)? */
+bool sl_fleet_signed_commits(const SlFleetDocs *docs, const char *repository);
+
 /* True if every label in @match (char* -> char*; may be NULL) is among @labels. */
 bool sl_labels_match(GHashTable *match, GHashTable *labels);
 /* Environments upstream of @env, at any distance (of char*, borrowed from @docs, in the order of @docs). (transfer container) */

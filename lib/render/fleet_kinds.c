@@ -71,7 +71,15 @@ static const SlField limits_fields[] = {
     {0},
 };
 static const SlShape limits_shape = {.type = SL_SHAPE_OBJECT, .fields = limits_fields};
+static const char *const signed_words[] = {"required", NULL};
+static const SlShape signed_shape = {.type = SL_SHAPE_WORD, .words = signed_words};
+static const SlField commits_fields[] = {
+    {"signed", &signed_shape, true, "required: a commit that no person of the root signed is not read"},
+    {0},
+};
+static const SlShape commits_shape = {.type = SL_SHAPE_OBJECT, .fields = commits_fields};
 static const SlField fleet_fields[] = {
+    {"commits", &commits_shape, false, "What is demanded of commits of the fleet repository"},
     {"stateRepository", &state_shape, false, "Where ledger and environment branches are kept"},
     {"modelStore", &store_shape, false, "Where models are kept"},
     {"limits", &limits_shape, false, "Limits that hold in the whole fleet"},
@@ -106,6 +114,7 @@ static const SlField repository_fields[] = {
     {"credentials", &name_shape, false, "Name of an entry of the coordinator's configuration"},
     {"ca", &name_shape, false, "Name of a CA file of the coordinator's configuration"},
     {"hostKey", &not_yet_shape, false, NULL},
+    {"commits", &commits_shape, false, "What is demanded of its commits"},
     {0},
 };
 static const SlShape repository_spec = {.type = SL_SHAPE_OBJECT, .fields = repository_fields};

@@ -45,7 +45,7 @@ bool sl_path_below(const char *path, const char *folder)
 
 static bool check_entry_name(const char *folder, const char *name, GError **error)
 {
-    bool git = g_ascii_strcasecmp(name, ".git") == 0;
+    bool git = sl_is_dotgit(name);
     bool bad = !*name || git || g_str_equal(name, ".") || g_str_equal(name, "..") || strchr(name, '/');
     bad = bad || !sl_is_clean_utf8(name, strlen(name), false) || strpbrk(name, "\t\n");
     if (!bad)
@@ -60,6 +60,8 @@ static bool check_mode(const char *path, SlTreeMode mode, GError **error)
     if (mode == SL_TREE_SYMLINK)
         return sl_throw(error, SLU_TREE_ENTRY,
                         "%s is a symbolic link; put the file itself there: links are never followed", path);
+    if (mode == SL_TREE_OTHER)
+        return sl_throw(error, SLU_TREE_ENTRY, "%s has a mode that Git does not write; add the file again", path);
     if (mode == SL_TREE_GITLINK)
         return sl_throw(error, SLU_TREE_ENTRY,
                         "%s is a submodule; add the files themselves, or declare a second repository", path);

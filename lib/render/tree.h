@@ -4,7 +4,14 @@
 #include "sluice/error.h"
 #include "sluice/types.h"
 
-typedef enum { SL_TREE_FILE, SL_TREE_EXECUTABLE, SL_TREE_FOLDER, SL_TREE_SYMLINK, SL_TREE_GITLINK } SlTreeMode;
+typedef enum {
+    SL_TREE_FILE,
+    SL_TREE_EXECUTABLE,
+    SL_TREE_FOLDER,
+    SL_TREE_SYMLINK,
+    SL_TREE_GITLINK,
+    SL_TREE_OTHER, /* a mode that Git does not know */
+} SlTreeMode;
 
 typedef struct {
     char *name; /* one path part, checked: no '/', "..", NUL, control character */

@@ -1,9 +1,11 @@
 /* source_contract.c - what every row of sources.def must do, over a real Git repository (and a real
  * HTTP server where it needs one). */
 #include "../unit/coordinator/git_fixture.h"
+#include "core/gitcommit.h"
 #include "render/tree.h"
 #include "sluice/clock.h"
 #include "sluice/source.h"
+#include <sodium.h>
 
 typedef struct {
     const SlSourceOps *ops;
@@ -111,8 +113,7 @@ static void test_rewound_keeps_the_old_commit(Case *c, gconstpointer ops)
 static void test_tree(Case *c, gconstpointer ops)
 {
     (void)ops;
-    g_autoptr(GError) error = NULL, large = NULL, absent = NULL, link = NULL,
-                      inside = NULL;
+    g_autoptr(GError) error = NULL, large = NULL, absent = NULL, link = NULL, inside = NULL;
     git_write(&c->git, "app/a.txt", "12345");
     git_write(&c->git, "app.d", "x");
     g_free(GIT(c->git.work, "config", "core.symlinks", "true"));
@@ -165,6 +166,72 @@ static void test_refusals(Case *c, gconstpointer ops)
     g_assert_error(error, SL_ERROR, SLU_SOURCE_COMMIT);
 }
 
+/* Whatever Git stores, an author that cannot be read is no author: the change is not read. */
+static void test_hostile_commit(Case *c, gconstpointer ops)
+{
+    (void)ops;
+    git_write(&c->git, "a", "1");
+    g_autofree char *c1 = git_commit_all(&c->git, "first");
+    static const struct {
+        const char *rest, *says;
+    } bad[] = {
+        {"author A <a@x.test> 1 +0000\nauthor B <b@x.test> 1 +0000\ncommitter A <a@x.test> 1 "
+         "+0000\n\ntwo authors\n",
+         "here must stand one committer"},
+        {"author A <a@x.test> <b@x.test> 1 +0000\ncommitter A <a@x.test> 1 +0000\n\ntwo\n",
+         "author is not"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *id = git_commit_raw(&c->git, bad[i].rest);
+        g_assert_cmpuint(strlen(id), ==, 40);
+        fetch_fails(c, config_of(c), SLU_COMMIT_FORMAT, bad[i].says);
+    }
+}
+
+static json_t *only_signer(const SlSourceTip *tip)
+{
+    g_assert_cmpuint(json_array_size(tip->signers), ==, 1);
+    return json_array_get(tip->signers, 0);
+}
+
+/* Who signed: asked only where it matters; the first reading looks at the tip alone. */
+static void test_signers(Case *c, gconstpointer ops)
+{
+    (void)ops;
+    g_autofree char *key = g_build_filename(c->git.dir, "key", NULL);
+    uint8_t seed[32] = {5}, public_[32], secret[64];
+    crypto_sign_seed_keypair(public_, secret, seed);
+    g_autoptr(SlPublicKey) own = sl_public_key_from_ed25519(public_);
+    g_autofree char *file = sl_private_key_format(secret, "test", 1);
+    g_assert_true(g_file_set_contents_full(key, file, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
+    g_autofree char *c1 = git_commit_all(&c->git, "unsigned");
+    g_autofree char *c2 = git_commit_signed(&c->git, key, "signed");
+    g_autoptr(GError) error = NULL;
+    SlSourceConfig config = config_of(c);
+    SlSourceTip *tip = c->ops->fetch(&config, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_null(tip->signers);
+    sl_source_tip_free(tip);
+    config.signed_commits = true;
+    tip = c->ops->fetch(&config, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(sl_json_str(only_signer(tip), "key"), ==, own->line);
+    g_assert_cmpstr(sl_json_str(only_signer(tip), "commit"), ==, c2);
+    sl_source_tip_free(tip);
+    g_autofree char *c3 = git_commit_all(&c->git, "unsigned again");
+    g_autofree char *c4 = git_commit_signed(&c->git, key, "on top of it");
+    tip = c->ops->fetch(&config, c2, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(json_array_size(tip->signers), ==, 2);
+    g_assert_cmpstr(sl_json_str(json_array_get(tip->signers, 1), "commit"), ==, c3);
+    g_assert_cmpstr(sl_json_str(json_array_get(tip->signers, 1), "why"), ==, "it is not signed");
+    g_assert_cmpstr(sl_json_str(json_array_get(tip->signers, 0), "key"), ==, own->line);
+    sl_source_tip_free(tip);
+    tip = c->ops->fetch(&config, c4, &error);
+    g_assert_cmpuint(json_array_size(tip->signers), ==, 0);
+    sl_source_tip_free(tip);
+}
+
 static void test_deleted_then_back(Case *c, gconstpointer ops)
 {
     (void)ops;
@@ -189,6 +256,8 @@ int main(int argc, char **argv)
                  {"rewound", test_rewound_keeps_the_old_commit},
                  {"tree", test_tree},
                  {"refusals", test_refusals},
+                 {"hostile-commit", test_hostile_commit},
+                 {"signers", test_signers},
                  {"deleted-then-back", test_deleted_then_back}};
     for (size_t i = 0; sl_sources()[i] != NULL; i++) {
         for (size_t k = 0; k < G_N_ELEMENTS(tests); k++) {

@@ -81,6 +81,29 @@ static inline char *git_commit_all(GitFixture *f, const char *subject)
     return g_strchomp(GIT(f->work, "rev-parse", "HEAD"));
 }
 
+/* The same, signed with the SSH key in the file @key by the git program. */
+static inline char *git_commit_signed(GitFixture *f, const char *key, const char *subject)
+{
+    g_autofree char *signing = g_strconcat("user.signingkey=", key, NULL);
+    g_free(GIT(f->work, "add", "-A"));
+    g_free(GIT(f->work, "-c", "gpg.format=ssh", "-c", signing, "commit", "-q", "--allow-empty",
+               "-S", "-m", subject));
+    g_free(GIT(f->work, "push", "-q", "--force", f->bare, "main"));
+    return g_strchomp(GIT(f->work, "rev-parse", "HEAD"));
+}
+
+/* Raw bytes of a commit whose tree is HEAD's become the branch's tip, however wrong they are. */
+static inline char *git_commit_raw(GitFixture *f, const char *rest)
+{
+    g_autofree char *tree = g_strchomp(GIT(f->work, "rev-parse", "HEAD^{tree}"));
+    g_autofree char *text = g_strdup_printf("tree %s\n%s", tree, rest);
+    g_autoptr(GBytes) bytes = g_bytes_new(text, strlen(text));
+    const char *args[] = {"hash-object", "-t", "commit", "-w", "--stdin", "--literally", NULL};
+    char *id = g_strchomp(git_run(f->bare, args, bytes, NULL));
+    g_free(GIT(f->bare, "update-ref", "refs/heads/main", id));
+    return id;
+}
+
 static inline void git_fixture_set_up(GitFixture *f)
 {
     f->dir = g_dir_make_tmp("sluice-source-XXXXXX", NULL);

@@ -3,8 +3,12 @@
 #include "base/digest.h"
 #include "coordinator/store/ledger.h"
 #include "runtime/atomicfile.h"
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -138,7 +142,18 @@ static void test_git_reads_it(Fixture *f, gconstpointer data)
     g_assert_cmpint(status, ==, 0);
 }
 
-static void test_many_objects_are_one_pack(Fixture *f, gconstpointer data)
+static unsigned count_files(Fixture *f, const char *folder, const char *suffix)
+{
+    g_autofree char *path = g_build_filename(f->state, "objects", folder, NULL);
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    unsigned count = 0;
+    for (const char *name = dir != NULL ? g_dir_read_name(dir) : NULL; name != NULL;
+         name = g_dir_read_name(dir))
+        count += g_str_has_suffix(name, suffix) ? 1 : 0;
+    return count;
+}
+
+static void test_a_batch_is_one_pack(Fixture *f, gconstpointer data)
 {
     (void)data;
     g_autoptr(SlLedger) ledger = made(f);
@@ -152,40 +167,130 @@ static void test_many_objects_are_one_pack(Fixture *f, gconstpointer data)
     }
     g_autoptr(GPtrArray) events = batch(2, 1);
     g_assert_true(sl_ledger_append(ledger, events, blobs, &error));
-    g_autofree char *packs = g_build_filename(f->state, "objects", "pack", NULL);
-    g_autoptr(GDir) dir = g_dir_open(packs, 0, NULL);
-    unsigned count = 0;
-    for (const char *name = g_dir_read_name(dir); name != NULL; name = g_dir_read_name(dir))
-        count += g_str_has_suffix(name, ".pack") ? 1 : 0;
-    g_assert_cmpuint(count, ==, 1);
     append_ok(ledger, 3, 1);
+    g_assert_cmpuint(count_files(f, "pack", ".pack"), ==, 3); /* the first event has its own */
+    for (unsigned n = 0; n < 256; n++) {
+        char folder[3];
+        g_snprintf(folder, sizeof folder, "%02x", n);
+        g_assert_cmpuint(count_files(f, folder, ""), ==, 0);
+    }
     g_assert_cmpint(replayed(ledger), ==, 3);
 }
 
-typedef struct {
-    unsigned left;
-} Kill;
-
-static void die_at(const char *name, void *user)
+/* What is held lies in the pack of the next append, with what the ledger says of it. */
+static void test_held_goes_with_the_batch(Fixture *f, gconstpointer data)
 {
-    Kill *k = user;
-    (void)name;
-    if (k->left-- == 0)
-        raise(SIGKILL);
+    (void)data;
+    g_autoptr(SlLedger) ledger = made(f);
+    g_autoptr(GError) error = NULL;
+    SlGitStore *store = sl_ledger_store(ledger);
+    git_treebuilder *builder = NULL;
+    git_oid blob, tree, commit;
+    g_assert_true(sl_git_store_blob(store, "held", 4, &blob, &error));
+    g_assert_cmpint(git_treebuilder_new(&builder, sl_git_store_repo(store), NULL), ==, 0);
+    g_assert_cmpint(git_treebuilder_insert(NULL, builder, "a", &blob, GIT_FILEMODE_BLOB), ==, 0);
+    g_assert_cmpint(git_treebuilder_write(&tree, builder), ==, 0);
+    git_treebuilder_free(builder);
+    g_assert_true(sl_git_store_commit(store, &tree, NULL, 0, "held\n", &commit, &error));
+    g_assert_true(sl_git_store_hold(store, &commit, &error));
+    sl_git_store_discard(store); /* of something else that failed */
+    g_assert_cmpuint(count_files(f, "pack", ".pack"), ==, 1);
+    append_ok(ledger, 2, 1);
+    g_assert_cmpuint(count_files(f, "pack", ".pack"), ==, 2);
+    g_autoptr(SlLedger) again = sl_ledger_open(f->state, &error);
+    g_autoptr(GBytes) bytes = sl_git_blob_bytes(sl_git_store_repo(sl_ledger_store(again)), &blob);
+    g_assert_nonnull(bytes);
+}
+
+/* ---- a process that dies, a machine that loses power ---- */
+
+typedef enum {
+    DIES, /* killed before the step */
+    TORN, /* what was written since the last sync of the file is half there */
+    LOST, /* a new name is not in its folder yet */
+    N_WAYS
+} Way;
+
+/* libgit2's own calls come here: each is a durable step. Armed in the child only. */
+static struct {
+    bool armed;
+    Way way;
+    unsigned left;
+    char *name, *before; /* the last file that got its name, and what it held then */
+    gsize before_len;
+} faults;
+
+static void undo_name(void)
+{
+    if (faults.before != NULL)
+        g_file_set_contents(faults.name, faults.before, (gssize)faults.before_len, NULL);
+    else if (faults.name != NULL)
+        unlink(faults.name);
+}
+
+static bool is_folder(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static void at_step(int fd)
+{
+    struct stat st;
+    if (!faults.armed || faults.left-- > 0)
+        return;
+    faults.armed = false;
+    if (fd >= 0 && faults.way == TORN && !is_folder(fd) && fstat(fd, &st) == 0 &&
+        ftruncate(fd, st.st_size / 2) != 0)
+        _exit(3);
+    if (fd >= 0 && faults.way == LOST && is_folder(fd))
+        undo_name();
+    raise(SIGKILL);
+}
+
+static void note_name(const char *to)
+{
+    g_free(faults.name);
+    g_clear_pointer(&faults.before, g_free);
+    faults.name = g_strdup(to);
+    g_file_get_contents(to, &faults.before, &faults.before_len, NULL);
+}
+
+int fsync(int fd)
+{
+    at_step(fd);
+    return (int)syscall(SYS_fsync, fd);
+}
+
+int link(const char *from, const char *to)
+{
+    at_step(-1);
+    if (faults.armed && access(to, F_OK) != 0)
+        note_name(to);
+    return (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int rename(const char *from, const char *to)
+{
+    at_step(-1);
+    if (faults.armed)
+        note_name(to);
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
 /* Child: appends one batch and dies at durable step @step. @ret_acknowledged: append returned.
  * Returns false when it got through. */
-static bool killed_at(Fixture *f, unsigned step, int64_t first, bool *ret_acknowledged)
+static bool killed_at(Fixture *f, Way way, unsigned step, int64_t first, bool *ret_acknowledged)
 {
     int pipe_fd[2];
     g_assert_cmpint(pipe(pipe_fd), ==, 0);
     pid_t pid = fork();
     if (pid == 0) {
-        Kill k = {.left = step};
         SlLedger *ledger = sl_ledger_open(f->state, NULL);
         GPtrArray *events = batch(first, 2);
-        sl_git_store_on_step(sl_ledger_store(ledger), die_at, &k);
+        faults.way = way;
+        faults.left = step;
+        faults.armed = true;
         if (sl_ledger_append(ledger, events, NULL, NULL) && write(pipe_fd[1], "a", 1) != 1)
             _exit(2);
         _exit(0);
@@ -199,26 +304,42 @@ static bool killed_at(Fixture *f, unsigned step, int64_t first, bool *ret_acknow
     return WIFSIGNALED(status);
 }
 
-static void test_kill_at_each_step(Fixture *f, gconstpointer data)
+/* The next process: removes what is stale, reads whole batches, and goes on. */
+static int64_t recovered(Fixture *f, int64_t have, bool acknowledged)
+{
+    g_autoptr(GError) error = NULL;
+    sl_git_store_unlock(f->state);
+    g_autoptr(SlLedger) ledger = sl_ledger_open(f->state, &error);
+    g_assert_no_error(error);
+    int64_t now = replayed(ledger);
+    g_assert_true(now == have || now == have + 2); /* whole or not at all */
+    g_assert_true(!acknowledged || now == have + 2);
+    append_ok(ledger, now + 1, 1);
+    return now + 1;
+}
+
+static void test_fault_at_each_step(Fixture *f, gconstpointer data)
 {
     (void)data;
     int64_t have = 1;
-    unsigned steps = 0;
     sl_ledger_free(made(f));
-    for (bool died = true; died; steps++) {
-        bool acknowledged = false;
-        died = killed_at(f, steps, have + 1, &acknowledged);
-        g_autoptr(GError) error = NULL;
-        g_autoptr(SlLedger) ledger = sl_ledger_open(f->state, &error);
-        g_assert_no_error(error);
-        int64_t now = replayed(ledger);
-        g_assert_true(now == have || now == have + 2); /* whole or not at all */
-        g_assert_true(!acknowledged || now == have + 2);
-        append_ok(ledger, now + 1, 1); /* and it goes on */
-        have = now + 1;
-        g_assert_cmpuint(steps, <, 100);
+    for (Way way = DIES; way < N_WAYS; way++) {
+        unsigned steps = 0;
+        for (bool died = true; died; steps++) {
+            bool acknowledged = false;
+            died = killed_at(f, way, steps, have + 1, &acknowledged);
+            have = recovered(f, have, acknowledged);
+            g_assert_cmpuint(steps, <, 100);
+        }
+        g_assert_cmpuint(steps, >, 8); /* pack, index, folder, branch, folder, and their names */
     }
-    g_assert_cmpuint(steps, >, 5);
+    int status = -1;
+    const char *fsck[] = {"git", "--git-dir", f->state, "fsck", "--full", "--strict", NULL};
+    g_assert_true(
+        g_spawn_sync(NULL, (char **)fsck, NULL,
+                     G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL,
+                     NULL, NULL, NULL, NULL, &status, NULL));
+    g_assert_cmpint(status, ==, 0);
 }
 
 static void test_stale_lock(Fixture *f, gconstpointer data)
@@ -291,9 +412,9 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add("/ledger/order", Fixture, NULL, set_up, test_order, tear_down);
     g_test_add("/ledger/git-reads-it", Fixture, NULL, set_up, test_git_reads_it, tear_down);
-    g_test_add("/ledger/one-pack", Fixture, NULL, set_up, test_many_objects_are_one_pack,
-               tear_down);
-    g_test_add("/ledger/kill-at-each-step", Fixture, NULL, set_up, test_kill_at_each_step,
+    g_test_add("/ledger/one-pack", Fixture, NULL, set_up, test_a_batch_is_one_pack, tear_down);
+    g_test_add("/ledger/held", Fixture, NULL, set_up, test_held_goes_with_the_batch, tear_down);
+    g_test_add("/ledger/fault-at-each-step", Fixture, NULL, set_up, test_fault_at_each_step,
                tear_down);
     g_test_add("/ledger/stale-lock", Fixture, NULL, set_up, test_stale_lock, tear_down);
     g_test_add("/ledger/open-leaves-locks", Fixture, NULL, set_up, test_open_leaves_locks,

@@ -31,6 +31,9 @@ static void write_root(Fixture *f)
     g_assert_true(sl_signing_key_load(online_path, true, "online", online, &error));
     crypto_sign_keypair(public_, person);
     g_autoptr(SlPublicKey) person_key = sl_public_key_from_ed25519(public_);
+    g_autofree char *file = sl_private_key_format(person, "alice", 1);
+    g_autofree char *path = g_build_filename(f->git.dir, "person", NULL);
+    g_assert_true(g_file_set_contents_full(path, file, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
     g_autoptr(SlPublicKey) online_key = sl_public_key_from_ed25519(online + 32);
     g_autofree char *fleet = g_strnfill(64, 'a');
     const char *envs[] = {"dev", "prod", NULL};
@@ -213,10 +216,10 @@ static void test_repositories_come_and_go(Fixture *f, gconstpointer data)
     start_ok(f);
     until(f, "subject", "first");
     for (int i = 0; i < 5; i++) {
-        g_autofree char *text =
-            g_strdup_printf("%s---\napiVersion: gitops.sluice/v1alpha1\nkind: Repository\nmetadata: "
-                            "{name: extra}\nspec: {url: %s/nowhere-%d}\n",
-                            documents, f->git.dir, i);
+        g_autofree char *text = g_strdup_printf(
+            "%s---\napiVersion: gitops.sluice/v1alpha1\nkind: Repository\nmetadata: "
+            "{name: extra}\nspec: {url: %s/nowhere-%d}\n",
+            documents, f->git.dir, i);
         g_autofree char *end = g_strdup_printf("nowhere-%d", i);
         git_write(&f->git, "sluice.yaml", text);
         g_free(git_commit_all(&f->git, end));
@@ -225,6 +228,31 @@ static void test_repositories_come_and_go(Fixture *f, gconstpointer data)
     git_write(&f->git, "sluice.yaml", documents);
     g_free(git_commit_all(&f->git, "none"));
     until_followed(f, 0, NULL); /* and the fleet's own is still watched */
+}
+
+/* The whole way of `commits: {signed: required}`: an unsigned push shows and changes nothing; signed
+ * by a person of the root it is read. */
+static void test_signed_commits(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autofree char *text = g_strdup(documents);
+    g_auto(GStrv) parts = g_strsplit(text, "{name: demo}\n", 2);
+    g_autofree char *demand =
+        g_strjoin("{name: demo}\nspec: {commits: {signed: required}}\n", parts[0], parts[1], NULL);
+    start_ok(f);
+    until(f, "subject", "first");
+    git_write(&f->git, "sluice.yaml", demand);
+    g_free(git_commit_all(&f->git, "from here on"));
+    until(f, "subject", "from here on");
+    git_write(&f->git, "sluice.yaml", documents);
+    g_free(git_commit_all(&f->git, "unsigned"));
+    until(f, "error", "it is not signed; this repository demands signed commits");
+    g_assert_true(sl_fleet_signed_commits(sl_coord_docs(f->c->brain), ""));
+    g_free(GIT(f->git.work, "reset", "-q", "--hard", "HEAD~1"));
+    g_autofree char *key = g_build_filename(f->git.dir, "person", NULL);
+    g_free(git_commit_signed(&f->git, key, "signed"));
+    until(f, "subject", "signed");
+    until(f, "error", NULL);
 }
 
 static void test_deleted_branch(Fixture *f, gconstpointer data)
@@ -387,6 +415,7 @@ int main(int argc, char **argv)
     ADD("follow-and-restart", test_follow_and_restart);
     ADD("bad-documents", test_bad_documents_keep_the_last_good);
     ADD("repositories-come-and-go", test_repositories_come_and_go);
+    ADD("signed-commits", test_signed_commits);
     ADD("deleted-branch", test_deleted_branch);
     ADD("repository-away", test_repository_away);
     ADD("start-refusals", test_start_refusals);

@@ -44,9 +44,10 @@ typedef struct {
     int64_t now_us, next_us;
     uint8_t online[64], alice[64], bob[64], random[64];
     uint64_t position;
-    guint renders, writes, moves;
+    guint renders, writes, moves, refreshed;
     bool hold_write, hold_move, hold_render, check, busy;
     const char *render_error;
+    json_t *signers; /* of the next push, borrowed */
 } Rig;
 
 static inline void rig_step(Rig *rig, SlCoordInput *input);
@@ -361,6 +362,9 @@ static inline void rig_do(Rig *rig, SlCoordEffect *e)
         break;
     case SL_COORD_DO_SEND:
         rig_send(rig, e);
+        break;
+    case SL_COORD_DO_REFRESH:
+        rig->refreshed++;
         break;
     default:
         break;

@@ -77,6 +77,7 @@ static inline void rig_push_tree(Rig *rig, const char *name, SlTree *tree, bool 
                                   .author = "Bob <bob@x.test>",
                                   .subject = name,
                                   .authors = authors,
+                                  .signers = rig->signers,
                                   .rewound = rewound,
                                   .docs = docs,
                                   .offers = offers,
@@ -291,8 +292,7 @@ static inline json_t *rig_run(Rig *rig, const char *env, const char *job)
         rig_view(rig, "runs", json_pack("{s:s,s:s}", "env", env, "active", "1"));
     size_t i;
     json_t *run;
-    json_array_foreach(json_object_get(view, "runs"), i, run)
-    {
+    json_array_foreach (json_object_get(view, "runs"), i, run) {
         if (strcmp(sl_json_str(run, "job"), job) == 0) {
             return json_incref(run);
         }

@@ -58,6 +58,82 @@ static void test_excluded(void)
     rig_free(rig);
 }
 
+static json_t *signer(const char *commit, const uint8_t secret[64])
+{
+    g_autoptr(SlPublicKey) key = rig_key(secret);
+    return json_pack("{s:s,s:s}", "commit", commit, "key", key->line);
+}
+
+static void push_signed(Rig *rig, const char *name, const char *fleet, json_t *signers)
+{
+    rig->signers = signers;
+    rig_push_tree(rig, name, rig_tree(fleet, name, "1"), false);
+    rig->signers = NULL;
+    json_decref(signers);
+}
+
+/* The source's error as the status shows it; NULL if there is none. */
+static char *source_error(Rig *rig)
+{
+    g_autoptr(json_t) status = rig_view(rig, "status", NULL);
+    const json_t *source = json_array_get(json_object_get(status, "sources"), 0);
+    return g_strdup(sl_json_str(source, "error"));
+}
+
+static void refused_because(Rig *rig, json_t *signers, const char *why)
+{
+    guint len = rig->ledger->len;
+    push_signed(rig, "hostile", RIG_FLEET, signers);
+    g_autofree char *error = source_error(rig);
+    g_assert_cmpuint(rig->ledger->len, ==, len);
+    g_assert_nonnull(strstr(error, "SLU1430"));
+    g_assert_nonnull(strstr(error, why));
+}
+
+/* Where the documents demand signed commits, nothing unsigned is read, not even documents that no
+ * longer demand it; the authors are who signed. */
+static void test_signed_commits(void)
+{
+    Rig *rig = rig_ready(true);
+    g_auto(GStrv) parts = g_strsplit(RIG_FLEET, "{name: demo}\n", 2);
+    g_autofree char *fleet =
+        g_strjoin("{name: demo}\nspec: {commits: {signed: required}}\n", parts[0], parts[1], NULL);
+    rig_push_tree(rig, "demand", rig_tree(fleet, "1", "1"), false);
+    refused_because(rig, json_pack("[{s:s,s:s}]", "commit", "c0ffee", "why", "it is not signed"),
+                    "commit c0ffee: it is not signed");
+    uint8_t stranger[64];
+    rig_seed(77, stranger);
+    refused_because(rig, json_pack("[o]", signer("c0ffee", stranger)), "nobody's key in the root");
+    refused_because(rig, json_pack("[o,o]", signer("aa", rig->bob), signer("bb", stranger)),
+                    "commit bb: ");
+    guint len = rig->ledger->len;
+    rig_push(rig, "not looked at", "8", "1"); /* signatures were not asked for: read again */
+    g_assert_cmpuint(rig->ledger->len, ==, len);
+    push_signed(rig, "good", fleet, json_pack("[o]", signer("aa", rig->alice)));
+    g_autofree char *error = source_error(rig);
+    g_assert_null(error);
+    g_autoptr(json_t) dump = sl_coord_dump(rig->coord);
+    const json_t *source = json_object_get(json_object_get(dump, "sources"), "");
+    g_autofree char *text = sl_json_canonical(source, NULL);
+    g_assert_nonnull(strstr(text, "\"alice\""));
+
+    uint8_t spare[64];
+    rig_seed(55, spare);
+    g_autoptr(SlPublicKey) key = rig_key(spare);
+    g_autofree char *line = g_strdup_printf("\nkey: bob %s\nkey: bob ", key->line);
+    g_autofree char *revoked = g_strdup_printf("\nrevoked: %s\nenvironment: ", key->line);
+    refused_because(rig, json_pack("[o]", signer("dd", spare)), "nobody's key");
+    rig->refreshed = 0;
+    root_step(rig, "\nkey: bob ", line);
+    g_assert_cmpuint(rig->refreshed, ==, 1); /* looked at again: the key counts now */
+    push_signed(rig, "spare", fleet, json_pack("[o]", signer("dd", spare)));
+    g_autofree char *fine = source_error(rig);
+    g_assert_null(fine);
+    root_step(rig, "\nenvironment: ", revoked);
+    refused_because(rig, json_pack("[o]", signer("ee", spare)), "which the root revoked");
+    rig_free(rig);
+}
+
 static void test_two_keys_one_person(void)
 {
     Rig *rig = rig_ready(true);
@@ -340,8 +416,7 @@ static void test_nothing_silent(void)
     g_autoptr(json_t) view = rig_view(rig, "history", NULL);
     size_t i;
     json_t *each;
-    json_array_foreach(json_object_get(view, "attempts"), i, each)
-    {
+    json_array_foreach (json_object_get(view, "attempts"), i, each) {
         if (json_is_null(json_object_get(each, "outcome"))) {
             seen++;
             g_assert_cmpstr(sl_json_str_or(each, "waitingFor", ""), !=, "");
@@ -358,6 +433,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/invariants/excluded", test_excluded);
+    g_test_add_func("/invariants/signed-commits", test_signed_commits);
     g_test_add_func("/invariants/two-keys-one-person", test_two_keys_one_person);
     g_test_add_func("/invariants/root-steps", test_root_steps);
     g_test_add_func("/invariants/not-for-another", test_not_for_another);
