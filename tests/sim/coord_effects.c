@@ -45,7 +45,8 @@ static void rendered(World *w, Event *e)
     }
     const Commit *commit = source_commit(w, job->commit);
     g_autoptr(GPtrArray) problems = source_problems_new();
-    g_autoptr(SlFleetDocs) docs = sl_fleet_read(commit->tree, problems);
+    source_read(commit);
+    SlFleetDocs *docs = commit->docs;
     g_autoptr(SlRendered) result = NULL;
     if (docs != NULL && sl_fleet_app(docs, job->app) != NULL) {
         SlRenderAsk ask = {.docs = docs,

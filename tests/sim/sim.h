@@ -26,8 +26,9 @@
 #define SIM_LIVENESS_US (3 * SL_HOUR_US) /* after the faults a story must be over by then */
 #define SIM_SETTLE_US (2 * SL_MINUTE_US) /* after the last fault everybody is back by then */
 #define SIM_PEOPLE_US (3 * SL_SECOND_US) /* people look and act this often */
-#define SIM_AGENTS_MAX 200               /* rare seeds; most have 3 to 6 */
-#define SIM_EVENTS_MAX 200000            /* queued at once: more is a flood of ours */
+#define SIM_PEOPLE_IDLE 5     /* so many times nothing happened: they look all the same */
+#define SIM_AGENTS_MAX 200    /* rare seeds; most have 3 to 6 */
+#define SIM_EVENTS_MAX 200000 /* queued at once: more is a flood of ours */
 
 typedef struct World World;
 typedef struct Agent Agent;
@@ -242,6 +243,9 @@ typedef struct {
     char *subject, *author; /* "Name <email>" */
     int64_t time_us;
     bool rewound; /* not a descendant of the one before */
+    /* as read once: a shell reads a commit again after each start, it finds the same */
+    SlFleetDocs *docs; /* NULL if broken */
+    GPtrArray *problems, *offers;
 } Commit;
 
 typedef struct {
@@ -253,7 +257,8 @@ typedef struct {
 typedef struct {
     uint64_t seed;
     bool verbose, wire;
-    char story[32];                  /* "" = the seed chooses */
+    char story[32];  /* "" = the seed chooses */
+    char attack[48]; /* of story attack: "promotion/online-only", "head/" and a star */
     uint64_t faults_off, actors_off; /* bits */
     int64_t safety_us;               /* 0 = the seed chooses */
     uint64_t events_shown;           /* 0 = all, for --verbose */
@@ -316,7 +321,7 @@ struct World {
     GHashTable *statements; /* digest -> SlSigned*: as agents got them */
     /* what thieves put where agents fetch from: digest -> GBytes*, SlSigned* */
     GHashTable *forged_blobs, *forged_statements;
-    uint64_t requests;
+    uint64_t requests, people_saw;
     GPtrArray *acknowledged; /* of json_t*: {"verb","attempt"} that were answered 2xx */
     /* result */
     const Check *checking;
@@ -381,6 +386,7 @@ void source_problems(World *w, const GPtrArray *problems); /* says them */
 Commit *source_push(World *w, const char *subject, SlTree *tree /* consumed */);
 const Commit *source_newest(const World *w); /* NULL before the first */
 const Commit *source_commit(const World *w, const char *id);
+void source_read(const Commit *c); /* fills docs, problems, offers */
 void commit_free(Commit *c);
 void coord_poll(World *w);
 

@@ -7,6 +7,9 @@ void commit_free(Commit *c)
     g_free(c->subject);
     g_free(c->author);
     sl_tree_memory_free(c->tree);
+    sl_fleet_docs_free(c->docs);
+    g_clear_pointer(&c->problems, g_ptr_array_unref);
+    g_clear_pointer(&c->offers, g_ptr_array_unref);
     g_free(c);
 }
 
@@ -55,6 +58,21 @@ void source_problems(World *w, const GPtrArray *problems)
     }
 }
 
+void source_read(const Commit *commit)
+{
+    Commit *c = (Commit *)(uintptr_t)commit;
+    if (c->problems != NULL) {
+        return;
+    }
+    c->problems = source_problems_new();
+    c->docs = sl_fleet_read(c->tree, c->problems);
+    c->offers = g_ptr_array_new_with_free_func((GDestroyNotify)sl_offer_free);
+    for (guint i = 0; c->docs != NULL && i < c->docs->applications->len; i++) {
+        g_ptr_array_add(c->offers,
+                        sl_offer_make(c->docs, c->docs->applications->pdata[i], c->tree));
+    }
+}
+
 void coord_poll(World *w)
 {
     if (w->coord == NULL || source_newest(w) == NULL) {
@@ -64,15 +82,11 @@ void coord_poll(World *w)
     if (g_strcmp0(sl_coord_followed(w->coord, ""), c->id) == 0) {
         return;
     }
-    g_autoptr(GPtrArray) problems = source_problems_new();
-    g_autoptr(SlFleetDocs) docs = sl_fleet_read(c->tree, problems);
-    g_autoptr(GPtrArray) offers = g_ptr_array_new_with_free_func((GDestroyNotify)sl_offer_free);
-    for (guint i = 0; docs != NULL && i < docs->applications->len; i++) {
-        SlOffer *offer = sl_offer_make(docs, docs->applications->pdata[i], c->tree);
-        source_problems(w, offer->problems);
-        g_ptr_array_add(offers, offer);
+    source_read(c);
+    for (guint i = 0; i < c->offers->len; i++) {
+        source_problems(w, ((const SlOffer *)g_ptr_array_index(c->offers, i))->problems);
     }
-    source_problems(w, problems);
+    source_problems(w, c->problems);
     g_autoptr(json_t) authors = json_pack("[s]", "erin@x.test");
     SlCoordInput in = {.type = SL_COORD_SOURCE,
                        .source = {.repository = "",
@@ -84,8 +98,8 @@ void coord_poll(World *w)
                                   .subject = c->subject,
                                   .rewound = c->rewound,
                                   .authors = authors,
-                                  .docs = docs,
-                                  .offers = offers,
-                                  .problems = problems}};
+                                  .docs = c->docs,
+                                  .offers = c->offers,
+                                  .problems = c->problems}};
     coord_step(w, &in);
 }

@@ -362,12 +362,18 @@ static void world_free(World *w)
 
 /* ---- one seed ---- */
 
+/* They look when something happened (the ledger grew, an answer came), else now and then. */
 static void people(World *w, Event *e)
 {
-    (void)e;
+    uint64_t seen = w->ledger->len + g_hash_table_size(w->replies);
+    uint64_t idle = e->n + 1;
     coord_poll(w);
-    w->story->step(w);
-    (void)world_after(w, SIM_PEOPLE_US, people, -1);
+    if (seen != w->people_saw || idle >= SIM_PEOPLE_IDLE) {
+        w->people_saw = seen;
+        idle = 0;
+        w->story->step(w);
+    }
+    world_after(w, SIM_PEOPLE_US, people, -1)->n = idle;
 }
 
 /* Events in order until @until, the end of the story, or a failure. */
