@@ -402,7 +402,7 @@ static bool write_all(Write *w, git_oid *ret, GError **error)
     bool have = w->ask->old != NULL && git_oid_fromstr(&old, w->ask->old) == 0;
     return sl_git_store_commit(w->store, &tree, have ? &old : NULL, w->ask->time_us,
                                w->ask->message, ret, error) &&
-           sl_git_store_flush(w->store, ret, error);
+           sl_git_store_hold(w->store, ret, error);
 }
 
 char *sl_envs_write(SlGitStore *store, const SlEnvWrite *ask, GError **error)

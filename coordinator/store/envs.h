@@ -23,8 +23,10 @@ typedef struct {
     void *user;
 } SlEnvWrite;
 
-/* Writes the objects of the next commit; the branch does not move. Errors: BLOB_MISSING,
- * ENV_READ_BACK, ENV_WRITE, NOT_FOUND (rollback to a commit without the folder). (transfer full) */
+/* Makes the objects of the next commit; the branch does not move. They are held: durable with the
+ * store's next flush, which is the one that says COMMITTED, or an earlier one. Errors:
+ * BLOB_MISSING, ENV_READ_BACK, ENV_WRITE, NOT_FOUND (rollback to a commit without the folder).
+ * (transfer full) */
 SL_MUST_USE char *sl_envs_write(SlGitStore *store, const SlEnvWrite *ask, GError **error);
 /* Moves the branch from @old (NULL: none) to @to; nothing if it is there or beyond. Errors:
  * ENV_TIP. */

@@ -1,30 +1,30 @@
-/* gitstore.c - see gitstore.h. git_mempack_dump would pack the whole tree of every commit again, so
- * new objects are found by walking the new tree beside the old one. */
-#include "coordinator/store/gitstore.h"
+/* gitstore.c - see gitstore.h. git_mempack_dump would pack the whole tree of
+ * every commit again, so new objects are found by walking the new tree beside
+ * the old one. */
 #include "base/auto.h"
+#include "coordinator/store/gitodb.h"
+#include "coordinator/store/gitstore.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <git2/sys/mempack.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define ROOM_OBJECT 4096        /* a block for each object, at most */
+#define ROOM_OBJECT 64          /* header and index entry of an object, at most */
 #define ROOM_SPARE (128 * 1024) /* folders, the ref, an index */
-#define MEMPACK_PRIORITY 999    /* above the packs (2) and loose objects (1): writes go to memory */
 
 struct SlGitStore {
     char *dir;
-    git_repository *repo;  /* with the mempack */
-    git_repository *plain; /* writes to disk */
-    git_odb_backend *memory;
-    void (*step)(const char *name, void *user);
-    void *step_user;
+    git_repository *repo;  /* reads everything, writes into memory */
+    git_repository *plain; /* branches */
+    SlGitOdb odb;          /* of repo */
+    GArray *held;          /* of git_oid: in memory, written with the next flush */
+    size_t held_bytes;
 };
 
-/* What libgit2 could not write: for want of room it may be tried again, for it had not begun; a sync
- * that failed may not, for the kernel has dropped what it could not write. libgit2 says it by the
- * system's text only. */
+/* What libgit2 could not write: for want of room it may be tried again, for it
+ * had not begun; a sync that failed may not, for the kernel has dropped what it
+ * could not write. libgit2 says it by the system's text only. */
 static bool throw_write(GError **error, const char *doing)
 {
     static const int room[] = {ENOSPC, EDQUOT, EROFS};
@@ -34,22 +34,6 @@ static bool throw_write(GError **error, const char *doing)
         if (strstr(said, strerror(room[i])) != NULL && strstr(said, "sync") == NULL)
             return sl_git_throw(error, SLU_STORAGE_FULL, doing);
     return sl_git_throw(error, SLU_IO, doing);
-}
-
-static void at_step(SlGitStore *store, const char *name)
-{
-    if (store->step != NULL)
-        store->step(name, store->step_user);
-}
-
-static bool add_memory(SlGitStore *store, GError **error)
-{
-    g_autoptr(git_odb) odb = NULL;
-    if (git_repository_odb(&odb, store->repo) < 0 || git_mempack_new(&store->memory) < 0)
-        return sl_git_throw(error, SLU_IO, "opening the object database");
-    if (git_odb_add_backend(odb, store->memory, MEMPACK_PRIORITY) < 0)
-        return sl_git_throw(error, SLU_IO, "opening the object database");
-    return true;
 }
 
 static void remove_locks(const char *folder, int depth)
@@ -85,8 +69,9 @@ SlGitStore *sl_git_store_open(const char *dir, bool create, GError **error)
     if (store->plain == NULL)
         return NULL;
     store->repo = sl_git_open(dir, false, error);
-    if (store->repo == NULL || !add_memory(store, error))
+    if (store->repo == NULL || !sl_git_odb_use(&store->odb, store->repo, objects, error))
         return NULL;
+    store->held = g_array_new(FALSE, FALSE, sizeof(git_oid));
     return g_steal_pointer(&store);
 }
 
@@ -94,8 +79,9 @@ void sl_git_store_free(SlGitStore *store)
 {
     if (store == NULL)
         return;
-    git_repository_free(store->repo); /* and the mempack with it */
+    git_repository_free(store->repo); /* and what odb points to with it */
     git_repository_free(store->plain);
+    g_clear_pointer(&store->held, g_array_unref);
     g_free(store->dir);
     g_free(store);
 }
@@ -103,12 +89,6 @@ void sl_git_store_free(SlGitStore *store)
 git_repository *sl_git_store_repo(SlGitStore *store)
 {
     return store->repo;
-}
-
-void sl_git_store_on_step(SlGitStore *store, void (*step)(const char *name, void *user), void *user)
-{
-    store->step = step;
-    store->step_user = user;
 }
 
 bool sl_git_store_blob(SlGitStore *store, const void *bytes, size_t len, git_oid *ret,
@@ -177,86 +157,93 @@ static bool gather_commit(SlGitStore *store, const git_oid *commit_oid, GArray *
     return true;
 }
 
-static bool sync_folder(const char *dir, const char *name)
-{
-    g_autofree char *path = g_build_filename(dir, name, NULL);
-    sl_autofd fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd >= 0 && fsync(fd) == 0;
-}
-
-static bool write_loose(SlGitStore *store, const GArray *oids)
-{
-    g_autoptr(git_odb) from = NULL;
-    g_autoptr(git_odb) to = NULL;
-    if (git_repository_odb(&from, store->repo) < 0 || git_repository_odb(&to, store->plain) < 0)
-        return false;
-    for (guint i = 0; i < oids->len; i++) {
-        const git_oid *oid = &g_array_index(oids, git_oid, i);
-        g_autoptr(git_odb_object) object = NULL;
-        git_oid written;
-        at_step(store, "object");
-        if (git_odb_read(&object, from, oid) < 0 ||
-            git_odb_write(&written, to, git_odb_object_data(object), git_odb_object_size(object),
-                          git_odb_object_type(object)) < 0)
-            return false;
-    }
-    /* libgit2 syncs each object and the folder it lies in; a folder that is new here is ours. */
-    return sync_folder(store->dir, "objects");
-}
-
+/* One pack and its index: libgit2 syncs both before they get their names, and
+ * then the folder. */
 static bool write_pack(SlGitStore *store, const GArray *oids)
 {
     g_autoptr(git_packbuilder) builder = NULL;
     if (git_packbuilder_new(&builder, store->repo) < 0)
         return false;
+    git_packbuilder_set_threads(builder, 1); /* a batch is too small to share */
     for (guint i = 0; i < oids->len; i++)
         if (git_packbuilder_insert(builder, &g_array_index(oids, git_oid, i), NULL) < 0)
             return false;
-    at_step(store, "pack");
     return git_packbuilder_write(builder, NULL, 0, NULL, NULL) == 0;
 }
 
-/* libgit2 writes packs through mappings: on a full disk that is no error but SIGBUS. So room is
- * looked for before. */
+static size_t bytes_of(SlGitStore *store, const GArray *oids)
+{
+    g_autoptr(git_odb) odb = NULL;
+    size_t total = 0;
+    if (git_repository_odb(&odb, store->repo) < 0)
+        return SIZE_MAX;
+    for (guint i = 0; i < oids->len; i++) {
+        size_t len = 0;
+        git_object_t type = GIT_OBJECT_INVALID;
+        if (git_odb_read_header(&len, &type, odb, &g_array_index(oids, git_oid, i)) == 0)
+            total += len;
+    }
+    return total;
+}
+
+/* libgit2 writes packs through mappings: on a full disk that is no error but
+ * SIGBUS. So room is looked for before. */
 static bool has_room(SlGitStore *store, const GArray *oids, GError **error)
 {
     struct statvfs fs;
-    uint64_t wanted = ROOM_SPARE;
-    g_autoptr(git_odb) odb = NULL;
-    if (git_repository_odb(&odb, store->repo) < 0 || statvfs(store->dir, &fs) != 0)
+    if (statvfs(store->dir, &fs) != 0)
         return true;
-    for (guint i = 0; i < oids->len; i++) {
-        size_t len = 0;
-        git_object_t type;
-        if (git_odb_read_header(&len, &type, odb, &g_array_index(oids, git_oid, i)) == 0)
-            wanted += len + ROOM_OBJECT;
-    }
+    uint64_t wanted = bytes_of(store, oids) + (uint64_t)oids->len * ROOM_OBJECT + ROOM_SPARE;
     return (uint64_t)fs.f_bavail * fs.f_frsize >= wanted ||
            sl_throw(error, SLU_STORAGE_FULL, "%s: %s", store->dir, g_strerror(ENOSPC));
+}
+
+static bool flush_with(SlGitStore *store, GArray *oids, GError **error)
+{
+    g_array_append_vals(oids, store->held->data, store->held->len);
+    if (oids->len == 0)
+        return true;
+    if (!has_room(store, oids, error))
+        return false;
+    if (!write_pack(store, oids))
+        return throw_write(error, "writing objects into the state repository");
+    g_array_set_size(store->held, 0);
+    store->held_bytes = 0;
+    git_mempack_reset(store->odb.memory);
+    return sl_git_odb_refresh(&store->odb) ||
+           sl_git_throw(error, SLU_IO, "reading the folder of packs");
+}
+
+static bool gather_new(SlGitStore *store, const git_oid *commit, GArray *oids, GError **error)
+{
+    return gather_commit(store, commit, oids) ||
+           sl_git_throw(error, SLU_IO, "finding what is new in a commit");
 }
 
 bool sl_git_store_flush(SlGitStore *store, const git_oid *commit, GError **error)
 {
     g_autoptr(GArray) oids = g_array_new(FALSE, FALSE, sizeof(git_oid));
-    bool gathered = gather_commit(store, commit, oids);
-    if (gathered && !has_room(store, oids, error)) {
-        sl_git_store_discard(store);
+    return (commit == NULL || gather_new(store, commit, oids, error)) &&
+           flush_with(store, oids, error);
+}
+
+bool sl_git_store_hold(SlGitStore *store, const git_oid *commit, GError **error)
+{
+    g_autoptr(GArray) oids = g_array_new(FALSE, FALSE, sizeof(git_oid));
+    if (!gather_new(store, commit, oids, error))
         return false;
-    }
-    bool good = gathered && (oids->len <= SL_STORE_LOOSE_MAX ? write_loose(store, oids)
-                                                             : write_pack(store, oids));
-    if (!good)
-        throw_write(error, "writing objects into the state repository");
-    sl_git_store_discard(store);
-    return good;
+    size_t bytes = bytes_of(store, oids);
+    if (bytes > SL_STORE_HELD_MAX - store->held_bytes)
+        return flush_with(store, oids, error);
+    g_array_append_vals(store->held, oids->data, oids->len);
+    store->held_bytes += bytes;
+    return true;
 }
 
 void sl_git_store_discard(SlGitStore *store)
 {
-    git_mempack_reset(store->memory);
-    g_autoptr(git_odb) odb = NULL;
-    if (git_repository_odb(&odb, store->repo) == 0)
-        git_odb_refresh(odb);
+    if (store->held->len == 0) /* else what was gathered goes with the next flush */
+        git_mempack_reset(store->odb.memory);
 }
 
 bool sl_git_store_tip(SlGitStore *store, const char *ref, git_oid *ret)
@@ -267,11 +254,9 @@ bool sl_git_store_tip(SlGitStore *store, const char *ref, git_oid *ret)
 bool sl_git_store_move(SlGitStore *store, const char *name, const git_oid *old, const git_oid *to,
                        GError **error)
 {
-    at_step(store, "ref");
     g_autoptr(git_reference) ref = NULL;
     int rc = old != NULL ? git_reference_create_matching(&ref, store->plain, name, to, 1, old, NULL)
                          : git_reference_create(&ref, store->plain, name, to, 0, NULL);
-    at_step(store, "done");
     if (rc == GIT_EMODIFIED || rc == GIT_EEXISTS || rc == GIT_ENOTFOUND)
         return sl_git_throw(error, SLU_ENV_TIP, name);
     return rc == 0 || throw_write(error, name);

@@ -1,12 +1,12 @@
 /* gitstore.h - durable writing into the state repository: new objects are gathered in memory,
- * flushed loose (few) or as one pack (many), fsynced, and only then a branch moves by
- * compare-and-swap. Kill -9 at any point leaves the branch old or new, never between. Belongs to
- * one thread at a time. */
+ * flushed as one pack, fsynced, and only then a branch moves by compare-and-swap. Kill -9 at any
+ * point leaves the branch old or new, never between. Packs pile up; upkeep.h merges them. Belongs
+ * to one thread at a time. */
 #pragma once
 #include "git/gitutil.h"
 
-#define SL_STORE_LOOSE_MAX                                                                         \
-    24 /* objects: about 0.4 ms each loose; a pack costs two fsyncs but stays for ever */
+#define SL_STORE_HELD_MAX                                                                          \
+    ((size_t)64 << 20) /* bytes held back for the next flush: above, they get a pack of their own */
 
 typedef struct SlGitStore SlGitStore;
 /* Removes lock files of refs and configuration that a killed process left in DIR. Only for whoever
@@ -28,10 +28,13 @@ SL_MUST_USE bool sl_git_store_blob(SlGitStore *store, const void *bytes, size_t 
 SL_MUST_USE bool sl_git_store_commit(SlGitStore *store, const git_oid *tree, const git_oid *parent,
                                      int64_t time_us, const char *message, git_oid *ret,
                                      GError **error);
-/* Makes everything new that @commit reaches durable. What its parent reaches is there already.
- * Forgets the memory. */
+/* Makes everything new that @commit (NULL: none) reaches durable, and what was held. What its parent reaches is
+ * there already. Forgets the memory. */
 SL_MUST_USE bool sl_git_store_flush(SlGitStore *store, const git_oid *commit, GError **error);
-/* Forgets what was gathered. */
+/* What is new in @commit becomes durable with the next flush: one pack instead of two. Until then
+ * only this store can read it, and no branch may name it. */
+SL_MUST_USE bool sl_git_store_hold(SlGitStore *store, const git_oid *commit, GError **error);
+/* Forgets what was gathered and is not held. */
 void sl_git_store_discard(SlGitStore *store);
 /* Where a branch points; false = there is none. */
 bool sl_git_store_tip(SlGitStore *store, const char *ref, git_oid *ret);
@@ -39,6 +42,3 @@ bool sl_git_store_tip(SlGitStore *store, const char *ref, git_oid *ret);
  * elsewhere, IO. */
 SL_MUST_USE bool sl_git_store_move(SlGitStore *store, const char *ref, const git_oid *old,
                                    const git_oid *to, GError **error);
-/* For tests: called before each durable step with its name. */
-void sl_git_store_on_step(SlGitStore *store, void (*step)(const char *name, void *user),
-                          void *user);

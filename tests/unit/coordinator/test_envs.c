@@ -102,6 +102,7 @@ static char *write_unit(Fixture *f, const char *old, SlEnvUnit *made)
     g_autoptr(GError) error = NULL;
     char *commit = write_error(f, old, made, &error);
     g_assert_no_error(error);
+    g_assert_true(sl_git_store_flush(f->store, NULL, &error)); /* as the ledger's append does */
     return commit;
 }
 
