@@ -4,7 +4,7 @@
  *   sluice-git fetch  --url U --cache DIR --branch B --pack-bytes N --objects N
  *                     [--ca F] [--credentials F]
  *   sluice-git push   --repo DIR --url U --ref REF... [--ca F] [--credentials F]
- *                     fast-forward only
+ *                     fast-forward only; refs/sluice/staging/E goes to sluice/staging/E, wherever it was
  *   sluice-git repack --repo DIR
  *
  * One JSON line on stdout: {"commit":..} | {"ok":true} | {"error":{"kind":..,"message":..}}; exit 0
@@ -13,15 +13,19 @@
  * and nothing but whole packs and refs is ever left behind. */
 #include "base/json.h"
 #include "coordinator/store/push.h"
+#include "runtime/protect.h"
 #include <dirent.h>
 #include <git2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REFS_MAX SL_PUSH_REFS_MAX
+#define STALE_LOCK_SECONDS 10
 #define CREDENTIAL_BYTES_MAX 4096
 #define CPU_SECONDS_MAX 600                  /* indexing 512 MiB takes about 60 s */
 #define MEMORY_BYTES_MAX (UINT64_C(4) << 30) /* address space: packs are mapped */
@@ -276,6 +280,27 @@ static int note_push(const char *ref, const char *status, void *payload)
     return 0;
 }
 
+/* Branches only forward; what is staged is whatever was written last. */
+static char *spec_of(const char *ref)
+{
+    if (!g_str_has_prefix(ref, SL_PUSH_STAGED))
+        return g_strdup_printf("%s:%s", ref, ref);
+    return g_strdup_printf("+%s:refs/heads/sluice/staging/%s", ref, ref + strlen(SL_PUSH_STAGED));
+}
+
+/* Of a push into a folder that was killed: nobody but this coordinator writes our branches, one push
+ * at a time, and no push holds a lock for longer than a write takes. */
+static void remove_stale_lock(const Task *task, const char *spec)
+{
+    struct stat st;
+    if (task->url[0] != '/')
+        return;
+    g_autofree char *lock = g_strdup_printf("%s/%s.lock", task->url, strchr(spec, ':') + 1);
+    if (lstat(lock, &st) == 0 && S_ISREG(st.st_mode) &&
+        st.st_mtime + STALE_LOCK_SECONDS < time(NULL))
+        unlink(lock);
+}
+
 static int run_push(Task *task)
 {
     if (task->url == NULL || task->dir == NULL || task->n_refs == 0)
@@ -290,8 +315,10 @@ static int run_push(Task *task)
     if (rc < 0)
         return refuse_git(task, rc, "opening the state repository");
     char *specs[REFS_MAX];
-    for (size_t i = 0; i < task->n_refs; i++)
-        specs[i] = g_strdup_printf("%s:%s", task->refs[i], task->refs[i]);
+    for (size_t i = 0; i < task->n_refs; i++) {
+        specs[i] = spec_of(task->refs[i]);
+        remove_stale_lock(task, specs[i]);
+    }
     git_strarray list = {.strings = specs, .count = task->n_refs};
     git_push_options options;
     git_push_options_init(&options, GIT_PUSH_OPTIONS_VERSION);
@@ -474,6 +501,7 @@ const char *__lsan_default_suppressions(void)
 
 int main(int argc, char **argv)
 {
+    sl_process_protect();
     Task task = {.pack_bytes = UINT64_C(512) << 20, .objects = 200000, .kind = "unreachable"};
     if (argc < 2 || (argc % 2) != 0)
         return refuse("usage", "sluice-git fetch|push|repack --option value ...");

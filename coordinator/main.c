@@ -3,6 +3,7 @@
 #include "coordinator/coordinator.h"
 #include "coordinator/init.h"
 #include "runtime/logsink.h"
+#include "runtime/protect.h"
 #include <errno.h>
 #include <signal.h>
 #include <sodium.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #define EXIT_CONFIG 78
@@ -163,6 +165,8 @@ static int init(const Options *options)
 
 int main(int argc, char **argv)
 {
+    sl_process_protect();
+    umask(0077);
     Options options = {0};
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("sluice-coordinator " SLUICE_VERSION);

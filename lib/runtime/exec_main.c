@@ -2,6 +2,7 @@
  * `sluice-exec --front DIR` holds a server's declared port. Both go to the background and outlive
  * whoever started them; a folder is started at most once. No shell. */
 #include "exec/exec.h"
+#include "protect.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ static _Noreturn void usage(void)
 
 int main(int argc, char **argv)
 {
+    sl_process_protect();
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("sluice-exec " SLUICE_VERSION);
         return 0;
