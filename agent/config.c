@@ -90,7 +90,7 @@ SlAgentConf *sl_agent_conf_load(const char *dir, GError **error)
     g_autoptr(GBytes) bytes = sl_file_read(path, SL_AGENT_CONFIG_MAX, &why);
     if (!bytes && sl_error_class(why) == SL_CLASS_NOT_FOUND)
         return sl_throw_null(error, SLU_NOT_FOUND,
-                             "%s has no agent.json: run `sluice-agent join TOKEN --dir %s` first",
+                             "%s has no agent.json: run `sluice-agent join --dir %s` first",
                              dir, dir);
     if (!bytes) {
         g_propagate_error(error, g_steal_pointer(&why));

@@ -26,6 +26,9 @@ json_t *sl_agent_conf_options(const SlAgentConf *conf);
 typedef struct {
     char *coordinator, *curve, *fleet, *id, *root, *secret, *name, *env;
 } SlJoinToken;
+/* The token is a secret, so it comes by standard input and never as an argument, which everybody on the machine can
+ * read: one line, at most 4096 bytes. A terminal is asked and does not echo. (transfer full) Error: TOKEN_FORMAT. */
+SL_MUST_USE char *sl_join_token_read(int fd, GError **error);
 SL_MUST_USE SlJoinToken *sl_join_token_parse(const char *text, GError **error); /* TOKEN_FORMAT */
 void sl_join_token_free(SlJoinToken *token); /* wipes the secret */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlJoinToken, sl_join_token_free)

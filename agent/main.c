@@ -3,21 +3,22 @@
 #include "agent/shell.h"
 #include "base/auto.h"
 #include "base/text.h"
+#include "runtime/protect.h"
 #include <errno.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 static const char usage_text[] =
-    "usage: sluice-agent join TOKEN --dir DIR [options]   enrol this machine with the token of "
+    "usage: sluice-agent join --dir DIR [options]         enrol this machine; reads the token of "
     "`sluice cluster add`\n"
+    "                                                     from standard input\n"
     "       sluice-agent run --dir DIR                    run the agent\n"
     "       sluice-agent status --dir DIR [--json]        what it runs, as last written\n"
     "       sluice-agent doctor --dir DIR                 check folder, keys, programs, model "
@@ -38,7 +39,7 @@ static const char usage_text[] =
     "  --timeout DURATION      how long to wait for an answer (default 10m)\n";
 
 typedef struct {
-    const char *command, *token, *dir;
+    const char *command, *dir;
     SlJoinAsk join;
     GString *labels;
     bool as_json;
@@ -106,8 +107,10 @@ static bool parse(Args *args, int argc, char **argv, GError **error)
             if (!take_option(args, argv[i], i + 1 < argc ? argv[i + 1] : NULL, error))
                 return false;
             i++;
-        } else if (!args->token && strcmp(args->command, "join") == 0) {
-            args->token = argv[i];
+        } else if (g_str_has_prefix(argv[i], "slj1.")) {
+            return sl_throw(error, SLU_INVALID,
+                            "a join token is a secret: give it on standard input, not as an "
+                            "argument that everybody on this machine can read");
         } else {
             return sl_throw(error, SLU_INVALID, "unexpected argument `%s`", argv[i]);
         }
@@ -133,11 +136,10 @@ static int command_join(Args *args)
     g_autoptr(GError) error = NULL;
     g_autoptr(SlLoop) loop = sl_loop_new();
     g_autofree char *store = absolute(args->join.model_store), *exec = absolute(args->join.exec);
-    if (!args->token) {
-        fputs("sluice-agent: join needs the token of `sluice cluster add`\n", stderr);
-        return 2;
-    }
-    args->join.token = args->token;
+    g_autofree char *token = sl_join_token_read(STDIN_FILENO, &error);
+    if (!token)
+        return complain(error);
+    args->join.token = token;
     args->join.dir = args->dir;
     args->join.labels = args->labels->len ? args->labels->str : NULL;
     args->join.model_store = store;
@@ -217,6 +219,7 @@ static int command_run(const Args *args)
 
 int main(int argc, char **argv)
 {
+    sl_process_protect();
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) options = json_object();
     g_autoptr(GString) labels = g_string_new(NULL);
@@ -232,7 +235,6 @@ int main(int argc, char **argv)
         return argc < 2 ? 2 : 0;
     }
     umask(0077);
-    prctl(PR_SET_DUMPABLE, 0); /* keys must not reach a core file */
     if (sodium_init() < 0)
         return 1;
     if (!parse(&args, argc, argv, &error))

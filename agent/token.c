@@ -3,8 +3,12 @@
 #include "agent/config.h"
 #include "base/digest.h"
 #include "base/text.h"
+#include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
+#include <termios.h>
+#include <unistd.h>
 
 #define TOKEN_MAX 4096
 
@@ -26,6 +30,45 @@ static bool take(const json_t *j, const char *key, size_t hex_bytes, char **ret,
         return sl_throw(error, SLU_TOKEN_FORMAT, "join token: `%s` is missing or malformed", key);
     *ret = g_strdup(text);
     return true;
+}
+
+/* First line of @fd. */
+static char *read_line(int fd, GError **error)
+{
+    char line[TOKEN_MAX + 2];
+    size_t len = 0;
+    while (len < sizeof line && !memchr(line, '\n', len)) {
+        ssize_t n = read(fd, line + len, sizeof line - len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        len += (size_t)n;
+    }
+    const char *end = memchr(line, '\n', len);
+    g_autofree char *text = g_strndup(line, end ? (size_t)(end - line) : len);
+    sodium_memzero(line, sizeof line);
+    g_strstrip(text);
+    if (!*text)
+        return sl_throw_null(
+            error, SLU_TOKEN_FORMAT,
+            "join token: give the token of `sluice cluster add` on standard input");
+    return g_steal_pointer(&text);
+}
+
+char *sl_join_token_read(int fd, GError **error)
+{
+    struct termios before;
+    if (tcgetattr(fd, &before) != 0)
+        return read_line(fd, error);
+    struct termios quiet = before;
+    quiet.c_lflag &= ~(tcflag_t)(ECHO | ICANON); /* ICANON: its lines end at 4095 bytes */
+    fputs("join token: ", stderr);
+    tcsetattr(fd, TCSAFLUSH, &quiet);
+    char *text = read_line(fd, error);
+    tcsetattr(fd, TCSAFLUSH, &before);
+    fputs("\n", stderr);
+    return text;
 }
 
 SlJoinToken *sl_join_token_parse(const char *text, GError **error)

@@ -10,10 +10,7 @@ static void reply(SlCoordinator *c, SlCoordEffect *effect)
     if (json_is_object(join)) {
         g_autofree char *token = sl_people_join_token(c, join);
         sl_json_set_str(effect->body, "token", token);
-        g_autofree char *command =
-            g_strdup_printf("sluice-agent join --dir /var/lib/sluice-agent %s", token);
-        if (json_object_get(effect->body, "command") == NULL)
-            sl_json_set_str(effect->body, "command", command);
+        sl_json_set_str(effect->body, "command", "sluice-agent join --dir /var/lib/sluice-agent");
         json_object_del(effect->body, "join");
     }
     if (c->api != NULL && !sl_api_reply(c->api, effect->id, effect->status, effect->body))

@@ -51,9 +51,10 @@ static int run(SlCli *cli)
         g_autofree char *expires = sl_when(sl_json_str(answer, "expires"));
         sl_say(cli, "Run this on the machine of cluster %s (the first line once, until %s):\n",
                name, expires);
-        sl_say(cli, "  sluice-agent join --dir /var/lib/sluice-agent %s",
+        sl_say(cli, "  sluice-agent join --dir /var/lib/sluice-agent");
+        sl_say(cli, "  sluice-agent run --dir /var/lib/sluice-agent\n");
+        sl_say(cli, "join asks for this token, a secret:\n\n%s",
                sl_json_str_or(answer, "token", "?"));
-        sl_say(cli, "  sluice-agent run --dir /var/lib/sluice-agent");
         sl_say(cli, "\nAny folder will do for --dir, one for each agent. To exchange models add "
                     "--option modelStore=FOLDER, the same for all who share them.");
     }

@@ -199,8 +199,10 @@ class Fleet:
     def add_cluster(self, name, env, sign=False):
         token = self.sluice("cluster", "add", name, "--env", env, "--token").stdout.strip()
         join = subprocess.Popen([BIN + "/sluice-agent", "join", "--dir", os.path.join(self.dir, name),
-                                 "--option", "modelStore=" + os.path.join(self.state, "models"), token],
-                                env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                                 "--option", "modelStore=" + os.path.join(self.state, "models")],
+                                env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        join.stdin.write(token + "\n")
+        join.stdin.flush()
         if sign:  # where the root asks for people, joining waits until a person signed the registry
             self.wait(f"{name} asked to join", lambda: self.json("clusters")["pending"])
             self.sluice("cluster", "sign", env, "--yes")

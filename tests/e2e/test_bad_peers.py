@@ -22,7 +22,7 @@ class Peers(bad.BadCase):
 
     def join(self, folder, token):
         return self.f.run(fleet.BIN + "/sluice-agent", "join", "--dir", self.f.dir + "/" + folder, "--option",
-                          "modelStore=" + self.f.state + "/models", token, code=None)
+                          "modelStore=" + self.f.state + "/models", input=token + "\n", code=None)
 
     def refused_join(self, folder, token, code, words):
         done = self.join(folder, token)

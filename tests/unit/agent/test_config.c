@@ -3,6 +3,7 @@
 #include "agent/config.h"
 #include "runtime/spawn.h"
 #include "tests/unit/agent/fixture.h"
+#include <unistd.h>
 
 #define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
@@ -41,6 +42,34 @@ static void test_token(void)
         g_assert_nonnull(strstr(error->message, bad[i].says));
         g_clear_error(&error);
     }
+}
+
+static char *token_from(const char *bytes, GError **error)
+{
+    int ends[2];
+    g_assert_cmpint(pipe(ends), ==, 0);
+    g_assert_cmpint(write(ends[1], bytes, strlen(bytes)), ==, (ssize_t)strlen(bytes));
+    close(ends[1]);
+    char *text = sl_join_token_read(ends[0], error);
+    close(ends[0]);
+    return text;
+}
+
+static void test_token_is_read(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *line = token_from("  slj1.abc\r\nmore\n", &error),
+                    *last = token_from("slj1.abc", &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(line, ==, "slj1.abc");
+    g_assert_cmpstr(last, ==, "slj1.abc");
+    g_autofree char *endless = g_strnfill(9000, 'x'), *cut = token_from(endless, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(strlen(cut), <, 5000);
+    g_autofree char *none = token_from("\n", &error);
+    g_assert_null(none);
+    g_assert_error(error, SL_ERROR, SLU_TOKEN_FORMAT);
+    g_assert_nonnull(strstr(error->message, "on standard input"));
 }
 
 static char *conf_dir(const char *json)
@@ -107,7 +136,7 @@ static void test_program_says(void)
     int code = 0;
     g_autofree char *none = run_agent("/no/such/folder", &code);
     g_assert_cmpint(code, !=, 0);
-    g_assert_nonnull(strstr(none, "run `sluice-agent join TOKEN --dir /no/such/folder` first"));
+    g_assert_nonnull(strstr(none, "run `sluice-agent join --dir /no/such/folder` first"));
     g_autofree char *dir = conf_dir(CONF("")), *keys = g_build_filename(dir, "keys/agent", NULL);
     g_autofree char *missing = run_agent(dir, &code);
     g_assert_nonnull(strstr(missing, "keys/agent"));
@@ -138,6 +167,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/config/token", test_token);
+    g_test_add_func("/config/token/read", test_token_is_read);
     g_test_add_func("/config/conf", test_conf);
     g_test_add_func("/config/program-says", test_program_says);
     return g_test_run();
