@@ -251,6 +251,7 @@ bool sl_fold_committed(SlCoord *c, const json_t *event, int64_t at_us, GError **
         }
         a->commit = g_strdup(tip);
         a->committed_us = at_us;
+        a->committed_seq = (uint64_t)sl_json_int(event, "seq", 0);
         make_current(sl_brain_unit(c, a->app, a->env), a);
     }
     env->claims_stale = true;

@@ -26,6 +26,7 @@ bool sl_fold_run_placed(SlCoord *c, const json_t *event, int64_t at_us, GError *
     run->generation = (uint64_t)sl_json_int(event, "generation", 0);
     run->attempt = (uint64_t)sl_json_int(event, "attempt", 0);
     run->placed_us = at_us;
+    run->placed_seq = (uint64_t)sl_json_int(event, "seq", 0);
     g_hash_table_insert(c->runs, run->id, run);
     g_ptr_array_add(sl_brain_unit_make(c, run->app, run->env)->runs, run);
     return true;
@@ -48,6 +49,7 @@ bool sl_fold_sealed(SlCoord *c, const json_t *event, int64_t at_us, GError **err
     run->sealed = g_steal_pointer(&s);
     run->seal = g_steal_pointer(&seal);
     run->sealed_us = at_us;
+    run->sealed_seq = (uint64_t)sl_json_int(event, "seq", 0);
     g_hash_table_replace(c->statements, g_strdup(run->seal_digest), run->sealed);
     if (run->seal->phase == SL_RUN_SUCCEEDED &&
         sl_brain_win(c, run->app, run->env, run->key) == NULL) {

@@ -212,32 +212,35 @@ static void settle_job(SlCoord *c, SlUnit *u, const SlAttempt *a, const SlJob *j
     }
 }
 
-/* When the unit first had this job with this key: a later release with the same job starts it no
- * more than the first one did. */
-static int64_t key_since(const SlUnit *u, const SlAttempt *a, const SlJob *job)
+/* Seq of the commit by which the unit first had this job with this key: a later release with the
+ * same job starts it no more than the first one did. Unchanged, so never committed: UINT64_MAX. */
+static uint64_t key_since(const SlUnit *u, const SlAttempt *a, const SlJob *job)
 {
-    int64_t since_us =
-        a->committed_us != 0 ? a->committed_us : INT64_MAX; /* unchanged: no commit */
     for (guint i = 0; i < u->attempts->len; i++) {
         const SlAttempt *other = g_ptr_array_index(u->attempts, i);
-        for (guint k = 0; other->committed_us != 0 && k < other->jobs->len; k++) {
+        for (guint k = 0; other->committed_seq != 0 && k < other->jobs->len; k++) {
             const SlJob *one = g_ptr_array_index(other->jobs, k);
             if (strcmp(one->name, job->name) == 0 && strcmp(one->run_key, job->run_key) == 0) {
-                return MIN(since_us, other->committed_us);
+                return a->committed_seq != 0 ? MIN(a->committed_seq, other->committed_seq)
+                                             : other->committed_seq;
             }
         }
     }
-    return since_us;
+    return a->committed_seq != 0 ? a->committed_seq : UINT64_MAX;
 }
 
-/* keep: a held run of a new key starts by a person only, also after the old one is over. */
+/* keep: a held run of a new key starts by a person only, also after the old one is over. What came
+ * first is the ledger's order: its times are those of a clock that may have been set. */
 static bool is_kept_back(const SlUnit *u, const SlAttempt *a, const SlJob *job)
 {
-    int64_t since_us = strcmp(job->on_change, "keep") == 0 ? key_since(u, a, job) : 0;
-    for (guint i = 0; since_us != 0 && i < u->runs->len; i++) {
+    if (strcmp(job->on_change, "keep") != 0) {
+        return false;
+    }
+    uint64_t since = key_since(u, a, job);
+    for (guint i = 0; i < u->runs->len; i++) {
         const SlRun *run = g_ptr_array_index(u->runs, i);
         if (strcmp(run->job, job->name) == 0 && strcmp(run->key, job->run_key) != 0 &&
-            run->placed_us <= since_us && (run->sealed == NULL || run->sealed_us > since_us)) {
+            run->placed_seq < since && (run->sealed == NULL || run->sealed_seq > since)) {
             return true;
         }
     }

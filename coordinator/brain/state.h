@@ -90,6 +90,8 @@ typedef struct {
     GPtrArray *approvers; /* of char*: people */
     char *commit;         /* of the environment's branch */
     int64_t committed_us;
+    uint64_t committed_seq; /* of its Committed event: what came first is asked of the ledger, not
+                               of clocks; 0 = not committed */
     int error_code;
     char *error; /* message of a final state that is not SUCCEEDED */
     /* volatile */
@@ -125,7 +127,8 @@ typedef struct {
     char *id, *app, *env, *job, *key, *cluster;
     uint64_t generation, attempt;
     int64_t placed_us;
-    SlSigned *sealed; /* NULL while it goes on */
+    uint64_t placed_seq, sealed_seq; /* of the events that say so; sealed_seq 0 while it goes on */
+    SlSigned *sealed;                /* NULL while it goes on */
     SlSeal *seal;
     char *seal_digest;
     int64_t sealed_us;

@@ -99,6 +99,26 @@ static void test_keep(void)
     rig_free(rig);
 }
 
+/* What came first is the ledger's order, not that of a clock that was set between. */
+static void test_keep_clock(void)
+{
+    Rig *rig = rig_new();
+    push(rig, "c1", "1", "");
+    push(rig, "c2", "2", "");
+    rig->now_us -= SL_HOUR_US;
+    rig_seal(rig, "dev", "train", NULL, NULL); /* "before" the commit of c2, says the clock */
+    rig_tick(rig, SL_SECOND_US);
+    g_assert_cmpuint(runs_of(rig), ==, 1);
+    rig->now_us += 2 * SL_HOUR_US;
+    order(rig, start_args(), NULL);
+    g_assert_cmpuint(runs_of(rig), ==, 2);
+    rig_seal(rig, "dev", "train", NULL, NULL);
+    rig->now_us -= SL_HOUR_US;
+    push(rig, "c3", "3", ""); /* "before" the end of the run of c2 */
+    g_assert_cmpuint(runs_of(rig), ==, 3);
+    rig_free(rig);
+}
+
 /* replace: a young run is stopped by the online key where that may; the new one follows its end. */
 static void test_replace(void)
 {
@@ -179,6 +199,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/onchange/queue", test_queue);
     g_test_add_func("/onchange/keep", test_keep);
+    g_test_add_func("/onchange/keep-clock", test_keep_clock);
     g_test_add_func("/onchange/replace", test_replace);
     g_test_add_func("/onchange/protected", test_protected);
     g_test_add_func("/onchange/by-hand", test_by_hand);
