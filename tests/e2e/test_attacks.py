@@ -224,6 +224,12 @@ def job_without_key(w, unit):
     return listing(w, unit, f"object gitops.sluice/TrainingJob - mine {len(job)} {w.t.blob(job)}\n")
 
 
+def privileged(w, unit):
+    """A kind that can widen rights, and the promotion does not name it."""
+    text = '{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"mine"}}'
+    return listing(w, unit, f"object core/Namespace - mine {len(text)} {w.t.blob(text)}\n")
+
+
 def misplaced(entries):
     """Two buckets, and every entry in the one where it does not belong."""
     halves = ["", ""]
@@ -272,6 +278,7 @@ PROMOTIONS = [
     ("list-name", "wrong-bytes", 2223, other_name),
     ("list-size", "wrong-bytes", 2223, other_size),
     ("no-run-key", "object-policy", 2224, job_without_key),
+    ("privileged", "object-policy", 2224, privileged),
 ]
 
 

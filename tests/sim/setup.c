@@ -1,6 +1,6 @@
 /* setup.c - the fleet before the story: its shape from the seed, keys, root version 1, a
  * coordinator, and agents that join as real ones do. */
-#include "sim.h"
+#include "evil/evil.h"
 
 static const char FLEET_ID[] = "f1ee70000000000000000000000000000000000000000000000000000000000f";
 
@@ -130,6 +130,7 @@ static void make_root(World *w)
     if (w->profile != SL_PROFILE_SOLO) {
         share_root(w);
     }
+    forge_root(w, w->root);
     g_autoptr(GBytes) text = sl_root_format(w->root, &error);
     g_assert_no_error(error);
     w->root_text = sl_signed_new(text);

@@ -1,5 +1,5 @@
 /* sim_main.c - sluice-sim: the command line. */
-#include "sim.h"
+#include "evil/evil.h"
 
 static int usage(void)
 {
@@ -13,6 +13,9 @@ static int usage(void)
         "       sluice-sim --list                                                    what there "
         "is\n"
         "  --story NAME    this story in every seed      --without NAME,...  faults, actors off\n"
+        "       sluice-sim --attack GROUP/NAME [--seed N] [--verbose]   one attack of "
+        "docs/attacks.md\n"
+        "       sluice-sim --attacks                                    all of them\n"
         "  --safety SECONDS  the faults end then         --wire              every message\n");
     return 64;
 }
@@ -31,6 +34,7 @@ static int list(void)
     for (size_t i = 0; i < N_FAULTS; i++) {
         (void)printf("  %-24s %s\n", FAULT_NAMES[i], FAULT_TEXTS[i]);
     }
+    attacks_list();
     (void)printf("checks:\n");
     for (size_t i = 0; i < CHECKS_COUNT; i++) {
         (void)printf("  %-24s %s\n", CHECKS[i].name, CHECKS[i].from);
@@ -78,7 +82,7 @@ static bool parse_story(const char *text, SimOptions *options)
 typedef struct {
     Sweep sweep;
     uint64_t seed, shrink, safety_s;
-    bool list;
+    bool list, attacks;
 } Line;
 
 static bool parse_number(Line *line, const char *word, const char *value, bool *ret_ok)
@@ -104,13 +108,11 @@ static bool parse_flag(Line *line, const char *word)
     const struct {
         const char *word;
         bool *flag, value;
-    } flags[] = {{"--verbose", &options->verbose, true},
-                 {"--wire", &options->wire, true},
-                 {"--hash", &line->sweep.hash, true},
-                 {"--no-shrink", &line->sweep.shrink, false},
-                 {"--list", &line->list, true},
-                 {"--first", &line->sweep.first, true},
-                 {"--progress", &line->sweep.progress, true}};
+    } flags[] = {
+        {"--verbose", &options->verbose, true}, {"--wire", &options->wire, true},
+        {"--hash", &line->sweep.hash, true},    {"--no-shrink", &line->sweep.shrink, false},
+        {"--list", &line->list, true},          {"--attacks", &line->attacks, true},
+        {"--first", &line->sweep.first, true},  {"--progress", &line->sweep.progress, true}};
     for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
         if (strcmp(word, flags[i].word) == 0) {
             *flags[i].flag = flags[i].value;
@@ -130,6 +132,9 @@ static bool parse(int argc, char **argv, Line *line)
         }
         if (strcmp(argv[i], "--story") == 0) {
             ok = parse_story(next, &line->sweep.options);
+        } else if (strcmp(argv[i], "--attack") == 0) {
+            ok = attacks_choose(next, &line->sweep.options);
+            line->sweep.count = 1;
         } else if (strcmp(argv[i], "--without") == 0) {
             ok = parse_without(next, &line->sweep.options);
         } else if (!parse_number(line, argv[i], next, &ok)) {
@@ -140,7 +145,9 @@ static bool parse(int argc, char **argv, Line *line)
         }
         i++;
     }
-    line->sweep.options.safety_us = (int64_t)MIN(line->safety_s, 86400) * SL_SECOND_US;
+    if (line->safety_s != 0) {
+        line->sweep.options.safety_us = (int64_t)MIN(line->safety_s, 86400) * SL_SECOND_US;
+    }
     return true;
 }
 
@@ -152,6 +159,9 @@ int main(int argc, char **argv)
     }
     if (!parse(argc, argv, &line)) {
         return usage();
+    }
+    if (line.attacks) {
+        return attacks_run(line.seed);
     }
     if (line.list) {
         return list();

@@ -163,6 +163,10 @@ static char *command_of(const SimOptions *o, const char *program)
 {
     GString *text = g_string_new(program);
     g_string_append_printf(text, " --seed %" G_GUINT64_FORMAT, o->seed);
+    if (o->attack[0] != '\0') {
+        g_string_append_printf(text, " --attack '%s'", o->attack);
+        return g_string_free(text, FALSE);
+    }
     if (o->story[0] != '\0') {
         g_string_append_printf(text, " --story %s", o->story);
     }
