@@ -390,9 +390,12 @@ class Attacks(unittest.TestCase):
             return
         self.assertEqual(self.w.f.serves("prod"), self.w.answer)
         self.assertEqual(self.w.prod_processes(), self.w.processes)
+        self.w.f.wait("sluice-agent status shows the second promotion", self.shows_second, 5)
+
+    def shows_second(self):
+        """The status file is written a moment after the agent changed."""
         view = self.agent_status("prod1")["view"]["units"]["app"]
-        self.assertEqual(view["promotion"], self.w.promotions["second"])
-        self.assertEqual(len(view["objects"]), 1)
+        return view["promotion"] == self.w.promotions["second"] and len(view["objects"]) == 1
 
     def agent_status(self, name):
         return json.loads(self.w.f.run(fleet.BIN + "/sluice-agent", "status", "--dir", f"{self.w.f.dir}/{name}", "--json").stdout)
