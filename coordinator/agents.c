@@ -461,8 +461,10 @@ void sl_agents_enrol_reply(SlCoordinator *c, const SlCoordEffect *e)
 
 void sl_agents_allow(SlCoordinator *c)
 {
-    if (c->server == NULL)
+    uint64_t version = sl_coord_keys_version(c->brain);
+    if (c->server == NULL || c->keys_version == version)
         return;
+    c->keys_version = version;
     g_autoptr(GPtrArray) keys = sl_coord_curve_keys(c->brain);
     sl_server_allow(c->server, keys);
 }

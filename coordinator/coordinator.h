@@ -88,6 +88,7 @@ typedef struct SlCoordinator {
     /* agents */
     SlServer *server;
     SlServerEvents server_events;
+    uint64_t keys_version; /* of the allow-list that the server has */
     GHashTable *heard;     /* curve -> int64_t* monotonic time of the last message */
     GHashTable *enrolling; /* request id -> peer */
     GHashTable *logs;      /* request id -> SlLogWait* */
@@ -201,3 +202,5 @@ void sl_history_free(SlCoordinator *c);
 /* Store queue: the push that an acknowledgement waits for. Errors: STATE_REMOTE_AWAY (tried again by
  * append.c), PUSH_REWOUND. */
 SL_MUST_USE bool sl_push_required(SlCoordinator *c, GError **error);
+/* The same for what is staged for @env. */
+SL_MUST_USE bool sl_push_staged(SlCoordinator *c, const char *env, GError **error);

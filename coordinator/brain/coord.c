@@ -93,6 +93,7 @@ static void start(SlCoord *c)
 {
     c->started = true;
     forget_recorded(c);
+    sl_brain_clock_back(c); /* the ledger's times may be those of a clock that was ahead */
     sl_brain_touch(c, NULL);
     c->envs_dirty = true;
     sl_brain_lease(c, 0);
@@ -213,6 +214,11 @@ GPtrArray *sl_coord_curve_keys(const SlCoord *c)
         }
     }
     return keys;
+}
+
+uint64_t sl_coord_keys_version(const SlCoord *c)
+{
+    return c->keys_version;
 }
 
 const SlCluster *sl_coord_cluster_of_key(const SlCoord *c, const char *curve, const char **ret_env)

@@ -246,6 +246,7 @@ const char *sl_coord_followed(const SlCoord *coord,
                               const char *repository); /* last commit read; NULL */
 /* Registered and not revoked: the ZAP table. Of char* 64 hex. (transfer full) */
 GPtrArray *sl_coord_curve_keys(const SlCoord *coord);
+uint64_t sl_coord_keys_version(const SlCoord *coord); /* of that list; 0 = there is none yet */
 const SlCluster *sl_coord_cluster_of_key(const SlCoord *coord, const char *curve,
                                          const char **ret_env);
 /* Exact statement by digest of its text, for FETCH. NULL if unknown. Borrowed. */

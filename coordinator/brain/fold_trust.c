@@ -93,6 +93,7 @@ static void index_curves(SlCoord *c)
 {
     GHashTableIter envs, clusters;
     gpointer env, value;
+    c->keys_version++;
     g_hash_table_remove_all(c->curves);
     g_hash_table_remove_all(c->curve_envs);
     g_hash_table_iter_init(&envs, c->envs);

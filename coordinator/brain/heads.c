@@ -90,6 +90,18 @@ static uint64_t next_version(SlCoord *c, const char *cluster)
     return version;
 }
 
+#define RENEW_STEP_US SL_SECOND_US /* renewals of one second are made together */
+
+/* At a third of the lifetime at the latest; up to a quarter of that sooner, each cluster at a
+ * time of its own, so that a fleet that was served together is not renewed together for ever. */
+static int64_t renew_at(const SlCoord *c, const char *cluster, int64_t lifetime_us)
+{
+    int64_t third = lifetime_us / 3;
+    int64_t sooner = third / 4 * (int64_t)(g_str_hash(cluster) % 1024) / 1024;
+    int64_t at = c->now_us + third - sooner;
+    return at - at % MIN(RENEW_STEP_US, third / 4 + 1);
+}
+
 static void send_head(SlCoord *c, SlSession *session, const SlRootEnv *root_env, const SlEnv *env,
                       char *desired)
 {
@@ -120,7 +132,7 @@ static void send_head(SlCoord *c, SlSession *session, const SlRootEnv *root_env,
     effect->send = SL_COORD_SEND_HEAD;
     effect->statement = sl_signed_new(text);
     sl_signed_sign(effect->statement, SL_STATEMENT_HEAD, c->config.online_secret);
-    session->renew_us = c->now_us + root_env->head_lifetime_us / 3;
+    session->renew_us = renew_at(c, session->cluster, root_env->head_lifetime_us);
     session->sent_us = c->now_us;
 }
 

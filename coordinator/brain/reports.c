@@ -3,18 +3,6 @@
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
-static bool signed_by(const SlSigned *s, const SlCluster *cluster)
-{
-    g_autoptr(GPtrArray) keys = sl_signed_signers(s, SL_STATEMENT_REPORT, NULL);
-    for (guint i = 0; i < keys->len; i++) {
-        const SlPublicKey *key = g_ptr_array_index(keys, i);
-        if (strcmp(key->line, cluster->sign->line) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static SlSeen *seen_make(SlCoord *c, const char *cluster)
 {
     SlSeen *seen = g_hash_table_lookup(c->seen, cluster);
@@ -169,7 +157,7 @@ void sl_brain_report(SlCoord *c, const SlCoordStatement *in)
                                                   : "no session: say hello again");
         return;
     }
-    if (!signed_by(in->statement, cluster)) {
+    if (!sl_signed_by(in->statement, SL_STATEMENT_REPORT, cluster->sign)) {
         sl_brain_alarm(c, cluster->id, "report", SLU_REPORT_REFUSED,
                        "a report was not signed by the cluster's registered key");
         return;
@@ -230,17 +218,10 @@ json_t *sl_brain_seen_entry(const SlCoord *c, const char *cluster, const char *f
     return text != NULL ? sl_json_parse(text, strlen(text), NULL, "report", NULL) : NULL;
 }
 
-static json_t *find_alarm(const SlCoord *c, const char *cluster, const char *what, guint *ret_index)
+static json_t *find_alarm(const SlCoord *c, const char *cluster, const char *what, char **ret_key)
 {
-    for (guint i = 0; i < c->alarms->len; i++) {
-        json_t *alarm = g_ptr_array_index(c->alarms, i);
-        if (g_strcmp0(sl_json_str(alarm, "cluster"), cluster) == 0 &&
-            g_strcmp0(sl_json_str(alarm, "what"), what) == 0) {
-            *ret_index = i;
-            return alarm;
-        }
-    }
-    return NULL;
+    *ret_key = g_strdup_printf("%s %s", cluster, what);
+    return g_hash_table_lookup(c->alarm_of, *ret_key);
 }
 
 #define ALARMS_MAX                                                                                 \
@@ -249,8 +230,8 @@ static json_t *find_alarm(const SlCoord *c, const char *cluster, const char *wha
 void sl_brain_alarm(SlCoord *c, const char *cluster, const char *what, int code,
                     const char *message)
 {
-    guint i = 0;
-    json_t *alarm = find_alarm(c, cluster, what, &i);
+    g_autofree char *key = NULL;
+    json_t *alarm = find_alarm(c, cluster, what, &key);
     g_autofree char *number = g_strdup_printf("SLU%d", code);
     g_autofree char *clean = sl_escape_for_people(message, 1000);
     if (alarm == NULL) {
@@ -263,6 +244,7 @@ void sl_brain_alarm(SlCoord *c, const char *cluster, const char *what, int code,
         sl_json_set_str(alarm, "what", name);
         json_object_set_new(alarm, "since", sl_json_time(c->now_us));
         g_ptr_array_add(c->alarms, alarm);
+        g_hash_table_insert(c->alarm_of, g_steal_pointer(&key), alarm);
     }
     sl_json_set_str(alarm, "code", number);
     sl_json_set_str(alarm, "message", clean);
@@ -270,8 +252,10 @@ void sl_brain_alarm(SlCoord *c, const char *cluster, const char *what, int code,
 
 void sl_brain_clear_alarm(SlCoord *c, const char *cluster, const char *what)
 {
-    guint i = 0;
-    if (find_alarm(c, cluster, what, &i) != NULL) {
-        g_ptr_array_remove_index(c->alarms, i);
+    g_autofree char *key = NULL;
+    json_t *alarm = find_alarm(c, cluster, what, &key);
+    if (alarm != NULL) {
+        g_hash_table_remove(c->alarm_of, key);
+        g_ptr_array_remove(c->alarms, alarm);
     }
 }

@@ -3,18 +3,6 @@
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
-static bool signed_by(const SlSigned *s, SlStatementKind kind, const SlCluster *cluster)
-{
-    g_autoptr(GPtrArray) keys = sl_signed_signers(s, kind, NULL);
-    for (guint i = 0; i < keys->len; i++) {
-        const SlPublicKey *key = g_ptr_array_index(keys, i);
-        if (strcmp(key->line, cluster->sign->line) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Every statement that the seal leans on must be one that we made for that run. */
 static bool check_seal(const SlCoord *c, const SlSeal *seal, const SlCluster *cluster,
                        const char *env, GError **error)
@@ -67,7 +55,7 @@ void sl_brain_seal(SlCoord *c, const SlCoordStatement *in)
         acknowledge(c, in, "this key is not registered");
         return;
     }
-    if (!signed_by(in->statement, SL_STATEMENT_SEAL, cluster)) {
+    if (!sl_signed_by(in->statement, SL_STATEMENT_SEAL, cluster->sign)) {
         acknowledge(c, in, "the seal was not signed by the cluster's registered key");
         sl_brain_alarm(c, cluster->id, "seal", SLU_SEAL_REFUSED,
                        "a seal was not signed by the cluster's registered key");

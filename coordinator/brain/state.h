@@ -104,6 +104,7 @@ typedef struct {
     bool wants_slot;      /* QUEUED: waits for a render of another to end */
     int64_t verify_us;    /* many targets: not judged again before */
     bool ready;           /* GATING: everything is open, commit it */
+    int64_t ahead_us;     /* committed_us lies so far in the future: the clock was wrong then */
 } SlAttempt;
 
 typedef struct {
@@ -278,7 +279,9 @@ struct SlCoord {
     GHashTable *head_versions; /* cluster id -> version in this term, as string */
     GHashTable
         *desired_lists; /* root -> GHashTable of blobs: made in this process, shared when equal */
-    GPtrArray *alarms;  /* of json_t* */
+    GPtrArray *alarms;  /* of json_t*, as they came */
+    GHashTable *alarm_of; /* "cluster what" -> json_t*, borrowed from alarms */
+    uint64_t keys_version; /* of curves: another one whenever they are made anew */
     GPtrArray *doc_problems; /* of json_t*: problems of the last source read */
     unsigned renders;
     SlCoordOutput *out; /* of the step under way */

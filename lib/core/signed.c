@@ -122,3 +122,17 @@ GPtrArray *sl_signed_signers(const SlSigned *s, SlStatementKind kind, char **ret
     }
     return signers;
 }
+
+bool sl_signed_by(const SlSigned *s, SlStatementKind kind, const SlPublicKey *key)
+{
+    size_t len = 0;
+    const void *text = g_bytes_get_data(s->text, &len);
+    for (guint i = 0; i < s->sigs->len && i < SL_STATEMENT_SIGS_MAX; i++) {
+        SlSshsigBy by = sl_sshsig_verify_by(g_ptr_array_index(s->sigs, i), text, len,
+                                            sl_statement_namespace(kind), key);
+        if (by != SL_SSHSIG_OTHER) {
+            return by == SL_SSHSIG_GOOD;
+        }
+    }
+    return false;
+}

@@ -38,6 +38,11 @@ char *sl_public_key_fingerprint(const SlPublicKey *key); /* "SHA256:..." as ssh-
  * SIGNATURE_NAMESPACE. */
 SL_MUST_USE bool sl_sshsig_verify(const char *armour, const void *message, size_t len,
                                   const char *namespace_, SlPublicKey **ret_key, GError **error);
+/* Is @armour a signature by exactly this key? OTHER: malformed or of another key; nothing was
+ * computed. */
+typedef enum { SL_SSHSIG_OTHER, SL_SSHSIG_BAD, SL_SSHSIG_GOOD } SlSshsigBy;
+SlSshsigBy sl_sshsig_verify_by(const char *armour, const void *message, size_t len,
+                               const char *namespace_, const SlPublicKey *key);
 
 /* Signs with an ed25519 secret key (libsodium's 64-byte form), hash sha512: deterministic.
  * Armoured text with LF at its end, byte for byte what ssh-keygen -Y sign writes for the same key.

@@ -84,3 +84,6 @@ void sl_signed_sign(SlSigned *s, SlStatementKind kind, const uint8_t secret[64])
  * do not verify are skipped, and the last reason goes to @ret_why (nullable, transfer full). Never
  * NULL. */
 GPtrArray *sl_signed_signers(const SlSigned *s, SlStatementKind kind, char **ret_why);
+/* Did @key sign it? One signature is computed at most, the first that names the key: for statements
+ * that come all the time and of which everybody knows whose they must be. */
+bool sl_signed_by(const SlSigned *s, SlStatementKind kind, const SlPublicKey *key);

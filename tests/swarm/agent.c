@@ -113,6 +113,7 @@ static void fetch(Swarm *s, SwarmAgent *a, const char *hex)
     }
     ask.digest = (ProtobufCBinaryData){sizeof digest, digest};
     ask.kind = SLUICE__WIRE__FETCH__KIND__BLOB;
+    ask.max = SL_FETCH_MAX;
     envelope.body_case = SLUICE__WIRE__ENVELOPE__BODY_FETCH;
     envelope.fetch = &ask;
     a->fetching++;

@@ -277,6 +277,26 @@ static void expect(const char *armour, int code, const char *part)
     g_assert_nonnull(strstr(error->message, part));
 }
 
+/* By one key that is known already: the same answers, and nothing computed for any other. */
+static void test_by(void)
+{
+    uint8_t public_[32], secret[64], other_secret[64];
+    crypto_sign_keypair(public_, secret);
+    crypto_sign_keypair(public_, other_secret);
+    g_autoptr(SlPublicKey) key = sl_public_key_from_ed25519(secret + 32);
+    g_autofree char *good = sl_sshsig_sign(secret, message, MESSAGE_LEN, NS);
+    g_autofree char *other = sl_sshsig_sign(other_secret, message, MESSAGE_LEN, NS);
+    g_autofree char *elsewhere = sl_sshsig_sign(secret, message, MESSAGE_LEN, "head@sluice.v1");
+    g_autofree char *shorter = sl_sshsig_sign(secret, message, MESSAGE_LEN - 1, NS);
+    g_assert_cmpint(sl_sshsig_verify_by(good, message, MESSAGE_LEN, NS, key), ==, SL_SSHSIG_GOOD);
+    g_assert_cmpint(sl_sshsig_verify_by(shorter, message, MESSAGE_LEN, NS, key), ==, SL_SSHSIG_BAD);
+    g_assert_cmpint(sl_sshsig_verify_by(other, message, MESSAGE_LEN, NS, key), ==, SL_SSHSIG_OTHER);
+    g_assert_cmpint(sl_sshsig_verify_by(elsewhere, message, MESSAGE_LEN, NS, key), ==,
+                    SL_SSHSIG_OTHER);
+    g_assert_cmpint(sl_sshsig_verify_by("x", message, MESSAGE_LEN, NS, key), ==, SL_SSHSIG_OTHER);
+    g_assert_cmpint(sl_sshsig_verify_by(NULL, message, MESSAGE_LEN, NS, key), ==, SL_SSHSIG_OTHER);
+}
+
 static void test_refusals(void)
 {
     static const uint8_t small_order[32] = {1}; /* the neutral element */
@@ -470,6 +490,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sshsig/other-text", test_other_text);
     g_test_add_func("/sshsig/wrap", test_wrap);
     g_test_add_func("/sshsig/public-key-lines", test_public_key_lines);
+    g_test_add_func("/sshsig/by", test_by);
     g_test_add_func("/sshsig/golden", test_golden);
     return g_test_run();
 }
