@@ -2,6 +2,7 @@
  * work-queue threads, each call with its own handle. */
 #include "coordinator/sources/cache.h"
 #include "base/text.h"
+#include "coordinator/store/gitstore.h"
 #include "git/gitutil.h"
 #include "git/tree.h"
 #include "runtime/atomicfile.h"
@@ -22,6 +23,11 @@ void sl_source_tip_free(SlSourceTip *tip)
     json_decref(tip->authors);
     json_decref(tip->signers);
     g_free(tip);
+}
+
+void sl_source_cache_unlock(const SlSourceConfig *config)
+{
+    sl_git_store_unlock(config->cache_dir);
 }
 
 bool sl_source_check_branch(const char *branch, GError **error)

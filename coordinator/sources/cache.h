@@ -11,6 +11,9 @@
  * SOURCE_COMMIT, COMMIT_FORMAT, SOURCE_LIMIT, IO. */
 SL_MUST_USE SlSourceTip *sl_source_cache_tip(const SlSourceConfig *config, const char *commit,
                                              const char *since, GError **error);
+/* Removes the lock files that a fetch left which was killed: else the source could never be read
+ * again. Only for a fetch: one of a source runs at a time, and whoever reads takes no locks. */
+void sl_source_cache_unlock(const SlSourceConfig *config);
 /* Branch name fit for a ref? Errors: SOURCE_REFUSED. */
 SL_MUST_USE bool sl_source_check_branch(const char *branch, GError **error);
 /* Tree of a commit in the cache. Errors: SOURCE_COMMIT, IO. (free with sl_source_tree_free) */

@@ -85,6 +85,7 @@ static SlSourceTip *fetch(const SlSourceConfig *config, const char *since, GErro
                    .error_max = OUTPUT_MAX,
                    .timeout_us = config->timeout_us};
     SlChildEnd end = {0};
+    sl_source_cache_unlock(config);
     if (!sl_spawn_wait(&how, &end, error))
         return NULL;
     g_autofree char *commit = commit_of(config, &end, error);

@@ -132,6 +132,7 @@ static SlSourceTip *fetch(const SlSourceConfig *config, const char *since, GErro
     g_autoptr(git_repository) origin = open_origin(config->url, error);
     if (origin == NULL || !resolve(origin, config, &tip, error))
         return NULL;
+    sl_source_cache_unlock(config);
     g_autoptr(git_repository) cache = sl_git_open(config->cache_dir, true, error);
     if (cache == NULL || !copy_objects(origin, cache, &tip, config, error))
         return NULL;

@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#define REF_DEPTH_MAX 32 /* folders in a branch's name: a source's may have many */
 #define ROOM_OBJECT 64          /* header and index entry of an object, at most */
 #define ROOM_SPARE (128 * 1024) /* folders, the ref, an index */
 
@@ -53,7 +54,7 @@ void sl_git_store_unlock(const char *dir)
 {
     g_autofree char *refs = g_build_filename(dir, "refs", NULL);
     remove_locks(dir, 0);
-    remove_locks(refs, 4); /* refs/heads/sluice/env/<env>.lock */
+    remove_locks(refs, REF_DEPTH_MAX);
 }
 
 SlGitStore *sl_git_store_open(const char *dir, bool create, GError **error)

@@ -115,6 +115,35 @@ static void test_silent_server(GitFixture *f, gconstpointer data)
     fails(&config, SLU_SOURCE_UNREACHABLE, "connect");
 }
 
+/* A fetch that was killed while it wrote its branch down left a lock: the next one reads all the
+ * same. */
+static void reads_over_lock(GitFixture *f, const char *url)
+{
+    SlSourceConfig config = config_of(f, url);
+    g_autoptr(GError) error = NULL;
+    SlSourceTip *tip = sl_source_find(url)->fetch(&config, NULL, &error);
+    g_assert_no_error(error);
+    sl_source_tip_free(tip);
+    static const char *const locks[] = {"refs/sluice/main.lock", "config.lock"};
+    for (size_t i = 0; i < G_N_ELEMENTS(locks); i++) {
+        g_autofree char *lock = g_build_filename(f->cache, locks[i], NULL);
+        g_assert_true(g_file_set_contents(lock, "", 0, NULL));
+    }
+    git_write(f, "more", url);
+    g_autofree char *commit = git_commit_all(f, "after the kill");
+    tip = sl_source_find(url)->fetch(&config, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(tip->commit, ==, commit);
+    sl_source_tip_free(tip);
+}
+
+static void test_stale_lock(GitFixture *f, gconstpointer data)
+{
+    (void)data;
+    reads_over_lock(f, f->bare);
+    reads_over_lock(f, f->url);
+}
+
 static void test_missing_program(GitFixture *f, gconstpointer data)
 {
     (void)data;
@@ -170,6 +199,7 @@ int main(int argc, char **argv)
     ADD("redirect", test_redirect);
     ADD("credentials", test_credentials);
     ADD("silent-server", test_silent_server);
+    ADD("stale-lock", test_stale_lock);
     ADD("missing-program", test_missing_program);
     ADD("no-repository", test_no_repository);
     ADD("normal-repository", test_normal_repository);
