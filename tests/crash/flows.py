@@ -1,0 +1,277 @@
+"""The flows that are killed at every step. A flow is repeated on one fleet, so its `n` makes values that were never there before.
+
+prepare: brings the fleet to where the flow begins, undisturbed. act: what is disturbed; asks again only for what nobody
+acknowledged. done: the fact that must come true by itself after that."""
+import os
+import shutil
+import subprocess
+
+from shimmed import fleet
+
+
+class Flow:
+    victims = ("coordinator", "dev1")
+
+    def prepare(self, f, n):
+        pass
+
+    def act(self, f, n):
+        raise NotImplementedError
+
+    def done(self, f, n):
+        raise NotImplementedError
+
+
+def push_map(f, name, value):
+    f.set_map(name, value)
+    f.push(f"{name} is {value}")
+
+
+class Push(Flow):
+    def act(self, f, n):
+        push_map(f, "a", f"push {n}")
+
+    def done(self, f, n):
+        f.settle(f"a is push {n}")
+
+
+class Seal(Flow):
+    """A new run: started, ended, its output stored, sealed; the seal fills the item and mints a release."""
+
+    def act(self, f, n):
+        f.set_job(f"w{n}")
+        push_map(f, "a", f"job {n}")
+
+    def done(self, f, n):
+        f.settle(f"a is job {n}")
+        runs = len([line for line in open(os.path.join(f.dir, "started"))])
+        f.wait("every run has its seal", lambda: len(f.api("/v1/runs?app=job")["runs"]) == runs and
+               all(r["sealed"] for r in f.api("/v1/runs?app=job")["runs"]))
+
+
+class Prune(Flow):
+    """One object of four goes, and comes back in the next round."""
+
+    def act(self, f, n):
+        path = os.path.join(f.repo, "conf/maps/d.yaml")
+        if os.path.exists(path):
+            os.unlink(path)
+        else:
+            f.set_map("d", f"again {n}")
+        push_map(f, "a", f"prune {n}")
+
+    def done(self, f, n):
+        f.settle(f"a is prune {n}")
+        there = os.path.exists(os.path.join(f.repo, "conf/maps/d.yaml"))
+        f.wait("object d is (not) there", lambda: (f.map_on_disk("dev1", "d") is not None) == there)
+
+
+def ask_promotion(f, n):
+    release = f.unit_in(f.status(), "conf", "dev")["release"]
+    return f.request("promote", app="conf", env="prod", release=release, reason=f"promote {n}")["attempt"]
+
+
+def wait_gating(f, attempt):
+    f.wait(f"attempt {attempt} waits for a signature", lambda: any(a["n"] == attempt and a["state"] == "GATING" for a in f.waiting()))
+
+
+def state_of(f, attempt):
+    return f.api(f"/v1/attempts/{attempt}")["state"]
+
+
+def sign(f, attempt):
+    """Signed already is as good; asked again only after a death."""
+    def signed():
+        return f.try_done(lambda: state_of(f, attempt) != "GATING")
+    f.command("approve", str(attempt), "--yes", "--no-verify", done=signed)
+
+
+def wait_success(f, attempt, cluster="prod1"):
+    def fact():
+        status = f.status()
+        return state_of(f, attempt) == "SUCCEEDED" and f.connected(status)
+    f.wait(f"attempt {attempt} succeeds", fact)
+
+
+class Promote(Flow):
+    """The request, until it waits for a person."""
+    victims = ("coordinator",)
+
+    def prepare(self, f, n):
+        push_map(f, "a", f"promote {n}")
+        f.settle(f"a is promote {n}")
+
+    def act(self, f, n):
+        self.attempt = ask_promotion(f, n)
+        wait_gating(f, self.attempt)
+
+    def done(self, f, n):
+        sign(f, self.attempt)
+        wait_success(f, self.attempt)
+        f.wait("prod has it", lambda: f.map_on_disk("prod1", "a") == f"promote {n}")
+
+
+class Approve(Promote):
+    victims = ("coordinator", "prod1")
+
+    def prepare(self, f, n):
+        super().prepare(f, n)
+        super().act(f, n)
+
+    def act(self, f, n):
+        sign(f, self.attempt)
+        wait_success(f, self.attempt)
+
+    def done(self, f, n):
+        f.wait("prod has it", lambda: f.map_on_disk("prod1", "a") == f"promote {n}")
+        wait_success(f, self.attempt)
+
+
+class Rollback(Flow):
+    victims = ("coordinator", "prod1")
+
+    def prepare(self, f, n):
+        first = Approve()
+        if f.map_on_disk("prod1", "a") is None:
+            first.prepare(f, f"{n}a")
+            first.act(f, f"{n}a")
+        self.before = f.map_on_disk("prod1", "a")
+        first.prepare(f, f"{n}b")
+        first.act(f, f"{n}b")
+        first.done(f, f"{n}b")
+
+    def act(self, f, n):
+        self.attempt = f.request("rollback", app="conf", env="prod", reason="roll back")["attempt"]
+        wait_gating(f, self.attempt)
+        sign(f, self.attempt)
+        wait_success(f, self.attempt)
+
+    def done(self, f, n):
+        wait_success(f, self.attempt)
+        f.wait("prod is back", lambda: f.map_on_disk("prod1", "a") == self.before)
+        unit = f.unit_in(f.status(), "conf", "prod")
+        assert unit["pinned"] and unit["vetoes"], "a rollback pins the unit and vetoes the release"
+        f.request("unpin", app="conf", env="prod", reason="go on")
+
+
+class Remove(Flow):
+    """The whole unit goes: every object is pruned."""
+    victims = ("coordinator", "prod1")
+
+    def prepare(self, f, n):
+        first = Approve()
+        first.prepare(f, n)
+        first.act(f, n)
+        first.done(f, n)
+
+    def act(self, f, n):
+        self.attempt = f.request("remove", app="conf", env="prod", reason="no more")["attempt"]
+        wait_gating(f, self.attempt)
+        sign(f, self.attempt)
+        wait_success(f, self.attempt)
+
+    def done(self, f, n):
+        wait_success(f, self.attempt)
+        f.wait("prod has nothing", lambda: all(f.map_on_disk("prod1", name) is None for name in "abcd"))
+
+
+class Pause(Flow):
+    """Paused and resumed; what was acknowledged holds at once and after every restart."""
+    victims = ("coordinator", "dev1")
+
+    def paused(self, f):
+        return bool(f.unit_in(f.status(), "conf", "dev").get("paused"))
+
+    def act(self, f, n):
+        f.command("pause", "conf/dev", "--yes", "--reason", f"pause {n}", done=lambda: f.try_done(lambda: self.paused(f)))
+        f.wait("it is paused", lambda: self.paused(f))
+        f.command("resume", "conf/dev", "--yes", "--reason", f"resume {n}", done=lambda: f.try_done(lambda: not self.paused(f)))
+
+    def done(self, f, n):
+        f.wait("it is resumed", lambda: not self.paused(f) and f.connected(f.status()))
+
+
+class Root(Flow):
+    """alice's key gives way to a new one, signed by both; every agent follows."""
+
+    def prepare(self, f, n):
+        with open(os.path.join(f.dir, "config/sluice/config.json")) as file:
+            self.old = file.read().split('"key"')[1].split('"')[1]
+        self.version = f.status()["rootVersion"]
+        self.new, self.draft = os.path.join(f.dir, f"key{n}"), os.path.join(f.dir, f"root{n}.json")
+        f.sluice("key", "create", self.new)
+        f.sluice("root", "rotate", self.old + ".pub", self.new + ".pub", "--yes", "--out", self.draft, code=23)
+        f.sluice("key", "use", self.new)
+
+    def act(self, f, n):
+        f.command("root", "sign", self.draft, "--yes", done=lambda: f.try_done(lambda: f.status()["rootVersion"] == self.version + 1))
+
+    def done(self, f, n):
+        def fact():
+            status = f.status()
+            return status["rootVersion"] == self.version + 1 and all(
+                c["connected"] and c["rootVersion"] == self.version + 1 for c in status["clusters"])
+        f.wait("every agent has the next root", fact)
+
+
+class Enrol(Flow):
+    """A machine joins with its token. A token that was used by a join that died is asked for again."""
+    victims = ("coordinator", "join")
+
+    def act(self, f, n):
+        name = f"x{n}"
+        folder = self.folder = os.path.join(f.dir, name)
+
+        def token():
+            return f.sluice("cluster", "add", name, "--env", "dev", "--token").stdout.strip()
+
+        def join():
+            env = f.shim_env("join")
+            env["SHIM_ROOTS"] = folder
+            done = subprocess.run([fleet.BIN + "/sluice-agent", "join", "--dir", folder, "--timeout", "20s"], env=env, input=self.token,
+                                  capture_output=True, text=True, timeout=60)
+            if done.returncode == -9 and f.controls["join"].acted():
+                f.deaths.append("join")
+                f.controls["join"].disarm()
+            if done.returncode != 0:
+                raise fleet.CommandFailed(["join"], done.returncode, done.stdout, done.stderr)
+
+        self.token = f.again("cluster add", token)
+        f.again("join", join)
+
+    def done(self, f, n):
+        name = f"x{n}"
+        f.start_agent(name)
+        f.wait(f"{name} is there", lambda: any(c["name"] == name and c["connected"] for c in f.status()["clusters"]))
+        f.kill(name)
+        f.command("cluster", "remove", name, done=lambda: f.try_done(lambda: all(c["name"] != name for c in f.status()["clusters"])))
+        shutil.rmtree(self.folder)
+
+
+class Start(Flow):
+    """Start and recovery: dies again while it gets up, after a push that it had no time for."""
+
+    def prepare(self, f, n):
+        self.victim_down(f, n)
+
+    def victim_down(self, f, n):
+        f.kill(self.victim)
+        f.set_map("a", f"start {n}")
+        f.git("add", "-A")
+        f.git("commit", "-q", "-m", f"a is start {n}")
+
+    def act(self, f, n):
+        if self.victim == "coordinator":
+            f.start_coordinator(wait=False)
+        else:
+            f.start_agent(self.victim)
+        f.wait("the coordinator answers", lambda: f.api("/readyz", raw=True))
+        f.request("refresh")
+        f.settle(f"a is start {n}")
+
+    def done(self, f, n):
+        f.settle(f"a is start {n}")
+
+
+FLOWS = {"push": Push, "seal": Seal, "prune": Prune, "promote": Promote, "approve": Approve, "rollback": Rollback,
+         "remove": Remove, "pause": Pause, "root": Root, "enrol": Enrol, "start": Start}
