@@ -30,6 +30,18 @@ static GBytes *find_bytes(const char *digest, void *user)
     return bytes != NULL ? bytes : sl_envs_find(sl_ledger_store(c->ledger), digest);
 }
 
+/* A remote gets the commit's objects before the ledger names it: with the next push, or now where
+ * the ledger's append waits for its push. */
+static bool stage(BranchJob *job)
+{
+    const SlConfig *config = job->c->config;
+    SlGitStore *store = sl_ledger_store(job->c->ledger);
+    return config->state_remote == NULL ||
+           (sl_envs_stage(store, job->effect->env, job->commit, &job->error) &&
+            (!config->state_remote_required ||
+             sl_push_staged(job->c, job->effect->env, &job->error)));
+}
+
 static void write_work(void *user)
 {
     BranchJob *job = user;
@@ -42,6 +54,8 @@ static void write_work(void *user)
                       .get = find_bytes,
                       .user = job->c};
     job->commit = sl_envs_write(sl_ledger_store(job->c->ledger), &ask, &job->error);
+    if (job->commit != NULL && !stage(job))
+        g_clear_pointer(&job->commit, g_free);
 }
 
 static void write_done(void *user, bool cancelled)

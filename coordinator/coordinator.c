@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #define LOCK_TRIES 20
 #define LOCK_WAIT_MS 50
@@ -137,6 +138,7 @@ SlCoordinator *sl_coordinator_new(const SlConfig *config, SlLoop *loop, SlLog *l
     c->loop = loop;
     c->log = log;
     c->lock_fd = c->inotify = -1;
+    c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     c->polls = g_ptr_array_new();
     c->started_us = sl_now_us();
     sl_turn_init(c);
@@ -183,6 +185,8 @@ void sl_coordinator_free(SlCoordinator *c)
     if (c == NULL)
         return;
     c->failed = true; /* nothing that ends now becomes an input */
+    if (c->stop_fd >= 0)
+        eventfd_write(c->stop_fd, 1);
     sl_workq_free(c->work_queue);
     sl_workq_free(c->store_queue);
     sl_agents_free(c); /* before the API: whoever waits for a log is told */
@@ -201,6 +205,7 @@ void sl_coordinator_free(SlCoordinator *c)
     sl_ledger_free(c->reader);
     sl_ledger_free(c->ledger);
     sl_close_fd(&c->lock_fd);
+    sl_close_fd(&c->stop_fd);
     sodium_memzero(c->online, sizeof c->online);
     sodium_memzero(&c->curve, sizeof c->curve);
     g_free(c);

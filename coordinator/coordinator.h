@@ -74,6 +74,7 @@ typedef struct SlCoordinator {
     uint64_t count_pushed; /* appends that the remote has */
     bool pushing, push_again, history_armed;
     /* append and space */
+    int stop_fd;    /* eventfd, readable once the daemon stops: children of the work are given up */
     SlAppend *held; /* waits for room, or for the remote that is required */
     SlTimer *held_timer, *space_timer;
     int64_t held_since_us, short_since_us; /* short: room is short since then, 0 = enough */

@@ -12,6 +12,7 @@
  * configuration. It may hang on a silent server (libgit2 has no time-outs): the parent kills it,
  * and nothing but whole packs and refs is ever left behind. */
 #include "base/json.h"
+#include "coordinator/git_push_path.h"
 #include "coordinator/store/push.h"
 #include "runtime/protect.h"
 #include <dirent.h>
@@ -326,7 +327,8 @@ static int run_push(Task *task)
     options.callbacks.push_update_reference = note_push;
     options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
     options.proxy_opts.type = GIT_PROXY_NONE;
-    rc = git_remote_push(remote, &list, &options);
+    rc = task->url[0] == '/' ? sl_git_push_path(repo, task->url, specs, task->n_refs)
+                             : git_remote_push(remote, &list, &options);
     for (size_t i = 0; i < task->n_refs; i++)
         g_free(specs[i]);
     git_remote_free(remote);

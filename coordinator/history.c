@@ -60,8 +60,7 @@ static json_t *new_points(SlCoordinator *c)
     json_t *run = NULL;
     if (g_hash_table_size(c->points) > POINTS_MAX)
         g_hash_table_remove_all(c->points);
-    json_array_foreach(json_object_get(view, "runs"), index, run)
-    {
+    json_array_foreach (json_object_get(view, "runs"), index, run) {
         const char *id = sl_json_str(run, "id");
         json_t *point = point_of(run);
         g_autofree char *digest = sl_json_digest(point);
@@ -106,29 +105,43 @@ typedef struct {
     GError *error;
 } PushJob;
 
-static bool push_now(SlCoordinator *c, GError **error)
+static bool push_refs(SlCoordinator *c, const char *const *refs, GError **error)
 {
-    g_auto(GStrv) refs = sl_push_refs(c->config->state_git, error);
-    if (refs == NULL)
-        return false;
     SlPush push = {.git_path = c->config->git_path,
                    .repo = c->config->state_git,
                    .url = c->config->state_remote,
                    .ca_file = c->config->ca_file,
                    .credential_file = c->config->credential_file,
-                   .refs = (const char *const *)refs,
-                   .timeout_us = PUSH_TIMEOUT_US};
+                   .refs = refs,
+                   .timeout_us = PUSH_TIMEOUT_US,
+                   .stop_fd = c->stop_fd};
     return sl_push_state(&push, error);
+}
+
+static bool push_now(SlCoordinator *c, GError **error)
+{
+    g_auto(GStrv) refs = sl_push_refs(c->config->state_git, error);
+    return refs != NULL && push_refs(c, (const char *const *)refs, error);
+}
+
+static bool throw_required(const GError *inner, GError **error)
+{
+    return sl_throw(error,
+                    inner->code == SLU_PUSH_REWOUND ? SLU_PUSH_REWOUND : SLU_STATE_REMOTE_AWAY,
+                    "%s", inner->message);
 }
 
 bool sl_push_required(SlCoordinator *c, GError **error)
 {
     g_autoptr(GError) inner = NULL;
-    if (push_now(c, &inner))
-        return true;
-    return sl_throw(error,
-                    inner->code == SLU_PUSH_REWOUND ? SLU_PUSH_REWOUND : SLU_STATE_REMOTE_AWAY,
-                    "%s", inner->message);
+    return push_now(c, &inner) || throw_required(inner, error);
+}
+
+bool sl_push_staged(SlCoordinator *c, const char *env, GError **error)
+{
+    g_autoptr(GError) inner = NULL;
+    g_autofree char *ref = g_strconcat(SL_PUSH_STAGED, env, NULL);
+    return push_refs(c, (const char *[]){ref, NULL}, &inner) || throw_required(inner, error);
 }
 
 static void push_work(void *user)

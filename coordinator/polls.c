@@ -92,6 +92,7 @@ static void fill_config(const SlSourcePoll *poll, SlSourceConfig *ret)
                             .signed_commits =
                                 docs != NULL && sl_fleet_signed_commits(docs, poll->name),
                             .timeout_us = FETCH_TIMEOUT_US,
+                            .stop_fd = poll->c->stop_fd,
                             .pack_bytes_max = PACK_BYTES_MAX,
                             .objects_max = OBJECTS_MAX};
 }

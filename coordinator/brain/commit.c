@@ -395,8 +395,9 @@ void sl_brain_env_written(SlCoord *c, const SlCoordEnvWritten *in)
     bool revert = env->reverting;
     env->writing = false;
     if (in->error != NULL || in->commit == NULL || g_strcmp0(in->old, base) != 0) {
-        if (in->error != NULL && in->error->code == SLU_STORAGE_FULL)
-            env->tries = 0; /* no fault of an attempt: tried until there is room */
+        if (in->error != NULL && (in->error->code == SLU_STORAGE_FULL ||
+                                  in->error->code == SLU_STATE_REMOTE_AWAY))
+            env->tries = 0; /* no fault of an attempt: tried until it can be written */
         retry_env(c, env);
         give_back_group(c, env, in->error);
         env->reverting = false;

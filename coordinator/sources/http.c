@@ -83,7 +83,8 @@ static SlSourceTip *fetch(const SlSourceConfig *config, const char *since, GErro
     SlSpawn how = {.argv = argv,
                    .output_max = OUTPUT_MAX,
                    .error_max = OUTPUT_MAX,
-                   .timeout_us = config->timeout_us};
+                   .timeout_us = config->timeout_us,
+                   .stop_fd = config->stop_fd};
     SlChildEnd end = {0};
     sl_source_cache_unlock(config);
     if (!sl_spawn_wait(&how, &end, error))

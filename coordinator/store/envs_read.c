@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "base/text.h"
 #include "coordinator/store/envs.h"
+#include "coordinator/store/push.h"
 #include "core/bundle.h"
 #include "render/yaml.h"
 #include <string.h>
@@ -28,6 +29,18 @@ bool sl_envs_descends(SlGitStore *store, const char *tip, const char *from)
     if (git_oid_fromstr(&a, tip) < 0 || git_oid_fromstr(&b, from) < 0)
         return false;
     return git_oid_equal(&a, &b) || git_graph_descendant_of(sl_git_store_repo(store), &a, &b) == 1;
+}
+
+bool sl_envs_stage(SlGitStore *store, const char *env, const char *commit, GError **error)
+{
+    g_autofree char *name = g_strconcat(SL_PUSH_STAGED, env, NULL);
+    g_autoptr(git_reference) ref = NULL;
+    git_oid oid;
+    if (!sl_git_store_flush(store, NULL, error)) /* what is held: the ref would name nothing */
+        return false;
+    return (git_oid_fromstr(&oid, commit) == 0 &&
+            git_reference_create(&ref, sl_git_store_repo(store), name, &oid, 1, NULL) == 0) ||
+           sl_git_throw(error, SLU_ENV_WRITE, name);
 }
 
 bool sl_envs_move(SlGitStore *store, const char *env, const char *old, const char *to,

@@ -48,7 +48,8 @@ bool sl_push_state(const SlPush *push, GError **error)
     SlSpawn how = {.argv = (const char *const *)argv->pdata,
                    .output_max = OUTPUT_MAX,
                    .error_max = OUTPUT_MAX,
-                   .timeout_us = push->timeout_us};
+                   .timeout_us = push->timeout_us,
+                   .stop_fd = push->stop_fd};
     SlChildEnd end = {0};
     if (!sl_spawn_wait(&how, &end, error))
         return false;
@@ -57,23 +58,27 @@ bool sl_push_state(const SlPush *push, GError **error)
     return good;
 }
 
-char **sl_push_refs(const char *repo_dir, GError **error)
+static bool add_names(git_repository *repo, const char *glob, GPtrArray *names, GError **error)
 {
-    g_autoptr(git_repository) repo = sl_git_open(repo_dir, false, error);
     git_reference_iterator *iterator = NULL;
     git_reference *ref = NULL;
-    if (repo == NULL)
-        return NULL;
-    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-    if (git_reference_iterator_glob_new(&iterator, repo, "refs/heads/sluice/*") < 0) {
-        sl_git_throw(error, SLU_PUSH_FAILED, "listing the branches");
-        return NULL;
-    }
+    if (git_reference_iterator_glob_new(&iterator, repo, glob) < 0)
+        return sl_git_throw(error, SLU_PUSH_FAILED, "listing the branches");
     while (names->len <= SL_PUSH_REFS_MAX && git_reference_next(&ref, iterator) == 0) {
         g_ptr_array_add(names, g_strdup(git_reference_name(ref)));
         git_reference_free(ref);
     }
     git_reference_iterator_free(iterator);
+    return true;
+}
+
+char **sl_push_refs(const char *repo_dir, GError **error)
+{
+    g_autoptr(git_repository) repo = sl_git_open(repo_dir, false, error);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    if (repo == NULL || !add_names(repo, "refs/heads/sluice/*", names, error) ||
+        !add_names(repo, SL_PUSH_STAGED "*", names, error))
+        return NULL;
     if (names->len > SL_PUSH_REFS_MAX) /* a part of them would look like all of them */
         return sl_throw_null(error, SLU_PUSH_FAILED, "more than %d branches in %s",
                              SL_PUSH_REFS_MAX, repo_dir);

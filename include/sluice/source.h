@@ -14,6 +14,7 @@ typedef struct {
     const char *ca_file, *credential_file; /* or NULL */
     bool signed_commits;                   /* also say who signed each commit of a change */
     int64_t timeout_us;
+    int stop_fd; /* readable: the daemon stops, do not wait any longer; 0 = none */
     uint64_t pack_bytes_max; /* 512 MiB */
     uint64_t objects_max;    /* 200000 */
 } SlSourceConfig;

@@ -429,6 +429,7 @@ void sl_child_free(SlChild *child)
 /* ---- blocking form ---- */
 
 typedef struct {
+    SlChild *child;
     SlChildEnd *end;
     bool over;
 } Wait;
@@ -442,17 +443,31 @@ static void keep_end(const SlChildEnd *end, void *user)
     wait->over = true;
 }
 
+static void kill_child(int fd, unsigned events, void *user)
+{
+    (void)fd;
+    (void)events;
+    const Wait *wait = user;
+    if (!wait->over) {
+        sl_child_kill(wait->child, SIGKILL);
+    }
+}
+
 bool sl_spawn_wait(const SlSpawn *how, SlChildEnd *ret_end, GError **error)
 {
     g_autoptr(SlLoop) loop = sl_loop_new();
     SlChildEnd end = {0};
     Wait wait = {.end = &end};
-    if (sl_spawn(loop, how, keep_end, &wait, error) == NULL) {
+    wait.child = sl_spawn(loop, how, keep_end, &wait, error);
+    if (wait.child == NULL) {
         return false;
     }
+    SlWatch *stop =
+        how->stop_fd > 0 ? sl_watch_new(loop, how->stop_fd, SL_READABLE, kill_child, &wait) : NULL;
     while (!wait.over) {
         sl_loop_turn(loop, -1);
     }
+    sl_watch_free(stop);
     *ret_end = end;
     return true;
 }

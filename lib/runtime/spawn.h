@@ -11,6 +11,7 @@ typedef struct {
     GBytes *input;                /* stdin; NULL = /dev/null */
     size_t output_max, error_max; /* more is dropped and marked; 0 = /dev/null */
     int64_t timeout_us;           /* 0 = none; then SIGTERM, 2 s later SIGKILL */
+    int stop_fd; /* of the blocking form: once it is readable the child is killed; 0 = none */
     bool detach;                  /* own session; goes on when we end; no pipes */
 } SlSpawn;
 typedef struct {

@@ -1,9 +1,11 @@
 /* The program sluice-git beside fetch: push fast-forward only, repack loses nothing. */
+#include "coordinator/store/envs.h"
 #include "coordinator/store/ledger.h"
 #include "coordinator/store/push.h"
 #include "coordinator/store/upkeep.h"
 #include "git_fixture.h"
 #include "sluice/clock.h"
+#include <utime.h>
 
 static void set_up(GitFixture *f, gconstpointer data)
 {
@@ -101,6 +103,47 @@ static void make_branches(const char *state, unsigned from, unsigned to)
 }
 
 /* As many environments as a root may have, and the ledger after them in the order of names. */
+/* The next commit of an environment is at the remote before any branch names it, wherever the staged
+ * one was before. */
+static void test_staged(GitFixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL);
+    g_autoptr(SlLedger) ledger = make(state);
+    append(ledger, 2);
+    for (int n = 0; n < 2; n++) { /* forward, and back */
+        g_autofree char *commit =
+            GIT(state, "rev-parse", n == 0 ? "sluice/ledger" : "sluice/ledger~1");
+        bool staged = sl_envs_stage(sl_ledger_store(ledger), "dev", commit, &error);
+        g_assert_no_error(error);
+        g_assert_true(staged);
+        g_assert_true(push(f, state, &error));
+        g_autofree char *there = GIT(f->bare, "rev-parse", "sluice/staging/dev");
+        g_assert_cmpstr(there, ==, commit);
+    }
+}
+
+/* A push that was killed while it held a lock ends no later one; a lock of now is respected. */
+static void test_stale_lock(GitFixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(GError) error = NULL, locked = NULL;
+    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL),
+                    *lock = g_strconcat(f->bare, "/", SL_LEDGER_REF ".lock", NULL);
+    g_autoptr(SlLedger) ledger = make(state);
+    g_assert_true(push(f, state, &error));
+    append(ledger, 2);
+    g_assert_true(g_file_set_contents(lock, "", 0, NULL));
+    g_assert_false(push(f, state, &locked));
+    g_assert_error(locked, SL_ERROR, SLU_PUSH_FAILED);
+    g_assert_nonnull(strstr(locked->message, ".lock"));
+    struct utimbuf old = {.actime = 1000000000, .modtime = 1000000000};
+    g_assert_cmpint(utime(lock, &old), ==, 0);
+    g_assert_true(push(f, state, &error));
+    g_assert_false(g_file_test(lock, G_FILE_TEST_EXISTS));
+}
+
 static void test_all_branches_or_none(GitFixture *f, gconstpointer data)
 {
     (void)data;
@@ -171,6 +214,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/push/fast-forward-only", GitFixture, NULL, set_up, test_push, tear_down);
+    g_test_add("/push/staged", GitFixture, NULL, set_up, test_staged, tear_down);
+    g_test_add("/push/stale-lock", GitFixture, NULL, set_up, test_stale_lock, tear_down);
     g_test_add("/push/all-branches-or-none", GitFixture, NULL, set_up, test_all_branches_or_none,
                tear_down);
     g_test_add("/push/repack", GitFixture, NULL, set_up, test_repack, tear_down);

@@ -1,0 +1,105 @@
+/* git_push_path.c - see git_push_path.h. Objects first, as one pack; then the refs, one by one. */
+#include "coordinator/git_push_path.h"
+#include <glib.h>
+#include <stdbool.h>
+#include <string.h>
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_repository, git_repository_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_reference, git_reference_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_revwalk, git_revwalk_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_packbuilder, git_packbuilder_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_odb, git_odb_free)
+
+typedef struct {
+    char *from, *to;
+    git_oid now, before; /* of @from here; of @to there, if @had */
+    bool force, had, moves;
+} Move;
+
+static void move_clear(void *move)
+{
+    g_free(((Move *)move)->from);
+    g_free(((Move *)move)->to);
+}
+
+/* May it go there? 0: yes or nothing to do. */
+static int look(git_repository *repo, git_repository *there, git_odb *odb, Move *move)
+{
+    int rc = git_reference_name_to_id(&move->now, repo, move->from);
+    if (rc < 0)
+        return rc;
+    move->had = git_reference_name_to_id(&move->before, there, move->to) == 0;
+    move->moves = !move->had || !git_oid_equal(&move->now, &move->before);
+    if (!move->moves || !move->had || move->force)
+        return 0;
+    bool forward = git_odb_exists(odb, &move->before) &&
+                   git_graph_descendant_of(repo, &move->now, &move->before) == 1;
+    if (!forward)
+        git_error_set_str(GIT_ERROR_REFERENCE,
+                          "the branch there has commits that are not present locally");
+    return forward ? 0 : GIT_ENONFASTFORWARD;
+}
+
+/* What the branches there do not reach already, and nothing if that is nothing. */
+static int write_objects(git_repository *repo, git_odb *odb, const GArray *moves, const char *path)
+{
+    g_autoptr(git_revwalk) walk = NULL;
+    g_autoptr(git_packbuilder) builder = NULL;
+    int rc = git_revwalk_new(&walk, repo);
+    if (rc == 0)
+        rc = git_packbuilder_new(&builder, repo);
+    for (guint i = 0; rc == 0 && i < moves->len; i++) {
+        const Move *move = &g_array_index(moves, Move, i);
+        if (move->moves)
+            rc = git_revwalk_push(walk, &move->now);
+        if (rc == 0 && move->had && git_odb_exists(odb, &move->before))
+            rc = git_revwalk_hide(walk, &move->before);
+    }
+    if (rc == 0)
+        rc = git_packbuilder_insert_walk(builder, walk);
+    if (rc < 0 || git_packbuilder_object_count(builder) == 0)
+        return rc;
+    g_autofree char *packs = g_build_filename(path, "objects", "pack", NULL);
+    return git_packbuilder_write(builder, packs, 0, NULL, NULL);
+}
+
+static int swap(git_repository *there, const Move *move)
+{
+    g_autoptr(git_reference) ref = NULL;
+    int rc = move->had ? git_reference_create_matching(&ref, there, move->to, &move->now, 1,
+                                                       &move->before, NULL)
+                       : git_reference_create(&ref, there, move->to, &move->now, 0, NULL);
+    return rc == GIT_EMODIFIED || rc == GIT_EEXISTS ? GIT_ENONFASTFORWARD : rc;
+}
+
+static void take_spec(GArray *moves, const char *spec)
+{
+    Move move = {.force = spec[0] == '+'};
+    const char *colon = strchr(spec, ':');
+    move.from = g_strndup(spec + move.force, (gsize)(colon - spec - move.force));
+    move.to = g_strdup(colon + 1);
+    g_array_append_val(moves, move);
+}
+
+int sl_git_push_path(git_repository *repo, const char *path, char *const *specs, size_t count)
+{
+    g_autoptr(git_repository) there = NULL;
+    g_autoptr(git_odb) odb = NULL;
+    g_autoptr(GArray) moves = g_array_new(FALSE, TRUE, sizeof(Move));
+    g_array_set_clear_func(moves, move_clear);
+    int rc = git_repository_open_bare(&there, path);
+    if (rc == 0)
+        rc = git_repository_odb(&odb, repo);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        take_spec(moves, specs[i]);
+        rc = look(repo, there, odb, &g_array_index(moves, Move, i));
+    }
+    if (rc == 0)
+        rc = write_objects(repo, odb, moves, path);
+    for (guint i = 0; rc == 0 && i < moves->len; i++) {
+        const Move *move = &g_array_index(moves, Move, i);
+        if (move->moves)
+            rc = swap(there, move);
+    }
+    return rc;
+}
