@@ -281,7 +281,7 @@ bool sl_cli_may_sign(SlCli *cli, const json_t *attempt)
     return false;
 }
 
-int sl_cli_approve(SlCli *cli, int64_t n, const json_t *attempt)
+int sl_cli_approve(SlCli *cli, int64_t n, const json_t *attempt, bool show)
 {
     const char *text = sl_json_str(attempt, "statement.text");
     g_autoptr(GError) error = NULL;
@@ -304,9 +304,9 @@ int sl_cli_approve(SlCli *cli, int64_t n, const json_t *attempt)
     if (answer == NULL) {
         return sl_cli_fail(cli, error);
     }
-    if (sl_cli_json(cli)) {
+    if (sl_cli_json(cli) && show) {
         sl_print_json(cli, answer);
-    } else {
+    } else if (!sl_cli_json(cli)) {
         sl_say(cli,
                "attempt %" G_GINT64_FORMAT ": signed, %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT, n,
                sl_json_int(answer, "counted", 1), sl_json_int(answer, "threshold", 1));

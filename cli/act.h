@@ -25,6 +25,6 @@ bool sl_state_is_final(const char *state);
 /* Signed orders (pause, resume, start-run, stop-run, renew): drafts, shows the text, signs where people must, submits. */
 int sl_cli_order(SlCli *cli, json_t *args, const char *done);
 /* Signs attempt @n's statement and submits it; the review was shown already. */
-int sl_cli_approve(SlCli *cli, int64_t n, const json_t *attempt);
+int sl_cli_approve(SlCli *cli, int64_t n, const json_t *attempt, bool show);
 /* May the person of the context sign this attempt (is in its `who`)? */
 bool sl_cli_may_sign(SlCli *cli, const json_t *attempt);

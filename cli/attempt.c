@@ -27,7 +27,7 @@ static int sign_when_ready(SlCli *cli, int64_t n, const char *unit)
                 return sl_cli_fail(cli, error);
             }
             int code = sl_review(cli, attempt);
-            return code != SL_EXIT_OK ? code : sl_cli_approve(cli, n, attempt);
+            return code != SL_EXIT_OK ? code : sl_cli_approve(cli, n, attempt, false);
         }
         if (sl_json_int(attempt, "approvals.threshold", -1) == 0) {
             return SL_EXIT_OK;

@@ -23,7 +23,7 @@ static int run(SlCli *cli)
     }
     code = sl_review(cli, attempt);
     if (code == SL_EXIT_OK) {
-        code = sl_cli_approve(cli, n, attempt);
+        code = sl_cli_approve(cli, n, attempt, true);
     }
     return code == SL_EXIT_OK && sl_cli_flag(cli, "wait") ? sl_cli_follow(cli, n, 0) : code;
 }
