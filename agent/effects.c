@@ -84,9 +84,9 @@ static void save(SlShell *shell, const SlAgentEffect *e)
     size_t len;
     const void *bytes = g_bytes_get_data(e->bytes, &len);
     g_clear_error(&shell->saved_error);
-    if (!sl_file_write_atomic(path, bytes, len, 0600, &shell->saved_error))
+    if (!sl_file_write_atomic(path, bytes, len, 0600, &shell->saved_error) &&
+        shell->saved_error->code == SLU_DISK_FAULT) {
         sl_log_error(shell->log, "state-save", shell->saved_error);
-    if (shell->saved_error && shell->saved_error->code == SLU_DISK_FAULT) {
         /* What the kernel still has in memory is not what the disk has: only a new process, which
          * reads both slots again, may decide anything. What runs goes on. */
         shell->stopping = true;

@@ -36,7 +36,7 @@ struct SlShell {
     int lock_fd;
     uint64_t saved_generation;
     GError *saved_error;
-    bool connected, stopping, status_armed;
+    bool connected, stopping, status_armed, status_failed;
     char *disconnected_why;
     int64_t started_us;
 };

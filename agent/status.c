@@ -40,8 +40,10 @@ void sl_shell_write_status(SlShell *shell)
         json_object_set(status, "view", view);
     g_autofree char *text = sl_json_canonical(status, &error),
                     *path = sl_agent_conf_path(shell->conf, "status.json");
-    if (!text || !sl_file_write_cache(path, text, strlen(text), 0600, &error))
+    bool written_now = text && sl_file_write_cache(path, text, strlen(text), 0600, &error);
+    if (!written_now && !shell->status_failed) /* said once: it is tried at every change */
         sl_log_error(shell->log, "status", error);
+    shell->status_failed = !written_now;
 }
 
 static int complain(const GError *error)

@@ -152,12 +152,17 @@ static void saved(SlAgent *a, uint64_t generation, const GError *error)
     if (error == NULL) {
         a->saved = generation;
         a->save_retry_us = 0;
+        sl_agent_flag(a, "storage", NULL, a->now_us);
         return;
     }
     a->dirty = true;
+    if (a->save_retry_us == 0) { /* said once; the flag stays until it is saved */
+        sl_agent_log(a, true, "state-save", "the state could not be saved, nothing new starts: %s",
+                     error->message);
+    }
     a->save_retry_us = a->elapsed_us + 5 * SL_SECOND_US;
-    sl_agent_log(a, true, "state-save", "the state could not be saved, nothing new starts: %s",
-                 error->message);
+    g_autofree char *text = sl_error_format(error);
+    sl_agent_flag(a, "storage", text, a->now_us);
 }
 
 /* ---- inputs ---- */
