@@ -28,7 +28,7 @@ int64_t sl_attempt_until(const SlCoord *c, const SlAttempt *a)
     case SL_EXPIRY_WORK:
         return a->since_us + SL_WORK_LIMIT_US;
     case SL_EXPIRY_HEALTH:
-        return (a->committed_us != 0 ? a->committed_us : a->since_us) + health_us;
+        return (a->committed_us != 0 ? a->committed_us - a->ahead_us : a->since_us) + health_us;
     default:
         return 0;
     }

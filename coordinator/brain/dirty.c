@@ -127,6 +127,7 @@ void sl_brain_touch_time(SlCoord *c)
     bool went_back = c->now_us < c->step_us;
     c->step_us = c->now_us;
     if (went_back) { /* no time that was noted holds any more */
+        sl_brain_clock_back(c);
         c->auto_next_us = c->envs_next_us = c->heads_next_us = 0;
         sl_brain_touch(c, NULL);
         sl_brain_touch_sessions(c, NULL);

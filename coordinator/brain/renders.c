@@ -108,8 +108,8 @@ static bool is_latched(const SlCoord *c, const SlAttempt *live)
     return live->error_code == SLU_LATCHED;
 }
 
-/* The same bundles for the same clusters, under the epoch in force and without a latch: nothing new
- * to sign. */
+/* The same bundles for the same clusters, under the epoch in force, without a latch, and not of a
+ * clock that was ahead (no agent takes it before its time): nothing new to sign. */
 static bool is_unchanged(const SlCoord *c, const SlAttempt *a, const char *root)
 {
     const SlUnit *u = sl_brain_unit(c, a->app, a->env);
@@ -119,7 +119,7 @@ static bool is_unchanged(const SlCoord *c, const SlAttempt *a, const char *root)
         return false;
     }
     g_autoptr(SlPromotion) p = sl_promotion_parse(u->live->statement->text, NULL);
-    return p != NULL && p->epoch == env->epoch;
+    return p != NULL && p->epoch == env->epoch && p->not_before_us <= c->now_us;
 }
 
 /* Above everything the ledger reserved and everything its agents hold: after a restored ledger, or where a thief signed with
