@@ -57,6 +57,12 @@ static void connect_event(World *w, Event *e)
 
 void agent_start(World *w, Agent *a)
 {
+    if (strikes(w, FAULT_SLOT_READ)) {
+        say(w, "%s does not start: a slot can't be read", a->cluster);
+        (void)world_after(w, rng_between(&w->rng, SL_SECOND_US, 10 * SL_SECOND_US), start_again,
+                          a->index);
+        return;
+    }
     g_autofree char *boot = rng_hex(&w->rng, 16);
     SlAgentConfig config = {.secret = a->secret,
                             .cluster = a->cluster,
@@ -85,40 +91,49 @@ void agent_start(World *w, Agent *a)
 
 /* ---- saving ---- */
 
+static void put_slot(GBytes **slot, GBytes *bytes, gsize len)
+{
+    g_clear_pointer(slot, g_bytes_unref);
+    *slot = g_bytes_new_from_bytes(bytes, 0, len);
+}
+
+/* Nothing, a part, or all of it is there. */
+static void tear_slot(World *w, GBytes **slot, GBytes *bytes)
+{
+    gsize size = g_bytes_get_size(bytes);
+    if (!strikes(w, FAULT_SLOT_TORN)) {
+        put_slot(slot, bytes, size);
+    } else if (rng_chance(&w->fault_rng[FAULT_SLOT_TORN], 500)) {
+        put_slot(slot, bytes, (gsize)rng_below(&w->fault_rng[FAULT_SLOT_TORN], size));
+    }
+}
+
 static void saved(World *w, Event *e)
 {
     Agent *a = agent_at(w, e->agent);
     GBytes *bytes = e->data;
     GBytes **slot = &a->slots[e->n % 2];
-    if (e->life !=
-        a->life) { /* the process ended while it wrote: nothing, a part, or all of it is there */
-        uint64_t how = rng_below(&w->rng, 3);
-        if (how == 0) {
-            return;
-        }
-        gsize size = g_bytes_get_size(bytes);
-        GBytes *torn = how == 1 ? g_bytes_new_from_bytes(bytes, 0, (gsize)rng_below(&w->rng, size))
-                                : g_bytes_ref(bytes);
-        g_clear_pointer(slot, g_bytes_unref);
-        *slot = torn;
+    gsize size = g_bytes_get_size(bytes);
+    if (e->life != a->life) {
+        tear_slot(w, slot, bytes);
         return;
     }
+    if (strikes(w, FAULT_SLOT_SYNC)) {
+        say(w, "%s: a slot's fsync fails", a->cluster);
+        tear_slot(w, slot, bytes);
+        agent_crash(w, a);
+        return;
+    }
+    g_autoptr(GError) error = NULL;
     if (strikes(w, FAULT_SLOT_WRITE)) {
-        g_autoptr(GError) error = NULL;
         (void)sl_throw(&error, SLU_IO, "no space left");
-        if (rng_chance(&w->rng, 500)) { /* ... after a part of it was written */
-            GBytes *part = g_bytes_new_from_bytes(
-                bytes, 0, (gsize)rng_below(&w->rng, g_bytes_get_size(bytes)));
-            g_clear_pointer(slot, g_bytes_unref);
-            *slot = part;
+        if (rng_chance(&w->fault_rng[FAULT_SLOT_WRITE], 500)) { /* after a part was written */
+            put_slot(slot, bytes, (gsize)rng_below(&w->fault_rng[FAULT_SLOT_WRITE], size));
         }
-        agent_step(w, a,
-                   &(SlAgentInput){.type = SL_AGENT_SAVED, .generation = e->n, .error = error});
-        return;
+    } else {
+        put_slot(slot, bytes, size);
     }
-    g_clear_pointer(slot, g_bytes_unref);
-    *slot = g_bytes_ref(bytes);
-    agent_step(w, a, &(SlAgentInput){.type = SL_AGENT_SAVED, .generation = e->n});
+    agent_step(w, a, &(SlAgentInput){.type = SL_AGENT_SAVED, .generation = e->n, .error = error});
 }
 
 static void do_save(World *w, Agent *a, const SlAgentEffect *e)
@@ -269,7 +284,7 @@ static void take_blob(World *w, Agent *a, const Message *m)
         return;
     }
     g_autofree char *is = sl_sha256_hex_bytes(m->bytes);
-    if (strcmp(is, m->digest) != 0) {
+    if (strcmp(is, m->digest) != 0 || strikes(w, FAULT_GARBLE)) {
         agent_step(w, a, &(SlAgentInput){.type = SL_AGENT_MISSING, .digest = m->digest});
         return;
     }

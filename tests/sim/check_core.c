@@ -180,6 +180,9 @@ static void find_difference(const char *path, const json_t *live, const json_t *
 void check_fold(World *w, const Moment *m)
 {
     (void)m;
+    if (w->coord == NULL || sl_coord_ledger_seq(w->coord) != w->ledger->len) {
+        return; /* a part of what is decided is not durable yet */
+    }
     g_autoptr(json_t) live = sl_coord_dump(w->coord);
     SlCoord *again = coord_folded(w);
     g_autoptr(json_t) replayed = sl_coord_dump(again);

@@ -43,6 +43,14 @@ static void rendered(World *w, Event *e)
     if (e->life != w->coord_life || w->coord == NULL) {
         return;
     }
+    if (strikes(w, FAULT_RENDER)) {
+        g_autoptr(GError) error = NULL;
+        (void)sl_throw(&error, SLU_UNAVAILABLE, "the tree of commit %.8s can't be read",
+                       job->commit);
+        coord_step(w, &(SlCoordInput){.type = SL_COORD_RENDERED,
+                                      .rendered = {.attempt = job->attempt, .error = error}});
+        return;
+    }
     const Commit *commit = source_commit(w, job->commit);
     g_autoptr(GPtrArray) problems = source_problems_new();
     source_read(commit);
@@ -93,8 +101,18 @@ static void env_written(World *w, Event *e)
     if (e->life != w->coord_life || w->coord == NULL) {
         return;
     }
-    SlCoordInput in = {.type = SL_COORD_ENV_WRITTEN,
-                       .env_written = {.env = e->a, .old = e->b, .commit = e->c}};
+    g_autoptr(GError) error = NULL;
+    if (w->now < w->disk_full_until) {
+        (void)sl_throw(&error, SLU_STORAGE_FULL, "no room");
+    } else if (w->now < w->remote_away_until) {
+        (void)sl_throw(&error, SLU_STATE_REMOTE_AWAY, "the remote does not answer");
+    } else if (strikes(w, FAULT_ENV)) {
+        (void)sl_throw(&error, SLU_IO, "the branch can't be written");
+    }
+    SlCoordInput in = {
+        .type = SL_COORD_ENV_WRITTEN,
+        .env_written = {
+            .env = e->a, .old = e->b, .commit = error == NULL ? e->c : NULL, .error = error}};
     coord_step(w, &in);
 }
 
@@ -176,19 +194,23 @@ static void do_env_write(World *w, const SlCoordEffect *e)
     later->c = id;
 }
 
+/* A move under way when the process ends has happened or not. */
 static void env_moved(World *w, Event *e)
 {
-    if (e->life == w->coord_life && w->coord != NULL) {
+    bool alive = e->life == w->coord_life && w->coord != NULL;
+    bool moves = alive ? !strikes(w, FAULT_ENV) : rng_chance(&w->rng, 500);
+    const char *parent = ((const EnvCommit *)g_hash_table_lookup(w->env_commits, e->b))->parent;
+    if (moves && g_strcmp0(g_hash_table_lookup(w->tips, e->a), parent) == 0) {
+        g_hash_table_replace(w->tips, g_strdup(e->a), g_strdup(e->b));
+    }
+    if (alive) {
         coord_send_tip(w, e->a, e->b);
     }
 }
 
 static void do_env_move(World *w, const SlCoordEffect *e)
 {
-    if (g_strcmp0(g_hash_table_lookup(w->tips, e->env), e->old) == 0) {
-        g_hash_table_replace(w->tips, g_strdup(e->env), g_strdup(e->new_));
-    }
-    Event *later = world_after(w, 1000, env_moved, -1);
+    Event *later = world_after(w, rng_between(&w->rng, 1000, SL_SECOND_US / 4), env_moved, -1);
     later->life = w->coord_life;
     later->a = g_strdup(e->env);
     later->b = g_strdup(e->new_);

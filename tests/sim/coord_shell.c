@@ -12,12 +12,17 @@ GBytes *coord_blob(World *w, const char *digest)
             return bytes;
         }
     }
-    return NULL;
+    return store_unsynced_blob(w, digest);
 }
 
+/* What the brain gets. A disk that can't be read looks like a blob that is not there. */
 static GBytes *read_blob(const char *digest, void *user)
 {
-    return coord_blob(user, digest);
+    World *w = user;
+    if (w->reading && strikes(w, FAULT_READ)) {
+        return NULL;
+    }
+    return coord_blob(w, digest);
 }
 
 int64_t coord_now(const World *w)
@@ -37,17 +42,30 @@ void blobs_merge(GHashTable *into, GHashTable *from)
 
 /* ---- starting and ending ---- */
 
-SlCoord *coord_folded(World *w)
+static SlCoord *fold(World *w, GError **error)
 {
     SlCoordConfig config = {
         .online_secret = w->online, .blobs = {read_blob, w}, .owner_person = "alice"};
     SlCoord *coord = sl_coord_new(&config);
     for (guint i = 0; i < w->ledger->len; i++) {
-        g_autoptr(GError) error = NULL;
-        if (!sl_coord_fold(coord, w->ledger->pdata[i], &error)) {
-            fail(w, "fold of ledger event %u: %s", i + 1, error->message);
-            break;
+        if (!sl_coord_fold(coord, w->ledger->pdata[i], error)) {
+            g_prefix_error(error, "fold of ledger event %u: ", i + 1);
+            sl_coord_free(coord);
+            return NULL;
         }
+    }
+    return coord;
+}
+
+SlCoord *coord_folded(World *w)
+{
+    g_autoptr(GError) error = NULL;
+    bool reading = w->reading;
+    w->reading = false;
+    SlCoord *coord = fold(w, &error);
+    w->reading = reading;
+    if (coord == NULL) {
+        fail(w, "%s", error->message);
     }
     return coord;
 }
@@ -84,10 +102,32 @@ static const char *last_committed(const World *w, const char *env)
     return NULL;
 }
 
+static void start_later(World *w);
+
+/* With a disk that can't be read now and then the fold fails, and the process with it; or it is
+ * what the ledger says (check_fold). */
+static bool fold_again(World *w)
+{
+    g_autoptr(GError) error = NULL;
+    uint64_t struck = w->struck[FAULT_READ];
+    w->reading = true;
+    w->coord = fold(w, &error);
+    w->reading = false;
+    if (w->coord == NULL && w->struck[FAULT_READ] == struck) {
+        fail(w, "fold: %s", error->message);
+    } else if (w->coord == NULL) {
+        say(w, "coordinator does not start: %s", error->message);
+        start_later(w);
+    }
+    return w->coord != NULL;
+}
+
 void coord_start(World *w)
 {
-    w->coord = coord_folded(w);
     w->coord_life++;
+    if (!fold_again(w)) {
+        return;
+    }
     say(w, "coordinator starts: %u events", w->ledger->len);
     check(w, &(Moment){.type = AT_COORD_START});
     coord_step(w, &(SlCoordInput){.type = SL_COORD_START});
@@ -109,6 +149,12 @@ static void start_again(World *w, Event *e)
     }
 }
 
+static void start_later(World *w)
+{
+    (void)world_after(w, rng_between(&w->rng, SL_SECOND_US / 10, 20 * SL_SECOND_US), start_again,
+                      -1);
+}
+
 void coord_crash(World *w)
 {
     if (w->coord == NULL) {
@@ -116,16 +162,13 @@ void coord_crash(World *w)
     }
     say(w, "coordinator ends");
     w->crashes++;
+    store_crash(w);
     g_clear_pointer(&w->coord, sl_coord_free);
     w->coord_life++;
     for (guint i = 0; i < w->agents->len; i++) {
         net_disconnect(w, agent_at(w, (int)i));
     }
-    if (strikes(w, FAULT_CACHE_LOST)) {
-        g_hash_table_remove_all(w->cache); /* deleting the cache loses no decision and no proof */
-    }
-    (void)world_after(w, rng_between(&w->rng, SL_SECOND_US / 10, 20 * SL_SECOND_US), start_again,
-                      -1);
+    start_later(w);
 }
 
 /* ---- stepping ---- */
@@ -145,53 +188,26 @@ static void set_tick(World *w, int64_t next_us)
     w->coord_tick_at = e->at;
 }
 
-static void append(World *w, const SlCoordOutput *out)
-{
-    blobs_merge(w->ledger_blobs, out->ledger_blobs);
-    blobs_merge(w->cache, out->cache_blobs);
-    for (guint i = 0; i < out->events->len; i++) {
-        const json_t *event = out->events->pdata[i];
-        g_ptr_array_add(w->ledger, json_deep_copy(event));
-        say(w, "ledger %s %s%s attempt %" JSON_INTEGER_FORMAT " %s", sl_json_str(event, "type"),
-            sl_json_str_or(event, "app", ""), sl_json_str_or(event, "env", ""),
-            (json_int_t)sl_json_int(event, "attempt", 0),
-            sl_json_str_or(event, "error.message", ""));
-    }
-    if (out->events->len > 0) {
-        note_text(w, "ledger", -1, sl_coord_ledger_hash(w->coord));
-    }
-}
-
 void coord_step(World *w, const SlCoordInput *in)
 {
     if (w->coord == NULL) {
+        return;
+    }
+    if (!store_takes(w, in->type)) {
+        set_tick(w, coord_now(w) + SL_SECOND_US);
         return;
     }
     w->steps++;
     unsigned life = w->coord_life;
     check(w, &(Moment){.type = AT_COORD_INPUT, .coord_in = in});
     g_autoptr(SlCoordOutput) out = sl_coord_output_new();
+    w->reading = true;
     sl_coord_step(w->coord, in, coord_now(w), out);
-    bool crash = in->type != SL_COORD_TICK && strikes(w, FAULT_COORD_TEAR);
-    uint64_t where =
-        crash ? rng_below(&w->fault_rng[FAULT_COORD_TEAR], 2 + out->effects->len) : UINT64_MAX;
-    if (where == 0) {
-        say(w, "coordinator ends before the append: nothing of this step happened");
-        coord_crash(w);
-        return;
-    }
-    append(w, out);
-    check(w, &(Moment){.type = AT_COORD_OUTPUT, .coord_in = in, .coord_out = out});
-    for (guint i = 0; i < out->effects->len && i + 1 < where; i++) {
-        coord_perform(w, out->effects->pdata[i]);
-    }
-    if (crash) {
-        check(w, &(Moment){.type = AT_COORD_CRASH});
-        coord_crash(w);
-        return;
-    }
+    w->reading = false;
+    int64_t next_us = out->next_us;
+    store_take(w, out);
     if (life == w->coord_life) {
-        set_tick(w, out->next_us);
+        set_tick(w, next_us);
     }
 }
 
@@ -203,6 +219,12 @@ char *coord_request(World *w, const char *person, const char *scope, const char 
         w->random[i] = (uint8_t)rng_next(&w->people_rng);
     }
     if (w->coord == NULL || strikes(w, FAULT_LOSE)) {
+        return id;
+    }
+    if (store_is_held(w)) { /* the API refuses: nothing can be recorded */
+        g_hash_table_replace(w->replies, g_strdup(id),
+                             json_pack("{s:i,s:{s:{s:s}}}", "status", 507, "body", "error",
+                                       "message", "nothing was recorded"));
         return id;
     }
     SlCoordInput in = {.type = SL_COORD_REQUEST,

@@ -63,15 +63,70 @@ static void drop(World *w)
     (void)world_after(w, rng_between(rng, 1000, 5 * SL_SECOND_US), heal_cut, a->index);
 }
 
-static void step_clock(World *w)
+/* ---- clocks ---- */
+
+/* Every node's, the coordinator's too. Far steps are either the coordinator's or the agents' in one
+ * seed: where both say the same wrong year, nobody can know better (an epoch is raised then). */
+static Clock *any_clock(World *w, FaultKind kind)
 {
-    Rng *rng = &w->fault_rng[FAULT_CLOCK];
-    Agent *a = any_agent(w, FAULT_CLOCK);
-    int64_t most = rng_chance(rng, 100) ? 20 * SL_DAY_US : 4 * SL_MINUTE_US;
-    a->clock.offset_us = rng_between(rng, -most, most);
-    w->coord_clock.offset_us = rng_between(rng, -SL_SECOND_US / 2, SL_SECOND_US / 2);
-    say(w, "clock of %s is %" G_GINT64_FORMAT " s off", a->cluster,
-        a->clock.offset_us / SL_SECOND_US);
+    Rng *rng = &w->fault_rng[kind];
+    uint64_t who = rng_below(rng, w->agents->len + 1);
+    bool coord = kind == FAULT_CLOCK ? who == 0 : w->far_coord;
+    return coord ? &w->coord_clock : &agent_at(w, (int)rng_below(rng, w->agents->len))->clock;
+}
+
+static void set_clock(World *w, Clock *clock, int64_t offset_us, bool stands)
+{
+    clock->frozen = false;
+    clock->offset_us = offset_us;
+    if (stands) {
+        clock->frozen_at_us = clock_now(w, clock);
+        clock->frozen = true;
+    }
+    for (guint i = 0; i < w->agents->len; i++) {
+        const Agent *a = agent_at(w, (int)i);
+        if (&a->clock == clock) {
+            say(w, "clock of %s is %" G_GINT64_FORMAT " s off%s", a->cluster,
+                offset_us / SL_SECOND_US, stands ? ", stands still" : "");
+        }
+    }
+    if (&w->coord_clock == clock) {
+        say(w, "clock of the coordinator is %" G_GINT64_FORMAT " s off%s", offset_us / SL_SECOND_US,
+            stands ? ", stands still" : "");
+    }
+}
+
+static void clock_comes_back(World *w, Event *e)
+{
+    if (w->faults) {
+        set_clock(w, e->data, 0, false);
+    }
+}
+
+/* People notice a wrong year within minutes. */
+static void step_clock(World *w, FaultKind kind)
+{
+    static const int64_t far[] = {SL_HOUR_US, SL_HOUR_US, SL_DAY_US, 3650 * SL_DAY_US};
+    Rng *rng = &w->fault_rng[kind];
+    Clock *clock = any_clock(w, kind);
+    if (kind == FAULT_CLOCK) {
+        set_clock(w, clock, rng_between(rng, -5 * SL_MINUTE_US, 5 * SL_MINUTE_US), false);
+        return;
+    }
+    int64_t most = far[rng_below(rng, G_N_ELEMENTS(far))];
+    bool stands = kind == FAULT_CLOCK_STOP;
+    set_clock(w, clock, stands ? clock->offset_us : rng_between(rng, -most, most), stands);
+    world_after(w, rng_between(rng, SL_SECOND_US, 10 * SL_MINUTE_US), clock_comes_back, -1)->data =
+        clock;
+}
+
+/* ---- the coordinator's disk and remote ---- */
+
+static void lose_for_a_while(World *w, FaultKind kind, int64_t *until)
+{
+    int64_t span = rng_between(&w->fault_rng[kind], SL_SECOND_US, 3 * SL_MINUTE_US);
+    *until = w->now + span;
+    say(w, "%s (%" G_GINT64_FORMAT " s)", FAULT_TEXTS[kind], span / SL_SECOND_US);
 }
 
 /* What comes by itself, in order of faults.def. */
@@ -96,8 +151,16 @@ static void come(World *w, Event *e)
     if (strikes(w, FAULT_DRIFT)) {
         engine_drift(w, any_agent(w, FAULT_DRIFT));
     }
-    if (strikes(w, FAULT_CLOCK)) {
-        step_clock(w);
+    for (FaultKind kind = FAULT_CLOCK; kind <= FAULT_CLOCK_STOP; kind++) {
+        if (strikes(w, kind)) {
+            step_clock(w, kind);
+        }
+    }
+    if (strikes(w, FAULT_FULL)) {
+        lose_for_a_while(w, FAULT_FULL, &w->disk_full_until);
+    }
+    if (w->remote_required && strikes(w, FAULT_REMOTE)) {
+        lose_for_a_while(w, FAULT_REMOTE, &w->remote_away_until);
     }
     (void)world_after(w, CLOSE_US, come, -1);
 }
@@ -146,6 +209,10 @@ void faults_begin(World *w)
         Rng *rng = &w->fault_rng[i];
         w->per_mille[i] = rng_chance(rng, 333) ? 0 : 1 + (unsigned)rng_below(rng, MOST[i]);
     }
+    w->per_mille[FAULT_UNSYNCED] = MAX(w->per_mille[FAULT_UNSYNCED], 800);
+    w->remote_required = rng_chance(&w->rng, 300);
+    w->far_coord = rng_chance(&w->rng, 400);
+    w->sync_us = rng_between(&w->rng, 2000, SL_SECOND_US);
     w->latency_us = rng_between(&w->rng, 1000, 2 * SL_SECOND_US);
     w->safety_us = rng_chance(&w->rng, 50) ? 20 * SL_MINUTE_US
                                            : rng_between(&w->rng, SL_MINUTE_US, 6 * SL_MINUTE_US);
@@ -165,6 +232,7 @@ void faults_end(World *w)
     w->actors_on = 0;
     w->healed_at = w->now;
     w->coord_clock = (Clock){0};
+    w->disk_full_until = w->remote_away_until = 0;
     for (guint i = 0; i < w->agents->len; i++) {
         Agent *a = agent_at(w, (int)i);
         a->clock = (Clock){0};

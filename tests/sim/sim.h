@@ -87,7 +87,8 @@ typedef enum {
     AT_AGENT_START = 1 << 2,  /* the brain was made from its slots */
     AT_RUN_START = 1 << 3,    /* an engine really starts a run: agent, run_id, run_key */
     AT_COORD_INPUT = 1 << 4,  /* before the brain's step: coord_in */
-    AT_COORD_OUTPUT = 1 << 5, /* its events are durable, its effects not performed: coord_out */
+    AT_COORD_OUTPUT = 1 << 5, /* events of one or more steps are durable, their effects not
+                                 performed: coord_out */
     AT_COORD_START = 1 << 6,  /* folded, before START */
     AT_COORD_CRASH = 1 << 7,  /* after a durable append the process ends: w->coord is still there */
     AT_HEAD = 1 << 8,         /* a head leaves the coordinator: statement */
@@ -251,6 +252,7 @@ typedef struct {
 typedef struct {
     char *parent;
     GHashTable *target_of; /* app -> canonical JSON of targets */
+    bool synced;           /* in the pack of its COMMITTED */
 } EnvCommit;
 
 /* What is told to run, and what came of it; goes through a pipe as it is. */
@@ -304,11 +306,14 @@ struct World {
     SlCoord *coord; /* NULL = the process is down */
     unsigned coord_life;
     Clock coord_clock;
-    int64_t coord_tick_at, disk_full_until, remote_away_until;
-    GPtrArray *ledger; /* of json_t*: durable */
+    int64_t coord_tick_at, disk_full_until, remote_away_until, sync_us;
+    SlCoordOutput *batch, *appending; /* gathered; on its way to the disk; NULL = nothing */
+    bool append_held, append_written; /* no room, or the remote is away; only the push is missing */
+    bool far_coord;                   /* far clock steps are the coordinator's, else the agents' */
+    bool remote_required, reading, begun; /* reading: the brain does; begun: the set-up is over */
+    GPtrArray *ledger;                    /* of json_t*: durable */
     GHashTable *ledger_blobs, *cache, *branch_blobs;
     GHashTable *tips;        /* env -> commit id */
-    GHashTable *tips_synced; /* env -> commit id: what a crash leaves at least */
     GHashTable *env_commits; /* id -> EnvCommit* */
     GHashTable *replies;     /* request id -> json_t* {"status","body"} */
     uint8_t random[64];
@@ -405,6 +410,13 @@ char *coord_request(World *w, const char *person, const char *scope, const char 
 int64_t coord_now(const World *w);
 GBytes *coord_blob(World *w, const char *digest);
 void blobs_merge(GHashTable *into, GHashTable *from);
+
+/* coord_store.c */
+void store_take(World *w, SlCoordOutput *out); /* empties it */
+void store_crash(World *w);
+bool store_takes(const World *w, SlCoordInputType type);
+bool store_is_held(const World *w);
+GBytes *store_unsynced_blob(const World *w, const char *digest);
 
 /* agent_shell.c, engine.c */
 void agent_start(World *w, Agent *a);

@@ -82,7 +82,16 @@ void coord_poll(World *w)
     if (g_strcmp0(sl_coord_followed(w->coord, ""), c->id) == 0) {
         return;
     }
+    if (strikes(w, FAULT_SOURCE)) {
+        g_autoptr(GError) error = NULL;
+        (void)sl_throw(&error, SLU_UNAVAILABLE, "the host of the repository does not answer");
+        coord_step(w,
+                   &(SlCoordInput){.type = SL_COORD_SOURCE,
+                                   .source = {.repository = "", .branch = "main", .error = error}});
+        return;
+    }
     source_read(c);
+    bool rewound = c->rewound || strikes(w, FAULT_REWIND);
     for (guint i = 0; i < c->offers->len; i++) {
         source_problems(w, ((const SlOffer *)g_ptr_array_index(c->offers, i))->problems);
     }
@@ -96,7 +105,7 @@ void coord_poll(World *w)
                                   .time_us = c->time_us,
                                   .author = c->author,
                                   .subject = c->subject,
-                                  .rewound = c->rewound,
+                                  .rewound = rewound,
                                   .authors = authors,
                                   .docs = c->docs,
                                   .offers = c->offers,

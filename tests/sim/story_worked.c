@@ -234,7 +234,9 @@ static bool rotate_root(World *w)
     if (body != NULL && status >= 300) {
         say(w, "root: %s", sl_json_str_or(body, "error.message", "?"));
     }
-    return sl_json_int(fleet, "rootVersion", 0) == 2;
+    /* A view may be ahead of the disk. */
+    return sl_json_int(fleet, "rootVersion", 0) == 2 &&
+           sl_coord_ledger_seq(w->coord) == w->ledger->len;
 }
 
 static bool push_server(World *w)

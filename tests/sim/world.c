@@ -314,7 +314,6 @@ static World *world_new(const SimOptions *options)
     w->branch_blobs = set_of((GDestroyNotify)g_bytes_unref);
     w->forged_blobs = set_of((GDestroyNotify)g_bytes_unref);
     w->tips = set_of(g_free);
-    w->tips_synced = set_of(g_free);
     w->env_commits = set_of((GDestroyNotify)env_commit_free);
     w->replies = set_of((GDestroyNotify)json_decref);
     w->models = set_of(NULL);
@@ -330,20 +329,12 @@ static void world_free(World *w)
         w->story_free(w->story_data);
     }
     sl_coord_free(w->coord);
+    sl_coord_output_free(w->batch);
+    sl_coord_output_free(w->appending);
     g_sequence_free(w->events);
-    GHashTable *tables[] = {w->kept,
-                            w->ledger_blobs,
-                            w->cache,
-                            w->branch_blobs,
-                            w->tips,
-                            w->tips_synced,
-                            w->env_commits,
-                            w->replies,
-                            w->models,
-                            w->run_starts,
-                            w->statements,
-                            w->forged_blobs,
-                            w->forged_statements};
+    GHashTable *tables[] = {w->kept,       w->ledger_blobs, w->cache,        w->branch_blobs,
+                            w->tips,       w->env_commits,  w->replies,      w->models,
+                            w->run_starts, w->statements,   w->forged_blobs, w->forged_statements};
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
         g_hash_table_unref(tables[i]);
     }
@@ -427,6 +418,7 @@ static void live(World *w)
     }
     w->story->begin(w);
     (void)world_after(w, SL_SECOND_US, people, -1);
+    w->begun = true;
     faults_begin(w);
     turn(w, w->now + w->safety_us);
     faults_end(w);
