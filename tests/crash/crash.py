@@ -23,6 +23,7 @@ DEFAULT_MODES = ["kill", "lost"]
 ROUNDS_OF_A_FLEET = 120  # the ledger grows with every round; a fresh fleet is quicker then
 POINTS_MAX = 5000
 THOROUGH_EVERY = 20
+SLOW = 6  # seconds of a round: said, for somebody waits that long too
 
 
 class Rig:
@@ -50,18 +51,21 @@ class Rig:
         f = self.fleet()
         self.rounds += 1
         self.n += 1
-        f.errors_allowed = None
-        f.deaths = []
-        for control in f.controls.values():
-            control.disarm()
+        f.errors_allowed, f.deaths = None, []
         self.flow.prepare(f, self.n)
+        f.late, f.deaths = set(), []
         control = f.controls[self.victim]
         control.arm(self.mode, at, seed=at)
         f.errors_allowed = self.mode if self.mode in shimmed.ERRORS or self.mode.startswith("alloc") else None
         self.flow.act(f, self.n)
-        control["armed"] = control["alloc_mode"] = 0
-        reached, self.where = control.acted(), control.where()
         self.flow.done(f, self.n)
+        control.disarm()
+        reached = control.acted()
+        f.wait_for_death(self.victim)
+        self.flow.done(f, self.n)
+        f.errors_allowed = None
+        f.late = {name for name, each in f.controls.items() if each.acted() and name not in f.deaths}
+        self.flow.after(f, self.n)
         f.check(thorough=self.rounds % THOROUGH_EVERY == 0)
         return reached
 
@@ -76,6 +80,7 @@ def enumerate_points(task):
     point = at or first
     while point < POINTS_MAX and time.monotonic() < deadline:
         rounds += 1
+        start = time.monotonic()
         try:
             reached = rig.round(point)
         except Exception as error:  # every finding is told, and the next point goes on
@@ -87,6 +92,8 @@ def enumerate_points(task):
             rig.drop()
             if len(failures) >= 5:
                 break
+        if time.monotonic() - start > SLOW and rig.f:
+            print(f"slow: {rig.command(point)} ({rig.f.controls[victim].where()}): {time.monotonic() - start:.1f} s", flush=True)
         if at or not reached:
             break
         point += every
