@@ -3,7 +3,6 @@
 #include "coordinator/coordinator.h"
 #include "base/auto.h"
 #include "base/text.h"
-#include "coordinator/store/upkeep.h"
 #include "runtime/atomicfile.h"
 #include <errno.h>
 #include <poll.h>
@@ -51,31 +50,11 @@ static bool take_lock(SlCoordinator *c, GError **error)
     return false;
 }
 
-static void keep_up(SlCoordinator *c, const char *repo)
-{
-    g_autoptr(GError) error = NULL;
-    if (sl_upkeep_wanted(repo) && !sl_upkeep_repack(c->config->git_path, repo, &error))
-        sl_log_error(c->log, "repack-failed", error); /* slower, nothing worse */
-}
-
-/* Repositories of ours in which small files have piled up; nobody has them open yet. */
-static void keep_up_all(SlCoordinator *c)
-{
-    const char *name = NULL;
-    g_autoptr(GDir) dir = g_dir_open(c->config->sources_dir, 0, NULL);
-    keep_up(c, c->config->state_git);
-    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
-        g_autofree char *repo = g_build_filename(c->config->sources_dir, name, NULL);
-        keep_up(c, repo);
-    }
-}
-
 static bool open_store(SlCoordinator *c, GError **error)
 {
     const SlConfig *config = c->config;
     g_autoptr(GError) cache_error = NULL;
     sl_git_store_unlock(config->state_git);
-    keep_up_all(c);
     c->ledger = sl_ledger_open(config->state_git, error);
     if (c->ledger == NULL)
         return false;
@@ -175,6 +154,7 @@ bool sl_coordinator_start(SlCoordinator *c, GError **error)
     sl_turn_input(c, &start);
     sl_branch_tips(c);
     sl_polls_start(c);
+    sl_keepup_start(c);
     sl_push_soon(c);
     sl_space_start(c);
     return true;
@@ -187,6 +167,7 @@ void sl_coordinator_free(SlCoordinator *c)
     c->failed = true; /* nothing that ends now becomes an input */
     if (c->stop_fd >= 0)
         eventfd_write(c->stop_fd, 1);
+    sl_keepup_free(c);
     sl_workq_free(c->work_queue);
     sl_workq_free(c->store_queue);
     sl_agents_free(c); /* before the API: whoever waits for a log is told */

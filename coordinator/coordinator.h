@@ -16,6 +16,7 @@
 #include "coordinator/store/envs.h"
 #include "coordinator/store/ledger.h"
 #include "link/server.h"
+#include "runtime/spawn.h"
 #include "runtime/workq.h"
 #include "sluice/source.h"
 
@@ -73,6 +74,11 @@ typedef struct SlCoordinator {
     int64_t push_failed_us;
     uint64_t count_pushed; /* appends that the remote has */
     bool pushing, push_again, history_armed;
+    /* upkeep */
+    SlTimer *upkeep_timer;
+    SlChild *repacking;
+    GQueue repack_next;      /* of char*: repositories whose turn comes */
+    unsigned batches_packed; /* since the state repository was repacked */
     /* append and space */
     int stop_fd;    /* eventfd, readable once the daemon stops: children of the work are given up */
     SlAppend *held; /* waits for room, or for the remote that is required */
@@ -102,6 +108,7 @@ typedef struct SlCoordinator {
     unsigned replays; /* under way */
     int64_t started_us;
     uint64_t count_appends, count_events, count_messages, count_dropped, count_renders;
+    uint64_t count_repacks;
 } SlCoordinator;
 
 /* coordinator.c */
@@ -195,6 +202,10 @@ typedef struct {
 } SlReplay;
 SL_MUST_USE json_t *sl_replay_status(const SlReplay *replay, const json_t *args, GError **error);
 SL_MUST_USE bool sl_replay_into(SlCoord *brain, const SlReplay *replay, GError **error);
+/* keepup.c: repacks of our repositories while everything goes on. */
+void sl_keepup_start(SlCoordinator *c);
+void sl_keepup_batch(SlCoordinator *c); /* a batch was appended */
+void sl_keepup_free(SlCoordinator *c);
 /* history.c: run progress into the cache file; pushes of the state repository. */
 void sl_history_note(SlCoordinator *c);
 void sl_push_soon(SlCoordinator *c);

@@ -13,9 +13,9 @@
  * and nothing but whole packs and refs is ever left behind. */
 #include "base/json.h"
 #include "coordinator/git_push_path.h"
+#include "coordinator/git_repack.h"
 #include "coordinator/store/push.h"
 #include "runtime/protect.h"
-#include <dirent.h>
 #include <git2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -340,77 +340,16 @@ static int run_push(Task *task)
     return answer(json_pack("{s:b}", "ok", 1));
 }
 
-/* ---- repack: every object that is there, so that nothing is ever lost; then what the new pack
- * holds goes ---- */
-
-static int add_object(const git_oid *oid, void *payload)
-{
-    return git_packbuilder_insert(payload, oid, NULL);
-}
-
-static void remove_old_packs(const char *pack_dir, const char *keep)
-{
-    DIR *dir = opendir(pack_dir);
-    if (dir == NULL)
-        return;
-    const struct dirent *entry = NULL;
-    while ((entry = readdir(dir)) != NULL) {
-        if (!g_str_has_prefix(entry->d_name, "pack-") || strstr(entry->d_name, keep) != NULL)
-            continue;
-        g_autofree char *path = g_build_filename(pack_dir, entry->d_name, NULL);
-        unlink(path);
-    }
-    closedir(dir);
-}
-
-static void remove_loose(const char *objects_dir)
-{
-    for (unsigned n = 0; n < 256; n++) {
-        g_autofree char *sub = g_strdup_printf("%s/%02x", objects_dir, n);
-        DIR *dir = opendir(sub);
-        if (dir == NULL)
-            continue;
-        const struct dirent *entry = NULL;
-        while ((entry = readdir(dir)) != NULL) {
-            g_autofree char *path = g_build_filename(sub, entry->d_name, NULL);
-            if (strlen(entry->d_name) == GIT_OID_HEXSZ - 2)
-                unlink(path);
-        }
-        closedir(dir);
-    }
-}
-
 static int run_repack(Task *task)
 {
     if (task->dir == NULL)
         return refuse("usage", "repack needs --repo");
-    git_repository *repo = NULL;
-    git_odb *odb = NULL;
-    git_packbuilder *builder = NULL;
-    int rc = git_repository_open_bare(&repo, task->dir);
-    if (rc == 0)
-        rc = git_repository_odb(&odb, repo);
-    if (rc == 0)
-        rc = git_packbuilder_new(&builder, repo);
-    if (rc == 0)
-        rc = git_odb_foreach(odb, add_object, builder);
-    size_t count = rc == 0 ? git_packbuilder_object_count(builder) : 0;
-    if (rc == 0 && count > 0)
-        rc = git_packbuilder_write(builder, NULL, 0, NULL, NULL);
+    SlRepacked done;
+    int rc = sl_repack(task->dir, &done);
     if (rc < 0)
         return refuse_git(task, rc, "repacking");
-    if (count > 0) {
-        /* Only after the new pack and its index are on disk (fsync is on). */
-        g_autofree char *objects = g_build_filename(task->dir, "objects", NULL);
-        g_autofree char *packs = g_build_filename(objects, "pack", NULL);
-        g_autofree char *keep = g_strdup(git_packbuilder_name(builder));
-        remove_old_packs(packs, keep);
-        remove_loose(objects);
-    }
-    git_packbuilder_free(builder);
-    git_odb_free(odb);
-    git_repository_free(repo);
-    return answer(json_pack("{s:b,s:I}", "ok", 1, "objects", (json_int_t)count));
+    return answer(json_pack("{s:b,s:I,s:I}", "ok", 1, "objects", (json_int_t)done.objects, "packs",
+                            (json_int_t)done.packs));
 }
 
 /* ---- argv ---- */

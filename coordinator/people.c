@@ -223,6 +223,8 @@ static char *metrics(void *user)
            "Messages that were refused before they were read.", "counter",
            (double)c->count_dropped);
     metric(text, "renders_total", "Renders since the start.", "counter", (double)c->count_renders);
+    metric(text, "ledger_repacks_total", "Repacks of the state repository since the start.",
+           "counter", (double)c->count_repacks);
     metric(text, "api_requests_total", "HTTP requests since the start.", "counter",
            (double)sl_api_count(c->api));
     metric(text, "work_queue_jobs", "Jobs that wait or run.", "gauge",

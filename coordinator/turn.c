@@ -103,6 +103,7 @@ void sl_turn_appended(SlCoordinator *c, SlBatch *batch)
             sl_api_events_grew(c->api);
         if (!c->config->state_remote_required)
             sl_push_soon(c); /* else it is there already */
+        sl_keepup_batch(c);
     }
     flush(c);
 }

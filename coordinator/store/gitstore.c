@@ -1,9 +1,9 @@
 /* gitstore.c - see gitstore.h. git_mempack_dump would pack the whole tree of
  * every commit again, so new objects are found by walking the new tree beside
  * the old one. */
+#include "coordinator/store/gitstore.h"
 #include "base/auto.h"
 #include "coordinator/store/gitodb.h"
-#include "coordinator/store/gitstore.h"
 #include <errno.h>
 #include <git2/sys/mempack.h>
 #include <string.h>
@@ -57,6 +57,21 @@ void sl_git_store_unlock(const char *dir)
     remove_locks(refs, REF_DEPTH_MAX);
 }
 
+/* Both handles and what lies behind them. */
+static bool open_handles(SlGitStore *store, bool create, GError **error)
+{
+    g_autofree char *objects = g_build_filename(store->dir, "objects", NULL);
+    g_autoptr(git_repository) plain = sl_git_open(store->dir, create, error);
+    g_autoptr(git_repository) repo = plain != NULL ? sl_git_open(store->dir, false, error) : NULL;
+    if (repo == NULL || !sl_git_odb_use(&store->odb, repo, objects, error))
+        return false;
+    git_repository_free(store->plain);
+    git_repository_free(store->repo); /* and what odb pointed to with it */
+    store->plain = g_steal_pointer(&plain);
+    store->repo = g_steal_pointer(&repo);
+    return true;
+}
+
 SlGitStore *sl_git_store_open(const char *dir, bool create, GError **error)
 {
     if (!create && !g_file_test(dir, G_FILE_TEST_IS_DIR))
@@ -66,14 +81,13 @@ SlGitStore *sl_git_store_open(const char *dir, bool create, GError **error)
         return sl_throw_null(error, SLU_STATE_READ_ONLY, "%s: %s", objects, g_strerror(errno));
     g_autoptr(SlGitStore) store = g_new0(SlGitStore, 1);
     store->dir = g_strdup(dir);
-    store->plain = sl_git_open(dir, create, error);
-    if (store->plain == NULL)
-        return NULL;
-    store->repo = sl_git_open(dir, false, error);
-    if (store->repo == NULL || !sl_git_odb_use(&store->odb, store->repo, objects, error))
-        return NULL;
     store->held = g_array_new(FALSE, FALSE, sizeof(git_oid));
-    return g_steal_pointer(&store);
+    return open_handles(store, create, error) ? g_steal_pointer(&store) : NULL;
+}
+
+bool sl_git_store_reopen(SlGitStore *store, GError **error)
+{
+    return sl_git_store_flush(store, NULL, error) && open_handles(store, false, error);
 }
 
 void sl_git_store_free(SlGitStore *store)

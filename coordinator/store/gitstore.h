@@ -17,6 +17,9 @@ void sl_git_store_unlock(const char *dir);
  * IO. */
 SL_MUST_USE SlGitStore *sl_git_store_open(const char *dir, bool create, GError **error);
 void sl_git_store_free(SlGitStore *store);
+/* Writes what is held and opens the repository anew: after a repack, old packs are let go of. On
+ * failure it stays as it was. Errors: STORAGE_FULL, IO. */
+SL_MUST_USE bool sl_git_store_reopen(SlGitStore *store, GError **error);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlGitStore, sl_git_store_free)
 /* Reads everything, writes into memory. Borrowed. */
 git_repository *sl_git_store_repo(SlGitStore *store);

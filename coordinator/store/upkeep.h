@@ -1,13 +1,10 @@
-/* upkeep.h - repacking our bare repositories when small files pile up, by sluice-git, before
- * anything has them open. */
+/* upkeep.h - is it time to repack one of our bare repositories? Each batch of the ledger and each
+ * fetch adds a pack; the child sluice-git merges them (git_repack.h). */
 #pragma once
 #include "sluice/error.h"
 
-#define SL_UPKEEP_PACKS_MAX 50    /* each costs a look at every read */
-#define SL_UPKEEP_LOOSE_MAX 20000 /* about 2,500 ledger commits */
+#define SL_UPKEEP_PACKS_MAX 50 /* each costs a look at every read */
+#define SL_UPKEEP_LOOSE_MAX 20000
 
-/* Is it time? Looks at two folders only (loose objects are spread evenly over 256). */
+/* Looks at two folders only (loose objects are spread evenly over 256). */
 bool sl_upkeep_wanted(const char *repo);
-/* Blocking, at start. Errors: what sluice-git said; nothing is lost, the repository stays as it
- * was. */
-SL_MUST_USE bool sl_upkeep_repack(const char *git_path, const char *repo, GError **error);

@@ -5,6 +5,8 @@
 #include "coordinator/store/upkeep.h"
 #include "git_fixture.h"
 #include "sluice/clock.h"
+#include <signal.h>
+#include <sys/wait.h>
 #include <utime.h>
 
 static void set_up(GitFixture *f, gconstpointer data)
@@ -187,7 +189,6 @@ static void test_repack(GitFixture *f, gconstpointer data)
 static void test_upkeep(GitFixture *f, gconstpointer data)
 {
     (void)data;
-    g_autoptr(GError) error = NULL, missing = NULL;
     g_autofree char *state = g_build_filename(f->dir, "state.git", NULL),
                     *folder = g_build_filename(state, "objects", "17", NULL);
     sl_ledger_free(make(state));
@@ -198,16 +199,59 @@ static void test_upkeep(GitFixture *f, gconstpointer data)
         g_assert_true(g_file_set_contents(name, "", 0, NULL));
     }
     g_assert_true(sl_upkeep_wanted(state));
-    g_assert_false(sl_upkeep_repack("/nonexistent/sluice-git", state, &missing));
-    for (int i = 0; i < 100; i++) {
-        g_autofree char *name = g_strdup_printf("%s/%038d", folder, i);
-        g_assert_cmpint(unlink(name), ==, 0);
-    }
-    g_assert_true(sl_upkeep_repack(SLUICE_BIN_DIR "/sluice-git", state, &error));
-    g_autoptr(SlLedger) ledger = sl_ledger_open(state, &error);
+}
+
+static pid_t repack_beside(const char *state)
+{
+    const char *argv[] = {SLUICE_BIN_DIR "/sluice-git", "repack", "--repo", state, NULL};
+    GPid pid = 0;
+    g_assert_true(g_spawn_async(NULL, (char **)argv, NULL,
+                                G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL,
+                                &pid, NULL));
+    return pid;
+}
+
+static int64_t replayed(SlLedger *ledger)
+{
+    g_autoptr(GError) error = NULL;
     int64_t count = 0;
-    g_assert_true(sl_ledger_replay(ledger, count_event, &count, &error));
-    g_assert_cmpint(count, ==, 1);
+    bool good = sl_ledger_replay(ledger, count_event, &count, &error);
+    g_assert_no_error(error);
+    g_assert_true(good);
+    return count;
+}
+
+/* Packs go while a writer writes, a handle that has read little reads, and one is killed. */
+static void test_repack_beside_a_writer(GitFixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL);
+    g_autoptr(SlLedger) writer = make(state);
+    g_autoptr(SlLedger) reader = sl_ledger_open(state, &error);
+    int64_t seq = 1, rounds = 0;
+    g_assert_cmpint(replayed(reader), ==, 1);
+    for (; rounds < 6; rounds++) {
+        for (int i = 0; i < 20; i++)
+            append(writer, ++seq);
+        int status = -1;
+        pid_t pid = repack_beside(state);
+        if (rounds == 3)
+            kill(pid, SIGKILL);
+        for (int i = 0; i < 5; i++)
+            append(writer, ++seq);
+        waitpid(pid, &status, 0);
+        g_assert_true(rounds == 3 || status == 0);
+        g_assert_cmpint(replayed(rounds % 2 == 0 ? reader : writer), ==, seq);
+        g_assert_true(rounds % 3 != 0 || sl_git_store_reopen(sl_ledger_store(writer), &error));
+    }
+    g_assert_cmpint(replayed(reader), ==, seq);
+    g_autofree char *counts = GIT(state, "count-objects", "-v");
+    const char *packs = strstr(counts, "packs: ");
+    g_assert_nonnull(packs);
+    g_assert_cmpint(g_ascii_strtoll(packs + strlen("packs: "), NULL, 10), <=, 12);
+    g_autofree char *said = GIT(state, "fsck", "--full", "--strict");
+    g_assert_null(strstr(said, "missing"));
 }
 
 int main(int argc, char **argv)
@@ -220,5 +264,7 @@ int main(int argc, char **argv)
                tear_down);
     g_test_add("/push/repack", GitFixture, NULL, set_up, test_repack, tear_down);
     g_test_add("/push/upkeep", GitFixture, NULL, set_up, test_upkeep, tear_down);
+    g_test_add("/push/repack-beside-a-writer", GitFixture, NULL, set_up,
+               test_repack_beside_a_writer, tear_down);
     return g_test_run();
 }
