@@ -125,47 +125,55 @@ static bool check_step(const SlRoot *before, const SlSigned *signed_, GError **e
                     next->version, before->version);
 }
 
+/* The next root on its way: @path is where it waits for signatures. */
+typedef struct {
+    SlSigned *signed_;
+    const SlRoot *before;
+    GBytes *before_text;
+    const char *path;
+    bool is_new; /* made now: another change that waits at @path is not overwritten */
+} Step;
+
 /* Submits when both thresholds hold, else keeps the file for the next signer. */
-static int submit_or_keep(SlCli *cli, const SlSigned *signed_, const SlRoot *before,
-                          const char *path)
+static int submit_or_keep(SlCli *cli, const Step *step)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(SlRoot) accepted = sl_root_accept_next(before, signed_, &error);
+    g_autoptr(SlRoot) accepted = sl_root_accept_next(step->before, step->signed_, &error);
     if (accepted != NULL) {
-        return submit(cli, signed_, accepted->version);
+        return submit(cli, step->signed_, accepted->version);
     }
-    g_autoptr(json_t) json = sl_signed_to_json(signed_);
+    g_autoptr(json_t) json = sl_signed_to_json(step->signed_);
     g_autofree char *text = sl_json_canonical(json, NULL);
     g_autoptr(GError) problem = NULL;
-    if (!sl_file_write_atomic(path, text, strlen(text), 0644, &problem)) {
+    if (!(step->is_new ? sl_file_create(step->path, text, strlen(text), 0644, &problem)
+                       : sl_file_write_atomic(step->path, text, strlen(text), 0644, &problem))) {
         return sl_cli_fail(cli, problem);
     }
     sl_say(cli,
            "%s: not enough signatures yet (%s)\nFor whoever else has to sign (when a root key "
            "changes, "
            "its new key too: `sluice key use NEW`): sluice root sign %s",
-           path, error->message, path);
+           step->path, error->message, step->path);
     return SL_EXIT_WAITING;
 }
 
-static int sign_and_go(SlCli *cli, SlSigned *signed_, const SlRoot *before, GBytes *before_text,
-                       const char *path)
+static int sign_and_go(SlCli *cli, const Step *step)
 {
     g_autoptr(GError) error = NULL;
-    if (!check_step(before, signed_, &error)) {
+    if (!check_step(step->before, step->signed_, &error)) {
         return sl_cli_fail(cli, error);
     }
-    show_difference(before_text, signed_->text);
+    show_difference(step->before_text, step->signed_->text);
     if (!sl_cli_confirm(cli, "sign this root?")) {
         return SL_EXIT_NO;
     }
     g_autofree char *armour =
-        sl_cli_sign(cli, signed_->text, sl_statement_namespace(SL_STATEMENT_ROOT), &error);
+        sl_cli_sign(cli, step->signed_->text, sl_statement_namespace(SL_STATEMENT_ROOT), &error);
     if (armour == NULL) {
         return sl_cli_fail(cli, error);
     }
-    sl_signed_add(signed_, armour);
-    return submit_or_keep(cli, signed_, before, path);
+    sl_signed_add(step->signed_, armour);
+    return submit_or_keep(cli, step);
 }
 
 int sl_root_finish(SlCli *cli, SlRoot *root, const SlRoot *before)
@@ -183,7 +191,7 @@ int sl_root_finish(SlCli *cli, SlRoot *root, const SlRoot *before)
     g_autofree char *path = out != NULL
                                 ? g_strdup(out)
                                 : g_strdup_printf("root-%" G_GUINT64_FORMAT ".json", root->version);
-    return sign_and_go(cli, signed_, before, before_text, path);
+    return sign_and_go(cli, &(Step){signed_, before, before_text, path, true});
 }
 
 int sl_root_sign_file(SlCli *cli, const char *path)
@@ -200,5 +208,5 @@ int sl_root_sign_file(SlCli *cli, const char *path)
     if (before == NULL) {
         return sl_cli_fail(cli, error);
     }
-    return sign_and_go(cli, signed_, before, before_signed->text, path);
+    return sign_and_go(cli, &(Step){signed_, before, before_signed->text, path, false});
 }

@@ -184,6 +184,19 @@ static void test_two_signers(void)
     done(&f);
 }
 
+/* A change that needs a second signature, and then another one: the first is not lost. */
+static void test_second_change(void)
+{
+    Fixture f = fixture(SL_PROFILE_SOLO);
+    uint8_t fresh[64];
+    load(&f, "fresh", fresh);
+    rig_put(f.r, "root-2.json", "the first");
+    assert_code(f.r, RUN(f.r, "root", "rotate", "alice.pub", "fresh.pub", "--yes"), 5);
+    assert_has(f.r->err, "root-2.json: is there already and is not overwritten");
+    assert_code(f.r, RUN(f.r, "root", "rotate", "alice.pub", "fresh.pub", "--out", "other.json", "--yes"), SL_EXIT_WAITING);
+    done(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -192,5 +205,6 @@ int main(int argc, char **argv)
     g_test_add_func("/rootedit/rotate", test_rotate);
     g_test_add_func("/rootedit/sign-file", test_sign_file);
     g_test_add_func("/rootedit/two-signers", test_two_signers);
+    g_test_add_func("/rootedit/second-change", test_second_change);
     return g_test_run();
 }
