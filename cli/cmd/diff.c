@@ -84,7 +84,7 @@ static int run(SlCli *cli)
     if (sl_cli_option(cli, "with") == NULL && sl_cli_option(cli, "from") == NULL) {
         return sl_cli_usage(
             cli,
-            "say what to compare with: --with ENV or RELEASE, or --from RELEASE [--to RELEASE]");
+            "say what to compare with: --with ENV or RELEASE, or --from RELEASE [--to-release RELEASE]");
     }
     g_autoptr(GError) error = NULL;
     const char *query[] = {"app",  app,

@@ -32,10 +32,10 @@ static void why_release(const SlCoord *c, json_t *chain, const char *id)
         } else if (win != NULL) {
             g_autoptr(GString) metrics = g_string_new(NULL);
             for (guint k = 0; k < win->seal->metrics->len; k++) {
-                g_string_append_printf(metrics, "%s%s", k > 0 ? ", " : "",
+                g_string_append_printf(metrics, "%s%s", k > 0 ? ", " : ": ",
                                        (const char *)g_ptr_array_index(win->seal->metrics, k));
             }
-            link_(chain, "run", "%s sha256:%.12s was made by run %.12s of job %s on %s (%s)",
+            link_(chain, "run", "%s sha256:%.12s was made by run %.12s of job %s on %s%s",
                   item->name, item->digest, win->id, win->job, win->cluster, metrics->str);
         } else {
             link_(chain, "item", "%s is sha256:%.12s", item->name, item->digest);
