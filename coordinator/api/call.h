@@ -54,7 +54,7 @@ void sl_call_bytes(SlApiCall *call, int status, const char *content_type,
 void sl_call_wait(SlApiCall *call, int64_t limit_us);
 
 /* handlers.c: one per handler column of routes.def. */
-#define SL_ROUTE(method, path, scope, handler, what, summary)                                      \
+#define SL_ROUTE(method, path, scope, handler, what, query, summary)                               \
     void sl_api_##handler(SlApiCall *call);
 #include "coordinator/api/routes.def"
 #undef SL_ROUTE

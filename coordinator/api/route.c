@@ -8,8 +8,8 @@
 #define VALUE_MAX 2048
 
 static const SlRoute routes[] = {
-#define SL_ROUTE(method, path, scope, handler, what, summary)                                      \
-    {#method, path, SL_SCOPE_##scope, #handler, what, summary, sl_api_##handler},
+#define SL_ROUTE(method, path, scope, handler, what, query, summary)                               \
+    {#method, path, SL_SCOPE_##scope, #handler, what, query, summary, sl_api_##handler},
 #include "coordinator/api/routes.def"
 #undef SL_ROUTE
 };
@@ -77,7 +77,18 @@ const SlRoute *sl_route_find(const char *method, const char *path, json_t *args,
     return sl_throw_null(error, SLU_API_ROUTE, "there is no route %s", shown);
 }
 
-bool sl_route_query(json_t *args, const char *key, const char *value, GError **error)
+static bool knows(const SlRoute *route, const char *key, GError **error)
+{
+    g_auto(GStrv) known = g_strsplit(route->query, " ", -1);
+    if (g_strv_contains((const char *const *)known, key))
+        return true;
+    g_autofree char *shown = sl_escape_for_people(key, 64);
+    return sl_throw(error, SLU_API_QUERY, "%s does not know the parameter `%s`; it takes %s",
+                    route->path, shown, *route->query != '\0' ? route->query : "none");
+}
+
+bool sl_route_query(const SlRoute *route, json_t *args, const char *key, const char *value,
+                    GError **error)
 {
     static const char *const numbers[] = {"limit", "since", "offset", "max", "rank", NULL};
     static const char *const flags[] = {"active", "follow", "tail", "stderr", "previous", NULL};
@@ -85,6 +96,8 @@ bool sl_route_query(json_t *args, const char *key, const char *value, GError **e
     if (strlen(value) > VALUE_MAX || !sl_is_clean_utf8(value, strlen(value), false) ||
         !sl_is_clean_utf8(key, strlen(key), false))
         return sl_throw(error, SLU_API_QUERY, "a parameter is too long or has control characters");
+    if (!knows(route, key, error))
+        return false;
     if (g_strv_contains(numbers, key)) {
         if (!sl_parse_int64(value, &number) || number < 0)
             return sl_throw(error, SLU_API_QUERY, "%s: `%s` is no number from 0 on", key, value);

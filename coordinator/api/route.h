@@ -14,7 +14,9 @@ struct SlApiCall;
 typedef struct {
     const char *method, *path;
     SlScope scope;
-    const char *handler_name, *what, *summary;
+    const char *handler_name, *what;
+    const char *query; /* names of its parameters, "app env" */
+    const char *summary;
     void (*handle)(struct SlApiCall *call);
 } SlRoute;
 
@@ -24,6 +26,7 @@ const SlRoute *sl_routes(size_t *ret_count);
 const SlRoute *sl_route_find(const char *method, const char *path, json_t *args, GError **error);
 const char *sl_scope_name(SlScope scope); /* "view" */
 bool sl_scope_parse(const char *text, SlScope *ret);
-/* Adds a query parameter with the type its name has: numbers, flags, else text. Errors: API_QUERY.
- */
-SL_MUST_USE bool sl_route_query(json_t *args, const char *key, const char *value, GError **error);
+/* Adds a query parameter with the type its name has: numbers, flags, else text; one that the route
+ * does not know is refused by name. Errors: API_QUERY. */
+SL_MUST_USE bool sl_route_query(const SlRoute *route, json_t *args, const char *key,
+                                const char *value, GError **error);

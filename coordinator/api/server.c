@@ -188,7 +188,8 @@ static enum MHD_Result take_query(void *user, enum MHD_ValueKind kind, const cha
     if (++query->count > SL_API_QUERY_MAX)
         sl_throw(&query->error, SLU_API_QUERY, "more than %d parameters", SL_API_QUERY_MAX);
     else if (json_object_get(query->call->args, key) == NULL &&
-             sl_route_query(query->call->args, key, value != NULL ? value : "", &query->error))
+             sl_route_query(query->call->route, query->call->args, key, value != NULL ? value : "",
+                            &query->error))
         return MHD_YES;
     else if (query->error == NULL)
         sl_throw(&query->error, SLU_API_QUERY, "a parameter is given twice");

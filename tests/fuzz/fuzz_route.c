@@ -18,9 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_assert_true((route == NULL) == (error != NULL));
     for (size_t i = 1; lines[i] != NULL; i++) {
         char *value = strchr(lines[i], '=');
-        if (value != NULL) {
+        if (value != NULL && route != NULL) {
             *value++ = '\0';
-            (void)!sl_route_query(args, lines[i], value, NULL);
+            (void)!sl_route_query(route, args, lines[i], value, NULL);
         }
     }
     g_autofree char *canonical = sl_json_canonical(args, NULL);

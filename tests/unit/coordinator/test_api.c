@@ -113,7 +113,14 @@ static bool ready(void *user)
     return true;
 }
 
-static const SlApiOps ops = {.view = view,
+static bool writable(void *user, GError **error)
+{
+    (void)user, (void)error;
+    return true;
+}
+
+static const SlApiOps ops = {.writable = writable,
+                             .view = view,
                              .view_at = view_at,
                              .token = token,
                              .action = action,
@@ -258,6 +265,9 @@ static void test_reading(Fixture *f, gconstpointer data)
     g_assert_true(g_str_has_prefix(yaml.text, "openapi: 3"));
     fails(f, (Ask){.path = "/v1/releases/123456"}, 404, "SLU1002");
     fails(f, (Ask){.path = "/v1/status?at=yesterday"}, 400, "SLU4109");
+    fails(f, (Ask){.path = "/v1/status?evn=dev"}, 400, "SLU4109");
+    fails(f, (Ask){.path = "/v1/actions/pin?app=x", .method = "POST", .body = "{\"args\":{}}"}, 400,
+          "SLU4109");
     fails(f, (Ask){.path = "/v1/blobs/../../etc/passwd"}, 404, "SLU4100");
     fails(f, (Ask){.path = "/v1/blobs/abc"}, 400, "SLU4109");
     fails(f, (Ask){.path = "/v1/logs?run=1"}, 503, "SLU4110");

@@ -16,7 +16,20 @@ static const json_t *described(SlYamlDoc **ret_doc, GPtrArray **ret_docs)
     return json_object_get(sl_yaml_json(*ret_doc), "paths");
 }
 
-/* Every route is described with its scope and its path parameters, and nothing else is. */
+static char *query_of(const json_t *row)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    size_t i = 0;
+    json_t *parameter = NULL;
+    json_array_foreach (json_object_get(row, "parameters"), i, parameter) {
+        if (strcmp(sl_json_str_or(parameter, "in", ""), "query") == 0)
+            g_ptr_array_add(names, (char *)sl_json_str(parameter, "name"));
+    }
+    g_ptr_array_add(names, NULL);
+    return g_strjoinv(" ", (char **)names->pdata);
+}
+
+/* Every route is described with its scope and its parameters, and nothing else is. */
 static void test_openapi(void)
 {
     SlYamlDoc *doc = NULL;
@@ -32,12 +45,15 @@ static void test_openapi(void)
             g_error("%s %s is not in docs/openapi.yaml", routes[i].method, routes[i].path);
         g_assert_cmpstr(sl_json_str(row, "x-scope"), ==, sl_scope_name(routes[i].scope));
         g_assert_cmpstr(sl_json_str(row, "summary"), ==, routes[i].summary);
+        g_autofree char *query = query_of(row);
+        g_assert_cmpstr(query, ==, routes[i].query);
         g_assert_true((json_object_get(row, "security") != NULL) ==
                       (routes[i].scope == SL_SCOPE_OPEN));
     }
     const char *name = NULL;
     json_t *path = NULL;
-    json_object_foreach((json_t *)paths, name, path) described_count += json_object_size(path);
+    json_object_foreach ((json_t *)paths, name, path)
+        described_count += json_object_size(path);
     g_assert_cmpuint(described_count, ==, count);
 }
 
@@ -86,9 +102,10 @@ static void test_query(void)
 {
     g_autoptr(json_t) args = json_object();
     g_autoptr(GError) error = NULL;
-    g_assert_true(sl_route_query(args, "limit", "10", &error));
-    g_assert_true(sl_route_query(args, "follow", "1", &error));
-    g_assert_true(sl_route_query(args, "app", "10", &error));
+    const SlRoute route = {.path = "/v1/x", .query = "limit follow app since"};
+    g_assert_true(sl_route_query(&route, args, "limit", "10", &error));
+    g_assert_true(sl_route_query(&route, args, "follow", "1", &error));
+    g_assert_true(sl_route_query(&route, args, "app", "10", &error));
     g_assert_cmpint(sl_json_int(args, "limit", 0), ==, 10);
     g_assert_true(sl_json_bool(args, "follow", false));
     g_assert_cmpstr(sl_json_str(args, "app"), ==, "10");
@@ -96,9 +113,19 @@ static void test_query(void)
         {"limit", "-1"}, {"limit", "1e3"}, {"since", ""}, {"follow", "yes"}, {"app", "a\nb\001"}};
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_clear_error(&error);
-        g_assert_false(sl_route_query(args, bad[i][0], bad[i][1], &error));
+        g_assert_false(sl_route_query(&route, args, bad[i][0], bad[i][1], &error));
         g_assert_error(error, SL_ERROR, SLU_API_QUERY);
     }
+    const SlRoute bare = {.path = "/v1/bare", .query = ""};
+    g_clear_error(&error);
+    g_assert_false(sl_route_query(&route, args, "limt", "1", &error));
+    g_assert_error(error, SL_ERROR, SLU_API_QUERY);
+    g_assert_nonnull(strstr(error->message, "`limt`; it takes limit follow app since"));
+    g_clear_error(&error);
+    g_assert_false(sl_route_query(&bare, args, "app", "x", &error));
+    g_assert_nonnull(strstr(error->message, "it takes none"));
+    g_clear_error(&error);
+    g_assert_false(sl_route_query(&bare, args, "", "x", &error)); /* no name at all */
 }
 
 static void test_rates(void)
