@@ -169,7 +169,8 @@ static void pause_flags(SlAgent *a)
             "both state slots were lost at %s; a resume order must bind cluster %s and nonce %s",
             when, a->cluster, a->lost_nonce[0] != '\0' ? a->lost_nonce : "-");
     }
-    sl_agent_flag(a, "state-lost", lost, a->lost_us);
+    bool said = a->lost_nonce != NULL && a->lost_nonce[0] != '\0';
+    sl_agent_flag_nonce(a, "state-lost", lost, a->lost_us, said ? a->lost_nonce : NULL);
 }
 
 void sl_agent_orders_forget(SlAgent *a)

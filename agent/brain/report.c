@@ -62,6 +62,12 @@ void sl_agent_entry(SlAgent *a, const char *key, json_t *value, bool now)
 
 void sl_agent_flag(SlAgent *a, const char *name, const char *message, int64_t since_us)
 {
+    sl_agent_flag_nonce(a, name, message, since_us, NULL);
+}
+
+void sl_agent_flag_nonce(SlAgent *a, const char *name, const char *message, int64_t since_us,
+                         const char *nonce)
+{
     g_autofree char *key = g_strdup_printf("flag/%s", name);
     const SlEntry *e = g_hash_table_lookup(a->entries, key);
     if (message == NULL) {
@@ -76,6 +82,7 @@ void sl_agent_flag(SlAgent *a, const char *name, const char *message, int64_t si
     json_t *o = json_object();
     sl_json_set_str(o, "message", text);
     sl_json_set_str(o, "since", sl_json_str_or(was, "since", time));
+    sl_json_set_str(o, "nonce", nonce);
     sl_agent_entry(a, key, o, was == NULL);
 }
 

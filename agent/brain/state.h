@@ -407,6 +407,10 @@ void sl_agent_entry(SlAgent *a, const char *key, json_t *value /* consumed; NULL
                     bool now);
 void sl_agent_flag(SlAgent *a, const char *name, const char *message /* NULL = off */,
                    int64_t since_us);
+/* With the nonce that an order of people must bind: of the session in which the loss was first
+ * said, which is not the session of later. */
+void sl_agent_flag_nonce(SlAgent *a, const char *name, const char *message, int64_t since_us,
+                         const char *nonce);
 void sl_agent_report_unit(SlAgent *a, SlUnit *u, bool now);
 void sl_agent_report_object(SlAgent *a, SlUnit *u, SlAgentObject *o, bool now);
 char *sl_agent_object_entry(const SlUnit *u, const char *kind, const char *namespace_,

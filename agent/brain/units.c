@@ -206,6 +206,8 @@ static void check_candidate(SlAgent *a, SlUnit *u)
         /* Its digest says nothing about signatures: next time it may come with more of them. */
         g_clear_pointer(&c->statement, sl_signed_free);
         g_hash_table_remove(a->statements, c->digest);
+        /* Nobody keeps its bytes meanwhile (keep.c): they are gathered again when it may come. */
+        g_clear_pointer(&c->gather, sl_gather_free);
         c->retry_us = a->elapsed_us + SL_AGENT_RETRY_REFUSED_US;
         sl_agent_wake(a, c->retry_us);
     } else {

@@ -167,6 +167,15 @@ static char **unit_floors(const SlCoord *c, const char *env, const char *cluster
     return (char **)g_ptr_array_free(floors, FALSE);
 }
 
+/* That a cluster waits for since it lost its state: as it reports it, for it may have come back in
+ * another session since; before its first report that is the session's. (transfer full) */
+static char *lost_nonce(const SlCoord *c, const SlSession *session)
+{
+    g_autoptr(json_t) flag = sl_brain_seen_entry(c, session->cluster, "flag/state-lost");
+    const char *nonce = sl_json_str(flag, "nonce");
+    return g_strdup(nonce != NULL ? nonce : session->nonce);
+}
+
 static SlPolicyAsk policy_ask(const SlOrder *order, const char *app)
 {
     return (SlPolicyAsk){
@@ -204,6 +213,7 @@ GBytes *sl_brain_order_draft(SlCoord *c, const json_t *args, const char *person,
         return NULL;
     }
     g_auto(GStrv) floors = unit_floors(c, env, cluster);
+    g_autofree char *nonce = session != NULL ? lost_nonce(c, session) : NULL;
     SlOrder order = {
         .fleet = c->root->fleet,
         .env = (char *)(uintptr_t)env,
@@ -213,7 +223,7 @@ GBytes *sl_brain_order_draft(SlCoord *c, const json_t *args, const char *person,
         .number = floor_of(c, env, scope) + 1,
         .expires_us = expires_us,
         .cluster = (char *)(uintptr_t)cluster,
-        .nonce = session != NULL ? session->nonce : NULL,
+        .nonce = nonce,
         .unit_floors = floors,
         .requester = (char *)(uintptr_t)person,
         .reason = (char *)(uintptr_t)sl_json_str_or(args, "reason", "no reason given"),
