@@ -1,6 +1,7 @@
 /* engine.c - a cluster in memory. Objects and runs live on when the agent's process ends; an
- * operation under way then may have happened or not. A job's accuracy is in its arguments
- * (`accuracy=0.97`); its model is made from its run key. */
+ * operation under way then may have happened or not. What it does is said by arguments: a job has
+ * `accuracy=0.97` and `take=600` (seconds) and may `fail`; a server may be `broken`, broken in one
+ * environment (`broken-prod`) or `slow` to come up. A model is made from its run key. */
 #include "sim.h"
 
 void engine_object_free(EngineObject *o)
@@ -52,7 +53,11 @@ static void observe(World *w, Event *e)
                        .health = SL_HEALTH_MISSING,
                        .reason = "Missing",
                        .message = "it is not there"};
-    if (o != NULL && strcmp(o->digest, e->c) == 0) {
+    if (o != NULL && strcmp(o->digest, e->c) == 0 && o->broken) {
+        in.health = SL_HEALTH_DEGRADED;
+        in.reason = "CrashLoop";
+        in.message = "it ends again and again";
+    } else if (o != NULL && strcmp(o->digest, e->c) == 0) {
         bool ready = w->now >= o->healthy_at;
         in.health = ready ? SL_HEALTH_HEALTHY : SL_HEALTH_PROGRESSING;
         in.reason = ready ? "Ready" : "Starting";
@@ -73,8 +78,20 @@ static void observe_later(World *w, Agent *a, const Event *e, int64_t us)
     later->c = g_strdup(e->c);
 }
 
+/* The text after @word in an argument of the object; NULL = it has no such argument. */
+static const char *argument(const Agent *a, const char *digest, const char *word)
+{
+    g_autofree char *quoted = g_strdup_printf("\"%s", word);
+    GBytes *bytes = g_hash_table_lookup(a->blobs, digest);
+    gsize size = 0;
+    const char *text = bytes != NULL ? g_bytes_get_data(bytes, &size) : NULL;
+    const char *at = text != NULL ? g_strstr_len(text, (gssize)size, quoted) : NULL;
+    return at != NULL ? at + strlen(quoted) : NULL;
+}
+
 static void put_object(World *w, Agent *a, const Event *e)
 {
+    g_autofree char *here = g_strdup_printf("broken-%s\"", a->env);
     EngineObject *o = g_hash_table_lookup(a->objects, e->b);
     if (o != NULL && strcmp(o->digest, e->c) == 0) {
         return;
@@ -84,6 +101,8 @@ static void put_object(World *w, Agent *a, const Event *e)
     o->digest = g_strdup(e->c);
     o->healthy_at = w->now + rng_between(&w->rng, SL_SECOND_US / 10, 4 * SL_SECOND_US);
     o->ours = true;
+    o->broken = argument(a, e->c, "broken\"") != NULL || argument(a, e->c, here) != NULL;
+    o->healthy_at += argument(a, e->c, "slow\"") != NULL ? 7 * SL_MINUTE_US : 0;
     g_hash_table_replace(a->objects, g_strdup(e->b), o);
 }
 
@@ -158,6 +177,12 @@ static EngineRun *run_new(World *w, Agent *a, const SlAgentEffect *e)
         fail(w, "%s starts run %.12s, but its object is not there", a->cluster, e->run_id);
         return run;
     }
+    const char *take = argument(a, e->digest, "take=");
+    run->ends = take != NULL ? w->now + atoi(take) * SL_SECOND_US : run->ends;
+    run->fails = argument(a, e->digest, "fail\"") != NULL;
+    if (run->fails) {
+        return run;
+    }
     const char *at = g_strstr_len(text, (gssize)size, "accuracy=");
     if (at != NULL) {
         g_ptr_array_add(run->metrics,
@@ -174,9 +199,9 @@ static EngineRun *run_new(World *w, Agent *a, const SlAgentEffect *e)
 static void say_end(World *w, Agent *a, EngineRun *run)
 {
     SlRunEnd end = {.run_id = run->id,
-                    .phase = SL_RUN_SUCCEEDED,
-                    .reason = "Completed",
-                    .exit = "0",
+                    .phase = run->fails ? SL_RUN_FAILED : SL_RUN_SUCCEEDED,
+                    .reason = run->stopped ? "Stopped" : run->fails ? "NonZeroExit" : "Completed",
+                    .exit = run->fails ? "1" : "0",
                     .attempts = 1,
                     .started_us = run->started,
                     .finished_us = run->started + SL_SECOND_US,
@@ -204,8 +229,9 @@ static void run_ends(World *w, Event *e)
 
 static void say_run(World *w, Agent *a, const EngineRun *run)
 {
-    g_autoptr(json_t) record = json_pack(
-        "{s:s,s:{s:i}}", "phase", run->ended ? "Succeeded" : "Running", "progress", "step", 1);
+    const char *phase = !run->ended ? "Running" : run->fails ? "Failed" : "Succeeded";
+    g_autoptr(json_t) record =
+        json_pack("{s:s,s:{s:i}}", "phase", phase, "progress", "step", 1);
     g_autofree char *id = g_strdup(run->id);
     agent_step(w, a, &(SlAgentInput){.type = SL_AGENT_RUN, .run_id = id, .record = record});
 }
@@ -247,6 +273,19 @@ static void do_run_start(World *w, Agent *a, const SlAgentEffect *e)
         later->a = g_strdup(run->id);
     }
     run_say_later(w, a, e->run_id);
+}
+
+/* It ends at once, with nothing made. */
+static void do_stop(World *w, Agent *a, EngineRun *run)
+{
+    if (run == NULL || run->ended) {
+        return;
+    }
+    run->stopped = run->fails = true;
+    g_ptr_array_set_size(run->outputs, 0);
+    g_ptr_array_set_size(run->metrics, 0);
+    Event *later = world_after(w, SL_SECOND_US, run_ends, a->index);
+    later->a = g_strdup(run->id);
 }
 
 static void do_adopt(World *w, Agent *a, const SlAgentEffect *e)
@@ -313,6 +352,9 @@ void engine_do(World *w, Agent *a, const SlAgentEffect *e)
         break;
     case SL_AGENT_DO_RUN_START:
         do_run_start(w, a, e);
+        break;
+    case SL_AGENT_DO_RUN_STOP:
+        do_stop(w, a, run);
         break;
     case SL_AGENT_DO_RUN_FORGET:
         if (run != NULL) {

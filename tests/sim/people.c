@@ -1,4 +1,5 @@
 /* people.c - people at their terminals: requests that may be lost and are asked again, views, signatures. */
+#include "checks/book.h"
 #include "sim.h"
 
 #define PATIENCE_US (10 * SL_SECOND_US) /* then the same is asked again */
@@ -42,6 +43,8 @@ void people_acknowledged(World *w, const char *verb, uint64_t attempt)
 
 char *people_sign(const World *w, const char *person, SlStatementKind kind, const char *text)
 {
+    g_autofree char *digest = sl_sha256_hex(text, strlen(text));
+    law_signed((World *)(uintptr_t)w, digest, person_named(w, person)->key->line);
     return sl_sshsig_sign(person_named(w, person)->secret, text, strlen(text),
                           sl_statement_namespace(kind));
 }

@@ -1,0 +1,95 @@
+/* kit.h - what stories share: steps one after the other, applications made of a few words, people
+ * who ask, sign and look. Every verb may be called again and again: it says true when what it wants
+ * is so. */
+#pragma once
+#include "../checks/book.h"
+#include "../sim.h"
+
+/* ---- plots: a story as a list of steps ---- */
+
+typedef struct Plot Plot;
+typedef struct {
+    const char *name;
+    bool (*done)(World *w, Plot *p);
+} PlotStep;
+
+#define PLOT_SLOTS 8
+
+struct Plot {
+    const PlotStep *steps;
+    int count, step;
+    Ask ask, second;         /* two requests at a time */
+    uint64_t attempt;        /* under way */
+    uint64_t signing;        /* that @second is about */
+    char *text;              /* of the order that is being signed */
+    char *slots[PLOT_SLOTS]; /* a story's own words */
+    int64_t since, slept, n; /* when the step began; looked last; a story's own number */
+};
+
+Plot *plot_begin(World *w, const PlotStep *steps, size_t count);
+void plot_step(World *w);
+bool plot_over(const World *w);
+const char *plot_stands(const World *w);
+void plot_keep(Plot *p, int slot, const char *text);
+
+#define PLOT_STORY(id, name_, weight_, shape_, steps_, end_)                                       \
+    static void id##_begin(World *w)                                                               \
+    {                                                                                              \
+        (void)plot_begin(w, steps_, G_N_ELEMENTS(steps_));                                         \
+    }                                                                                              \
+    const Story story_##id = {.name = name_,                                                       \
+                              .weight = weight_,                                                   \
+                              .shape = shape_,                                                     \
+                              .begin = id##_begin,                                                 \
+                              .step = plot_step,                                                   \
+                              .over = plot_over,                                                   \
+                              .stands = plot_stands,                                               \
+                              .end = end_}
+
+/* ---- applications ---- */
+
+typedef struct {
+    const char *name;
+    const char *server; /* an argument of its server, NULL = no server; engine.c knows some */
+    unsigned maps;      /* so many ConfigMaps */
+    const char *train;  /* arguments of its job in dev, NULL = none */
+    const char *job;    /* more lines of the job's spec, NULL */
+    bool model;         /* the server needs the job's model */
+    bool broken;        /* its document has a mistake */
+    bool gate;          /* test wants final.accuracy >= 0.95 */
+} KitApp;
+
+extern const char KIT_ENVS[]; /* dev and test by themselves, prod by people */
+void kit_push(World *w, const char *subject, const char *envs, const KitApp *apps, size_t count);
+/* shape: dev, test, prod, one cluster each (more by chance), solo; apps by the kit are checked */
+void kit_shape_apps(World *w, const char *const *apps);
+
+/* ---- looking ---- */
+
+json_t *kit_unit(World *w, const char *app, const char *env); /* of status; full; NULL */
+/* The newest commit is what runs there, whole, Healthy, with nothing under way. */
+bool kit_runs_newest(World *w, const char *app, const char *env);
+bool kit_calm(World *w); /* faults are over for a while and nothing is under way */
+bool kit_healthy(World *w, const char *app, const char *env);
+const BookAttempt *kit_attempt(World *w, uint64_t n); /* NULL */
+/* The server's bytes in every cluster of the environment contain this word. */
+bool kit_serves(World *w, const char *app, const char *env, const char *word);
+Agent *kit_agent(World *w, const char *env);
+
+/* ---- acting ---- */
+
+/* Asks and signs (who must) until the newest commit runs there. */
+bool kit_bring(World *w, Plot *p, const char *app, const char *env);
+/* One request for a new attempt; its number in p->attempt. */
+bool kit_ask(World *w, Plot *p, const char *verb, const char *app, const char *env, json_t *more);
+/* Signs what waits for people, one person at a time. */
+void kit_sign(World *w, Plot *p, const char *app, const char *env);
+/* Follows p->attempt: 1 succeeded, -1 ended otherwise, 0 goes on; signs. */
+int kit_follow(World *w, Plot *p);
+/* Any verb by alice: true when it was answered 2xx; a refusal goes to @ret_refused (transfer full). */
+bool kit_verb(World *w, Plot *p, const char *verb, json_t *args, char **ret_refused);
+/* Draft, signature by @person (NULL = the online key), order: true when the ledger has it. */
+bool kit_order(World *w, Plot *p, const char *person, json_t *draft);
+/* The world's root in its next version, signed by alice, is in force. */
+bool kit_root(World *w, Plot *p, uint64_t version);
+json_t *kit_args(const char *app, const char *env); /* {app, env, reason} */

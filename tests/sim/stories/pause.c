@@ -1,0 +1,122 @@
+/* pause.c - people stop prod by a signed order, approve something new meanwhile, and let it go
+ * again. */
+#include "kit.h"
+
+static void push(World *w, const char *server)
+{
+    KitApp app = {.name = "web", .server = server, .maps = 2};
+    kit_push(w, server, KIT_ENVS, &app, 1);
+}
+
+static void shape(World *w)
+{
+    static const char *const apps[] = {"web", NULL};
+    kit_shape_apps(w, apps);
+}
+
+static bool push_first(World *w, Plot *p)
+{
+    (void)p;
+    push(w, "v1");
+    return true;
+}
+
+static bool first_runs(World *w, Plot *p)
+{
+    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test") &&
+           kit_bring(w, p, "web", "prod");
+}
+
+static json_t *draft(Plot *p, const char *act)
+{
+    json_t *args = json_pack("{s:s,s:s,s:s,s:s}", "act", act, "env", "prod", "expires", "9h",
+                             "reason", "maintenance");
+    if (p->n == 1) {
+        sl_json_set_str(args, "app", "web");
+    }
+    return args;
+}
+
+/* The whole environment, or the unit alone. */
+static bool pause_prod(World *w, Plot *p)
+{
+    if (p->n == 0) {
+        p->n = 1 + (int64_t)rng_below(&w->people_rng, 2);
+    }
+    return kit_order(w, p, "alice", draft(p, "pause"));
+}
+
+static bool all_paused(World *w, Plot *p)
+{
+    (void)p;
+    Agent *a = NULL;
+    for (unsigned i = 0; (a = agent_in(w, "prod", i)) != NULL; i++) {
+        const Yard *y = yard_of(w, a);
+        bool firm = false;
+        for (guint k = 0; k < y->pauses->len; k++) {
+            firm = firm || ((const YardPause *)y->pauses->pdata[k])->firm;
+        }
+        if (!firm) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool push_second(World *w, Plot *p)
+{
+    (void)p;
+    push(w, "v2");
+    return true;
+}
+
+static bool second_upstream(World *w, Plot *p)
+{
+    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test");
+}
+
+/* Asked for and signed; for four minutes nothing changes there. */
+static bool second_waits(World *w, Plot *p)
+{
+    const BookAttempt *a = kit_attempt(w, p->attempt);
+    if (a == NULL || strcmp(a->env, "prod") != 0) {
+        (void)kit_ask(w, p, "promote", "web", "prod", NULL);
+        return false;
+    }
+    kit_sign(w, p, "web", "prod");
+    if (kit_serves(w, "web", "prod", "v2")) {
+        fail(w, "prod serves v2 while it is paused");
+    }
+    return w->now > p->since + 4 * SL_MINUTE_US;
+}
+
+static bool resume(World *w, Plot *p)
+{
+    return kit_order(w, p, "alice", draft(p, "resume"));
+}
+
+static bool second_runs(World *w, Plot *p)
+{
+    return kit_bring(w, p, "web", "prod") && kit_serves(w, "web", "prod", "v2");
+}
+
+static bool calm(World *w, Plot *p)
+{
+    (void)p;
+    return kit_calm(w);
+}
+
+static const PlotStep STEPS[] = {
+    {"push v1", push_first},
+    {"v1 runs in prod", first_runs},
+    {"alice pauses prod", pause_prod},
+    {"every agent holds the pause", all_paused},
+    {"push v2", push_second},
+    {"v2 runs in test", second_upstream},
+    {"v2 is approved for prod and waits", second_waits},
+    {"alice resumes prod", resume},
+    {"v2 runs in prod", second_runs},
+    {"everything is calm", calm},
+};
+
+PLOT_STORY(pause, "pause", 6, shape, STEPS, NULL);
