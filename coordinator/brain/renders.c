@@ -18,7 +18,8 @@ static GPtrArray *item_values(const SlRelease *r)
     return list;
 }
 
-void sl_brain_ask_render(SlCoord *c, SlAttempt *a)
+/* Also for one that was rendered before: what it brings then is only the bytes, into the cache. */
+void sl_brain_render_again(SlCoord *c, const SlAttempt *a)
 {
     const SlRelease *r = sl_brain_release(c, a->release);
     g_autoptr(GPtrArray) clusters = sl_brain_clusters(c, a->env);
@@ -34,6 +35,11 @@ void sl_brain_ask_render(SlCoord *c, SlAttempt *a)
         g_ptr_array_add(effect->clusters, sl_cluster_copy(g_ptr_array_index(clusters, i)));
     }
     c->renders++;
+}
+
+void sl_brain_ask_render(SlCoord *c, SlAttempt *a)
+{
+    sl_brain_render_again(c, a);
     sl_attempt_move(c, a, SL_ON_RENDER);
 }
 
@@ -108,8 +114,16 @@ static bool is_latched(const SlCoord *c, const SlAttempt *live)
     return live->error_code == SLU_LATCHED;
 }
 
-/* The same bundles for the same clusters, under the epoch in force, without a latch, and not of a
- * clock that was ahead (no agent takes it before its time): nothing new to sign. */
+/* It succeeded, or agents still take it: its time has come (a clock may have been ahead when it was
+ * made) and is not over. */
+static bool can_be_taken(const SlCoord *c, const SlAttempt *live, const SlPromotion *p)
+{
+    return live->state == SL_STATE_SUCCEEDED ||
+           (p->not_before_us <= c->now_us && c->now_us < p->activate_until_us);
+}
+
+/* The same bundles for the same clusters, under the epoch in force, without a latch, and still to be
+ * had: nothing new to sign. */
 static bool is_unchanged(const SlCoord *c, const SlAttempt *a, const char *root)
 {
     const SlUnit *u = sl_brain_unit(c, a->app, a->env);
@@ -119,7 +133,7 @@ static bool is_unchanged(const SlCoord *c, const SlAttempt *a, const char *root)
         return false;
     }
     g_autoptr(SlPromotion) p = sl_promotion_parse(u->live->statement->text, NULL);
-    return p != NULL && p->epoch == env->epoch && p->not_before_us <= c->now_us;
+    return p != NULL && p->epoch == env->epoch && can_be_taken(c, u->live, p);
 }
 
 /* Above everything the ledger reserved and everything its agents hold: after a restored ledger, or where a thief signed with
@@ -276,7 +290,7 @@ void sl_brain_rendered(SlCoord *c, const SlCoordRendered *in)
     SlAttempt *a = sl_brain_attempt(c, in->attempt);
     c->renders -= c->renders > 0 ? 1 : 0;
     if (a == NULL || a->state != SL_STATE_RENDERING) {
-        return; /* aborted or superseded meanwhile */
+        return; /* aborted or superseded meanwhile, or rendered again for its bytes */
     }
     if (in->error != NULL) {
         sl_brain_retry_later(c, a, SLU_RENDER_ERROR, in->error->message);
