@@ -52,6 +52,7 @@ void sl_brain_rendered(SlCoord *c, const SlCoordRendered *in);
 void sl_attempt_wait_for(SlAttempt *a, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* renders.c */
 void sl_brain_ask_render(SlCoord *c, SlAttempt *a);
+void sl_brain_render_again(SlCoord *c, const SlAttempt *a); /* bytes only; RENDERED changes nothing */
 void sl_brain_render_rollback(SlCoord *c, SlAttempt *a);
 void sl_brain_render_remove(SlCoord *c, SlAttempt *a);
 void sl_brain_retry_later(SlCoord *c, SlAttempt *a, int code, const char *message);
@@ -69,6 +70,9 @@ char **sl_brain_authors(const SlCoord *c, const SlAttempt *a);
 SlPolicyAsk sl_brain_policy_ask(const SlAttempt *a, char **authors);
 SL_MUST_USE bool sl_brain_approve(SlCoord *c, SlAttempt *a, const char *armour, const char *by,
                                   GError **error);
+/* People whose signature is on the statement, each once; while it waits only those whose key is in
+ * force. Of char*, borrowed from @a. */
+GPtrArray *sl_brain_approvers(const SlCoord *c, const SlAttempt *a);
 char *sl_brain_policy_digest(const SlCoord *c, const char *app, const char *env);
 
 /* commit.c */

@@ -88,8 +88,9 @@ static json_t *approvals_json(SlCoord *c, const SlAttempt *a)
     /* A person who left the roles since counts no more. */
     int64_t count = 0;
     json_t *people = json_array();
-    for (guint i = 0; i < a->approvers->len; i++) {
-        const char *person = g_ptr_array_index(a->approvers, i);
+    g_autoptr(GPtrArray) approvers = sl_brain_approvers(c, a);
+    for (guint i = 0; i < approvers->len; i++) {
+        const char *person = g_ptr_array_index(approvers, i);
         if (sl_policy_person_may(c->root, &ask, person)) {
             json_array_append_new(people, json_string(person));
             count++;

@@ -164,6 +164,32 @@ SlPolicyAsk sl_brain_policy_ask(const SlAttempt *a, char **authors)
     };
 }
 
+/* With a key that is in force: who got another key since signs again. */
+static bool has_signed(const SlCoord *c, const SlAttempt *a, const char *person)
+{
+    g_autoptr(GPtrArray) keys = sl_signed_signers(a->statement, SL_STATEMENT_PROMOTION, NULL);
+    for (guint i = 0; i < keys->len; i++) {
+        const SlPerson *signer = sl_root_person_of_key(c->root, g_ptr_array_index(keys, i));
+        if (signer != NULL && strcmp(signer->name, person) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+GPtrArray *sl_brain_approvers(const SlCoord *c, const SlAttempt *a)
+{
+    GPtrArray *list = g_ptr_array_new();
+    for (guint i = 0; i < a->approvers->len; i++) {
+        char *person = g_ptr_array_index(a->approvers, i);
+        if (!g_ptr_array_find_with_equal_func(list, person, g_str_equal, NULL) &&
+            (!sl_attempt_waits(a) || has_signed(c, a, person))) {
+            g_ptr_array_add(list, person);
+        }
+    }
+    return list;
+}
+
 bool sl_brain_approve(SlCoord *c, SlAttempt *a, const char *armour, const char *by, GError **error)
 {
     if (a->statement == NULL || !sl_attempt_waits(a)) {
@@ -185,13 +211,10 @@ bool sl_brain_approve(SlCoord *c, SlAttempt *a, const char *armour, const char *
         return sl_throw(error, SLU_APPROVAL_REFUSED,
                         "key %s belongs to nobody in the root, or was revoked", print);
     }
-    for (guint i = 0; i < a->approvers->len; i++) {
-        if (strcmp(g_ptr_array_index(a->approvers, i), person->name) == 0) {
-            return sl_throw(error, SLU_APPROVAL_REFUSED,
-                            "%s has signed attempt %" G_GUINT64_FORMAT
-                            " already; a person counts once",
-                            person->name, a->n);
-        }
+    if (has_signed(c, a, person->name)) {
+        return sl_throw(error, SLU_APPROVAL_REFUSED,
+                        "%s has signed attempt %" G_GUINT64_FORMAT " already; a person counts once",
+                        person->name, a->n);
     }
     g_auto(GStrv) authors = sl_brain_authors(c, a);
     SlPolicyAsk ask = sl_brain_policy_ask(a, authors);

@@ -44,8 +44,9 @@ static json_t *approvals_json(const SlCoord *c, const SlAttempt *a)
     sl_policy_need(c->root, &ask, &need);
     sl_json_set_int(json, "threshold", need.threshold);
     sl_policy_need_clear(&need);
-    sl_json_set_int(json, "count", a->approvers->len);
-    json_object_set_new(json, "people", sl_json_from_ptr_array(a->approvers));
+    g_autoptr(GPtrArray) approvers = sl_brain_approvers(c, a);
+    sl_json_set_int(json, "count", approvers->len);
+    json_object_set_new(json, "people", sl_json_from_ptr_array(approvers));
     return json;
 }
 
