@@ -53,6 +53,7 @@ void sl_attempt_wait_for(SlAttempt *a, const char *format, ...) G_GNUC_PRINTF(2,
 /* renders.c */
 void sl_brain_ask_render(SlCoord *c, SlAttempt *a);
 void sl_brain_render_again(SlCoord *c, const SlAttempt *a); /* bytes only; RENDERED changes nothing */
+void sl_brain_render_again(SlCoord *c, const SlAttempt *a); /* bytes only; RENDERED changes nothing */
 void sl_brain_render_rollback(SlCoord *c, SlAttempt *a);
 void sl_brain_render_remove(SlCoord *c, SlAttempt *a);
 void sl_brain_retry_later(SlCoord *c, SlAttempt *a, int code, const char *message);

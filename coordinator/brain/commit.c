@@ -367,6 +367,16 @@ static GPtrArray *still_ready(SlCoord *c, const SlEnv *env)
     return group;
 }
 
+/* What waits for its commit is only in the cache, which a loss of power (or whoever deletes it) takes: the next try finds
+ * the bytes there again. Everything else of a group is in the branches. */
+static void bring_bytes_back(SlCoord *c, const SlAttempt *a, const GError *error)
+{
+    if (error != NULL && error->code == SLU_BLOB_MISSING && a->from_commit == NULL &&
+        a->act != SL_ACT_REMOVE) {
+        sl_brain_render_again(c, a);
+    }
+}
+
 static void give_back_group(SlCoord *c, SlEnv *env, const GError *error)
 {
     for (guint i = 0; i < env->group->len; i++) {
@@ -379,6 +389,7 @@ static void give_back_group(SlCoord *c, SlEnv *env, const GError *error)
                         env->tries);
         } else {
             sl_attempt_move(c, a, SL_ON_RETRY);
+            bring_bytes_back(c, a, error);
         }
     }
     g_array_set_size(env->group, 0);
@@ -395,8 +406,8 @@ void sl_brain_env_written(SlCoord *c, const SlCoordEnvWritten *in)
     bool revert = env->reverting;
     env->writing = false;
     if (in->error != NULL || in->commit == NULL || g_strcmp0(in->old, base) != 0) {
-        if (in->error != NULL && (in->error->code == SLU_STORAGE_FULL ||
-                                  in->error->code == SLU_STATE_REMOTE_AWAY))
+        if (in->error != NULL &&
+            (in->error->code == SLU_STORAGE_FULL || in->error->code == SLU_STATE_REMOTE_AWAY))
             env->tries = 0; /* no fault of an attempt: tried until it can be written */
         retry_env(c, env);
         give_back_group(c, env, in->error);

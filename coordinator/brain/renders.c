@@ -289,8 +289,12 @@ void sl_brain_rendered(SlCoord *c, const SlCoordRendered *in)
 {
     SlAttempt *a = sl_brain_attempt(c, in->attempt);
     c->renders -= c->renders > 0 ? 1 : 0;
+    if (a != NULL && a->state == SL_STATE_GATING && in->rendered != NULL) {
+        sl_brain_env(c, a->env)->retry_us = c->now_us; /* its bytes are back: no need to wait */
+        c->envs_dirty = true;
+    }
     if (a == NULL || a->state != SL_STATE_RENDERING) {
-        return; /* aborted or superseded meanwhile, or rendered again for its bytes */
+        return; /* aborted or superseded meanwhile */
     }
     if (in->error != NULL) {
         sl_brain_retry_later(c, a, SLU_RENDER_ERROR, in->error->message);

@@ -16,6 +16,29 @@ static void test_before_committed(void)
     rig_free(rig);
 }
 
+/* The power went, and with it what was rendered and not yet committed: it is rendered again, for its
+ * bytes only, and the next try commits the very same promotion. */
+static void test_lost_bytes(void)
+{
+    Rig *rig = rig_new();
+    rig->hold_write = true;
+    rig_push(rig, "c1", "1", "1");
+    rig_assert_state(rig, 1, "COMMITTING");
+    g_autoptr(json_t) before = rig_view(rig, "attempt", json_pack("{s:i}", "n", 1));
+    guint renders = rig->renders;
+    rig->hold_write = false;
+    g_autoptr(GError) error = NULL;
+    (void)!sl_throw(&error, SLU_BLOB_MISSING, "bytes of an object are not in the cache");
+    SlCoordInput in = {.type = SL_COORD_ENV_WRITTEN,
+                       .env_written = {.env = "dev", .error = error}};
+    rig_step(rig, &in);
+    g_assert_cmpuint(rig->renders, ==, renders + 1);
+    rig_assert_state(rig, 1, "SUCCEEDED"); /* at once, and nothing new to sign */
+    g_autoptr(json_t) after = rig_view(rig, "attempt", json_pack("{s:i}", "n", 1));
+    g_assert_cmpstr(sl_json_str(after, "promotion"), ==, sl_json_str(before, "promotion"));
+    rig_free(rig);
+}
+
 /* Dies after COMMITTED, before the ref moved: it is moved at the next start, and no second commit
  * is made. */
 static void test_before_move(void)
@@ -193,6 +216,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/recovery/before-committed", test_before_committed);
+    g_test_add_func("/recovery/lost-bytes", test_lost_bytes);
     g_test_add_func("/recovery/before-move", test_before_move);
     g_test_add_func("/recovery/every-prefix", test_every_prefix);
     g_test_add_func("/recovery/external-revert", test_external_revert);
