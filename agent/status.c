@@ -8,6 +8,7 @@
 #include "runtime/atomicfile.h"
 #include "runtime/spawn.h"
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,14 +87,53 @@ static char *fingerprint_of(const char *dir)
 /* A join that people have not signed yet: there is no configuration, but a key to compare. */
 static bool print_asked(const char *dir)
 {
-    g_autofree char *print = fingerprint_of(dir),
-                    *asked = g_build_filename(dir, "join.json", NULL);
+    g_autofree char *print = fingerprint_of(dir), *asked = g_build_filename(dir, "join.json", NULL);
     if (!print || access(asked, F_OK) != 0)
         return false;
     printf("asked to join; a person has to sign the registry: sluice cluster sign ENV\n"
            "agent key    %s\n",
            print);
     return true;
+}
+
+static void print_unit(const char *app, const json_t *unit)
+{
+    size_t applied = 0;
+    const char *key;
+    json_t *object, *objects = json_object_get(unit, "objects");
+    json_object_foreach (objects, key, object)
+        applied += sl_json_bool(object, "applied", false);
+    g_autofree char *text = sl_escape_for_people(sl_json_str_or(unit, "message", ""), 200);
+    const char *waits = sl_json_str(unit, "waits");
+    printf("unit         %s: %s%s%s, seq %" PRId64
+           ", bundle %.12s, %zu of %zu objects applied%s%s%s\n",
+           app, sl_json_str_or(unit, "health", "Unknown"), *text ? ": " : "", text,
+           sl_json_int(unit, "seq", 0), sl_json_str_or(unit, "bundle", "-"), applied,
+           json_object_size(objects),
+           sl_json_bool(unit, "latched", false) ? ", went back by itself" : "",
+           waits ? "; the next waits: " : "", waits ? waits : "");
+}
+
+/* What people look for first; all of it is in --json. */
+static void print_view(json_t *view)
+{
+    const char *key;
+    json_t *each;
+    printf("root %" PRId64 ", registry %" PRId64 ", head (%" PRId64 ", %" PRId64 ")%s\n",
+           sl_json_int(view, "rootVersion", 0), sl_json_int(view, "registryVersion", 0),
+           sl_json_int(view, "head.term", 0), sl_json_int(view, "head.version", 0),
+           sl_json_bool(view, "head.fresh", false) ? "" : ": expired, nothing new starts");
+    json_object_foreach (json_object_get(view, "units"), key, each)
+        print_unit(key, each);
+    json_object_foreach (json_object_get(view, "runs"), key, each)
+        printf("run          %.12s %s: %s\n", key, sl_json_str_or(each, "job", ""),
+               sl_json_str_or(each, "phase", sl_json_str_or(each, "state", "?")));
+    json_object_foreach (json_object_get(view, "applied"), key, each) {
+        if (!g_str_has_prefix(key, "refused/") && !g_str_has_prefix(key, "flag/"))
+            continue;
+        g_autofree char *text = sl_escape_for_people(sl_json_str_or(each, "message", ""), 300);
+        printf("%s: %s\n", key, text);
+    }
 }
 
 int sl_command_status(const char *dir, bool as_json)
@@ -125,9 +165,7 @@ int sl_command_status(const char *dir, bool as_json)
     g_autofree char *why = sl_escape_for_people(sl_json_str_or(status, "disconnected", ""), 200);
     printf("coordinator  %s, %s%s\n", conf->coordinator,
            sl_json_bool(status, "connected", false) ? "connected" : "NOT CONNECTED: ", why);
-    char *view = json_dumps(json_object_get(status, "view"), JSON_INDENT(2) | JSON_SORT_KEYS);
-    puts(view ? view : "");
-    free(view);
+    print_view(json_object_get(status, "view"));
     return running ? 0 : 3;
 }
 
@@ -235,8 +273,7 @@ int sl_command_doctor(const char *dir)
               sl_json_bool(status, "connected", false)
                   ? conf->coordinator
                   : sl_json_str_or(status, "disconnected", "not connected"));
-    json_array_foreach(checks, i, row)
-    {
+    json_array_foreach (checks, i, row) {
         bool ok = sl_json_bool(row, "ok", false);
         bad += !ok;
         printf("%-4s %-16s %s\n", ok ? "ok" : "BAD", sl_json_str_or(row, "check", ""),
