@@ -118,7 +118,8 @@ class World:
         f.wait_healthy("test", "third")
         f.sluice("promote", "app", "--to", "prod", "--reason", "third")
         waiting = f.wait("the third waits", lambda: [a for a in f.unit("prod")["waiting"] if a["state"] == "GATING"])[0]
-        third = self.get(f"/v1/attempts/{waiting['n']}")["statement"]
+        self.shown = self.get(f"/v1/attempts/{waiting['n']}")
+        third = self.shown["statement"]
         self.third = {"text": third["text"], "sigs": self.sign(third["text"], self.alice)}
         f.sluice("abort", str(waiting["n"]), "--reason", "not today")
         f.wait("the third is aborted", lambda: not f.unit("prod")["waiting"])
@@ -415,6 +416,13 @@ class Attacks(unittest.TestCase):
 
     def good_again(self, name="prod1"):
         self.t.desire(name, self.good)
+
+    def test_00_who_vouches(self):
+        """A cluster that the online key registered may seal what it likes; who is asked to sign for prod sees who vouches for it."""
+        self.assertRegex("\n".join(self.w.shown["evidence"]), r"item model sha256:\S+ by run \S+ of job train in dev on dev1: Succeeded, accuracy 0.96")
+        registries = {line.split()[2].rstrip(","): line for line in self.w.shown["registrySigners"]}
+        self.assertRegex(registries["dev"], r"the clusters that made the evidence\): signed by the coordinator's online key SHA256:")
+        self.assertRegex(registries["prod"], r"the clusters that it goes to\): signed by alice SHA256:")
 
     def test_01_unchanged_heads_change_nothing(self):
         self.good_again()

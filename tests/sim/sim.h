@@ -394,6 +394,9 @@ const Commit *source_commit(const World *w, const char *id);
 void source_read(const Commit *c); /* fills docs, problems, offers */
 void commit_free(Commit *c);
 void coord_poll(World *w);
+/* story_worked.c: the worked example's repository, pushed. */
+void worked_push(World *w, const char *subject, const char *readme, const char *server,
+                 const char *accuracy);
 
 /* coord_shell.c, coord_effects.c */
 void coord_start(World *w);
@@ -441,6 +444,7 @@ typedef struct {
     uint64_t from, count, jobs;
     bool hash, shrink, progress;
     bool first; /* enough when one seed failed */
+    bool twice; /* each seed two times: the same must happen */
     SimOptions options;
 } Sweep;
 int sweep_run(const Sweep *sweep, const char *program);

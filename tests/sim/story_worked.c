@@ -40,7 +40,7 @@ static void put(SlTree *tree, const char *path, const char *kind, const char *na
     sl_tree_memory_put(tree, path, text, SL_TREE_FILE);
 }
 
-static void push(World *w, const char *subject, const char *readme, const char *server,
+void worked_push(World *w, const char *subject, const char *readme, const char *server,
                  const char *accuracy)
 {
     SlTree *tree = sl_tree_memory_new();
@@ -146,7 +146,7 @@ static Outcome follow_attempt(World *w)
 
 static bool push_first(World *w)
 {
-    push(w, "first", "digits\n", "v1", "0.97");
+    worked_push(w, "first", "digits\n", "v1", "0.97");
     return true;
 }
 
@@ -209,7 +209,7 @@ static bool push_typo(World *w)
 {
     Worked *s = w->story_data;
     s->remembered = prod_bundle(w);
-    push(w, "typo", "digits, really\n", "v1", "0.97");
+    worked_push(w, "typo", "digits, really\n", "v1", "0.97");
     return true;
 }
 
@@ -241,13 +241,13 @@ static bool rotate_root(World *w)
 
 static bool push_server(World *w)
 {
-    push(w, "server", "digits, really\n", "v2", "0.97");
+    worked_push(w, "server", "digits, really\n", "v2", "0.97");
     return true;
 }
 
 static bool push_worse(World *w)
 {
-    push(w, "worse", "digits, really\n", "v2", "0.62");
+    worked_push(w, "worse", "digits, really\n", "v2", "0.62");
     return true;
 }
 

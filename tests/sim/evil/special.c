@@ -337,6 +337,42 @@ static bool runs_it(World *w, Agent *a)
     return unit_is(w, a, steps_of(w)->digest, "Healthy");
 }
 
+/* ---- a cluster that vouches for a bad model ---- */
+
+/* Whoever holds the online key registers a cluster in dev, and it seals what it likes: the gate of
+ * test opens. Prod is another matter. */
+static void lying_seal(World *w, const Attack *attack, Agent *a, Shot *shot)
+{
+    Steps *s = steps_begin(w);
+    Agent *prod = agent_in(w, "prod", 0);
+    (void)attack;
+    (void)a;
+    (void)shot;
+    hand_hold(w, NULL);
+    s->digest = forge_good(w, prod);
+    worked_push(w, "a model that is praised", "digits, praised\n", "v2", "0.99");
+}
+
+static bool test_believes_prod_does_not(World *w, Agent *a)
+{
+    (void)a;
+    Steps *s = steps_of(w);
+    g_autoptr(json_t) status = people_view(w, "status", json_pack("{s:s}", "env", "test"));
+    const json_t *unit = json_array_get(sl_json_at(status, "units"), 0);
+    bool believed = g_strcmp0(sl_json_str(unit, "commit"), source_newest(w)->id) == 0 &&
+                    strcmp(sl_json_str_or(unit, "health", ""), "Healthy") == 0 &&
+                    strcmp(sl_json_str_or(unit, "last.state", ""), "SUCCEEDED") == 0 &&
+                    sl_json_int(unit, "last.withheld", 0) == 0;
+    if (s->phase == 0 && believed) {
+        next_phase(w, s);
+    }
+    g_autofree char *good = forge_good(w, agent_in(w, "prod", 0));
+    if (g_strcmp0(good, s->digest) != 0) {
+        fail(w, "attack: a seal of dev moved prod");
+    }
+    return s->phase == 1 && waited(w, s, 5 * SL_MINUTE_US);
+}
+
 static const Attack SPECIALS[] = {
     {.name = "more-generations",
      KIND("run-not-ordered", SLU_AGENT_RUN),
@@ -366,6 +402,11 @@ static const Attack SPECIALS[] = {
      .over = clock_is_right,
      .alone = true},
     {.name = "models-emptied", .act = models_emptied, .over = models_come_back, .alone = true},
+    {.name = "lying-seal",
+     .act = lying_seal,
+     .env = "dev",
+     .over = test_believes_prod_does_not,
+     .alone = true},
     {.name = "taken-back", .act = taken_back, .over = runs_it, .alone = true},
 };
 

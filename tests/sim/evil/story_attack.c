@@ -196,9 +196,6 @@ static void end(World *w)
     if (scene_of(w)->phase != AFTER) {
         fail(w, "attack %s was never made", w->options.attack);
     }
-    if (story_worked_example.end != NULL) {
-        story_worked_example.end(w);
-    }
 }
 
 const Story story_attack = {.name = "attack",
