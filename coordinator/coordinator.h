@@ -19,6 +19,7 @@
 #include "runtime/spawn.h"
 #include "runtime/workq.h"
 #include "sluice/source.h"
+#include <pthread.h>
 
 #define SL_RECENT_BYTES_MAX (64 * 1024 * 1024) /* bytes by digest kept in memory */
 #define SL_WORKERS 3                           /* renders and fetches at the same time */
@@ -69,6 +70,7 @@ typedef struct SlCoordinator {
     SlBatch batch;
     bool appending, flush_posted, failed;
     SlTimer *tick, *history_timer, *push_timer;
+    pthread_mutex_t push_one; /* two pushes at a time would take each other for somebody else */
     unsigned push_failures;
     GError *push_error; /* why the last push failed, or NULL */
     int64_t push_failed_us;

@@ -63,13 +63,13 @@ static int write_objects(git_repository *repo, git_odb *odb, const GArray *moves
     return git_packbuilder_write(builder, packs, 0, NULL, NULL);
 }
 
+/* GIT_EMODIFIED, GIT_EEXISTS: somebody moved it since the look; the next push looks again. */
 static int swap(git_repository *there, const Move *move)
 {
     g_autoptr(git_reference) ref = NULL;
-    int rc = move->had ? git_reference_create_matching(&ref, there, move->to, &move->now, 1,
-                                                       &move->before, NULL)
-                       : git_reference_create(&ref, there, move->to, &move->now, 0, NULL);
-    return rc == GIT_EMODIFIED || rc == GIT_EEXISTS ? GIT_ENONFASTFORWARD : rc;
+    return move->had ? git_reference_create_matching(&ref, there, move->to, &move->now, 1,
+                                                     &move->before, NULL)
+                     : git_reference_create(&ref, there, move->to, &move->now, 0, NULL);
 }
 
 static void take_spec(GArray *moves, const char *spec)

@@ -115,7 +115,10 @@ static bool push_refs(SlCoordinator *c, const char *const *refs, GError **error)
                    .refs = refs,
                    .timeout_us = PUSH_TIMEOUT_US,
                    .stop_fd = c->stop_fd};
-    return sl_push_state(&push, error);
+    pthread_mutex_lock(&c->push_one);
+    bool good = sl_push_state(&push, error);
+    pthread_mutex_unlock(&c->push_one);
+    return good;
 }
 
 static bool push_now(SlCoordinator *c, GError **error)
@@ -207,12 +210,14 @@ void sl_history_init(SlCoordinator *c)
     c->points = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     c->history_timer = sl_timer_new(c->loop, history_fired, c);
     c->push_timer = sl_timer_new(c->loop, push_fired, c);
+    pthread_mutex_init(&c->push_one, NULL);
 }
 
 void sl_history_free(SlCoordinator *c)
 {
     sl_timer_free(c->history_timer);
     sl_timer_free(c->push_timer);
+    pthread_mutex_destroy(&c->push_one);
     g_clear_error(&c->push_error);
     g_clear_pointer(&c->points, g_hash_table_unref);
 }

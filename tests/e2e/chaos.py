@@ -180,7 +180,7 @@ class Story:
         self.f = fleet.Fleet()
         self.remote = os.path.join(self.f.dir, "remote.git")
         self.acknowledged, self.rounds = {}, 0  # attempt number -> act
-        self.expected = []  # prod's story: (act, what it serves)
+        self.attempt_of = {}  # what prod served -> the attempt that brought it there first
         self.f.run("git", "init", "-q", "--bare", self.remote)
         self.f.configure(stateRemote={"url": self.remote})  # so that there is a child sluice-git at every commit
         self.f.start_all()
@@ -228,14 +228,15 @@ class Story:
 
         self.wait(f"prod is healthy on {subject}", there)
         self.wait(f"prod serves {answer}", lambda: self.f.serves("prod") == answer)
-        self.expected.append(("promote", answer))
+        self.wait("the attempt is shown", lambda: self.attempt_of.setdefault(answer, self.f.unit("prod")["attempt"]))
 
     def roll_back(self, answer):
-        self.wait("rollback is acknowledged", lambda: self.f.serves("prod") == answer or self.ask("rollback", "app/prod", "--yes"))
+        target = str(self.attempt_of[answer])  # named, so that asking again after a lost answer asks for the same
+        self.wait("rollback is acknowledged", lambda: self.ask("rollback", "app/prod", "--to-attempt", target, "--yes") or
+                  self.f.serves("prod") == answer)
         self.wait(f"prod serves {answer} again", lambda: self.f.serves("prod") == answer)
         self.wait("the rollback succeeded", lambda: self.f.unit("prod")["last"]["state"] == "SUCCEEDED" and self.f.unit("prod")["pinned"])
         self.wait("prod is unpinned", lambda: self.f.sluice("unpin", "app/prod", "--reason", "chaos", code=None).returncode == 0)
-        self.expected.append(("rollback", answer))
 
     def first(self):
         self.f.push("first")
@@ -305,7 +306,8 @@ class Story:
         return os.path.join(self.f.state, "state.git")
 
     def refs(self, repo):
-        return self.f.run("git", "-C", repo, "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/sluice").stdout
+        return self.f.run("git", "-C", repo, "for-each-ref", "--format=%(objectname) %(refname)",
+                          "refs/heads/sluice/ledger", "refs/heads/sluice/env").stdout
 
     def check_acknowledged(self):
         attempts = {a["n"]: a for a in self.f.json("history", "app/prod", "--limit", "1000")["attempts"]}

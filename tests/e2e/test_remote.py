@@ -82,6 +82,7 @@ class Remote(unittest.TestCase):
         self.assertLess(time.monotonic() - begun, 5, "a stop does not wait for the remote")
         self.f.start_coordinator()
         self.back()
+        self.f.wait_healthy("test", "first")
         self.f.promote()
         self.wait_equal()
 
@@ -180,6 +181,7 @@ class Remote(unittest.TestCase):
         self.begin(True)
         self.f.push("first")
         self.f.wait_healthy("test", "first")
+        self.wait_equal()
         tree = self.f.run("git", "-C", self.remote, "rev-parse", "sluice/ledger^{tree}").stdout.strip()
         other = self.f.run("git", "-C", self.remote, "commit-tree", "-p", "sluice/ledger", "-m", "somebody else", tree).stdout.strip()
         self.f.run("git", "-C", self.remote, "update-ref", "refs/heads/sluice/ledger", other)
