@@ -122,6 +122,17 @@ static bool can_be_taken(const SlCoord *c, const SlAttempt *live, const SlPromot
            (p->not_before_us <= c->now_us && c->now_us < p->activate_until_us);
 }
 
+/* Does the request allow more than what is live? Agents that refused that for want of the word need
+ * a statement that has it. */
+static bool says_more(const SlAttempt *a, const SlPromotion *live)
+{
+    bool more = (a->allow_prune && !live->allow_prune) || (a->disrupt && !live->disrupt);
+    for (char **kind = a->privileged; kind != NULL && *kind != NULL && !more; kind++) {
+        more = !g_strv_contains((const char *const *)live->privileged, *kind);
+    }
+    return more;
+}
+
 /* The same bundles for the same clusters, under the epoch in force, without a latch, and still to be
  * had: nothing new to sign. */
 static bool is_unchanged(const SlCoord *c, const SlAttempt *a, const char *root)
@@ -133,7 +144,8 @@ static bool is_unchanged(const SlCoord *c, const SlAttempt *a, const char *root)
         return false;
     }
     g_autoptr(SlPromotion) p = sl_promotion_parse(u->live->statement->text, NULL);
-    return p != NULL && p->epoch == env->epoch && can_be_taken(c, u->live, p);
+    return p != NULL && p->epoch == env->epoch && !says_more(a, p) &&
+           can_be_taken(c, u->live, p);
 }
 
 /* Above everything the ledger reserved and everything its agents hold: after a restored ledger, or where a thief signed with

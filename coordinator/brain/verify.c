@@ -24,22 +24,12 @@ static void say_worst(Tally *tally, int code, const char *format, ...)
 }
 
 /* The refusal that a cluster reports for this promotion, if any. */
-static char *refusal(const SlCoord *c, const char *cluster, const char *promotion)
+static char *refusal(const SlCoord *c, const SlAttempt *a, const char *cluster)
 {
-    const SlSeen *seen = g_hash_table_lookup(c->seen, cluster);
-    GHashTableIter iter;
-    gpointer key, value;
-    if (seen == NULL) {
-        return NULL;
-    }
-    g_hash_table_iter_init(&iter, seen->entries);
-    while (g_hash_table_iter_next(&iter, &key, &value)) {
-        if (g_str_has_prefix(key, "refused/") && strstr(key, promotion) != NULL) {
-            g_autoptr(json_t) entry = sl_json_parse(value, strlen(value), NULL, "report", NULL);
-            return g_strdup(sl_json_str_or(entry, "message", "refused"));
-        }
-    }
-    return NULL;
+    g_autofree char *which = g_strdup_printf("promotion %.12s", a->promotion);
+    g_autoptr(json_t) entry = sl_brain_seen_entry(c, cluster, "refused/unit/%s/%s", a->app, a->env);
+    const char *message = sl_json_str_or(entry, "message", "");
+    return strstr(message, which) != NULL ? g_strdup(message) : NULL;
 }
 
 static void tally_target(const SlCoord *c, const SlAttempt *a, const SlAttempt *live,
@@ -63,7 +53,7 @@ static void tally_target(const SlCoord *c, const SlAttempt *a, const SlAttempt *
                   *message != '\0' ? ": " : "", message);
     }
     if (!about_this || g_strcmp0(sl_json_str(entry, "bundle"), bundle) != 0) {
-        g_autofree char *why = refusal(c, cluster, live->promotion);
+        g_autofree char *why = refusal(c, live, cluster);
         say_worst(tally, SLU_HEALTH_TIMEOUT, "%s: has not taken this promotion yet%s%s", cluster,
                   why != NULL ? ": refused: " : "", why != NULL ? why : "");
         return;
