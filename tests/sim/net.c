@@ -98,7 +98,8 @@ void net_send(World *w, Agent *a, Direction direction, Message *m)
 
 static bool is_cut(const World *w, const Agent *a)
 {
-    return w->now < a->cut_until[TO_COORD] || w->now < a->cut_until[TO_AGENT];
+    return w->now < a->cut_until[TO_COORD] || w->now < a->cut_until[TO_AGENT] ||
+           w->now < a->away_until;
 }
 
 void net_connect(World *w, Agent *a)

@@ -226,6 +226,8 @@ struct Agent {
     bool connected;
     bool wiped;           /* a story took both its slots */
     int64_t cut_until[2]; /* partition, by Direction */
+    int64_t away_until;   /* a story's: nobody hears of it, faults or not */
+    int64_t away_until;   /* a story's own partition: it does not end with the faults */
     Clock clock;
     GBytes *slots[2];
     GHashTable *blobs;   /* on its disk */

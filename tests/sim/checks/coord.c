@@ -195,8 +195,10 @@ static GBytes *shadow_blob(const char *digest, void *user)
 static SlCoord *shadow_of(World *w)
 {
     Shadow *s = world_keep(w, "shadow", shadow_new, shadow_free);
-    bool other = s->coord != NULL && sl_coord_ledger_seq(s->coord) > w->ledger->len;
-    if (other) {
+    uint64_t seq = s->coord != NULL ? sl_coord_ledger_seq(s->coord) : 0;
+    g_autofree char *hash =
+        seq > 0 && seq <= w->ledger->len ? sl_json_digest(w->ledger->pdata[seq - 1]) : NULL;
+    if (seq > 0 && g_strcmp0(hash, sl_coord_ledger_hash(s->coord)) != 0) { /* restored */
         g_clear_pointer(&s->coord, sl_coord_free);
     }
     if (s->coord == NULL) {

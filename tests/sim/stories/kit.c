@@ -11,6 +11,7 @@ static void plot_free(void *data)
     ask_clear(&p->ask);
     ask_clear(&p->second);
     g_free(p->text);
+    g_free(p->about);
     for (int i = 0; i < PLOT_SLOTS; i++) {
         g_free(p->slots[i]);
     }
@@ -237,9 +238,21 @@ json_t *kit_args(const char *app, const char *env)
     return json_pack("{s:s,s:s,s:s}", "app", app, "env", env, "reason", "story");
 }
 
+static void about(Plot *p, const char *verb, const json_t *args)
+{
+    g_autofree char *text = sl_json_canonical(args, NULL);
+    g_autofree char *now = g_strdup_printf("%s %s", verb, text);
+    if (g_strcmp0(p->about, now) != 0) {
+        ask_clear(&p->ask);
+        g_free(p->about);
+        p->about = g_steal_pointer(&now);
+    }
+}
+
 bool kit_verb(World *w, Plot *p, const char *verb, json_t *args, char **ret_refused)
 {
     int64_t status = 0;
+    about(p, verb, args);
     const json_t *body = people_ask(w, &p->ask, "alice", verb, args, &status);
     if (body != NULL && status >= 300) {
         say(w, "%s: %s", verb, sl_json_str_or(body, "error.message", "?"));
@@ -258,6 +271,7 @@ bool kit_ask(World *w, Plot *p, const char *verb, const char *app, const char *e
         (void)json_object_update(args, more);
         json_decref(more);
     }
+    about(p, verb, args);
     const json_t *body = people_ask(w, &p->ask, "alice", verb, args, &status);
     if (body != NULL && status >= 300) {
         say(w, "%s %s/%s: %s", verb, app, env, sl_json_str_or(body, "error.message", "?"));
@@ -387,6 +401,7 @@ bool kit_order(World *w, Plot *p, const char *person, json_t *draft)
         }
         return false;
     }
+    about(p, "order-draft", owned);
     const json_t *body = people_ask(w, &p->ask, person != NULL ? person : "alice", "order-draft",
                                     json_incref(owned), &status);
     if (body != NULL && status >= 300) {

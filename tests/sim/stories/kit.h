@@ -21,6 +21,7 @@ struct Plot {
     Ask ask, second;         /* two requests at a time */
     uint64_t attempt;        /* under way */
     uint64_t signing;        /* that @second is about */
+    char *about;             /* what @ask is about: an answer to another one is no answer */
     char *text;              /* of the order that is being signed */
     char *slots[PLOT_SLOTS]; /* a story's own words */
     int64_t since, slept, n; /* when the step began; looked last; a story's own number */

@@ -1,0 +1,118 @@
+/* restored.c - the state repository comes back from an older copy: agents are ahead of it. Nobody
+ * goes back; what is promoted next has a higher number, and everybody follows again. */
+#include "kit.h"
+
+static void push(World *w, const char *server)
+{
+    KitApp app = {.name = "web", .server = server, .maps = 2, .train = "\"accuracy=0.99\""};
+    kit_push(w, server, KIT_ENVS, &app, 1);
+}
+
+static void shape(World *w)
+{
+    static const char *const apps[] = {"web", NULL};
+    kit_shape_apps(w, apps);
+    for (guint i = 0; i < w->envs->len; i++) {
+        ((Env *)w->envs->pdata[i])->clusters = 1; /* a run that was forgotten is placed again */
+    }
+}
+
+static bool push_first(World *w, Plot *p)
+{
+    (void)p;
+    push(w, "v1");
+    return true;
+}
+
+static bool runs(World *w, Plot *p)
+{
+    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test") &&
+           kit_bring(w, p, "web", "prod");
+}
+
+static bool back_up(World *w, Plot *p)
+{
+    p->n = (int64_t)w->ledger->len;
+    push(w, "v2");
+    return true;
+}
+
+static const char *tip_then(const World *w, const char *env)
+{
+    for (guint i = w->ledger->len; i > 0; i--) {
+        const json_t *e = w->ledger->pdata[i - 1];
+        if (g_strcmp0(sl_json_str(e, "type"), "Committed") == 0 &&
+            g_strcmp0(sl_json_str(e, "env"), env) == 0) {
+            return sl_json_str(e, "new");
+        }
+    }
+    return NULL;
+}
+
+static void forget_acknowledged(World *w)
+{
+    int64_t attempts = 0;
+    for (guint i = 0; i < w->ledger->len; i++) {
+        attempts += g_strcmp0(sl_json_str(w->ledger->pdata[i], "type"), "Requested") == 0 ? 1 : 0;
+    }
+    for (guint i = w->acknowledged->len; i > 0; i--) {
+        if (sl_json_int(w->acknowledged->pdata[i - 1], "attempt", 0) > attempts) {
+            g_ptr_array_remove_index(w->acknowledged, i - 1);
+        }
+    }
+}
+
+static bool restore(World *w, Plot *p)
+{
+    coord_crash(w);
+    say(w, "the state repository is restored: %" G_GINT64_FORMAT " of %u events", p->n,
+        w->ledger->len);
+    g_ptr_array_set_size(w->ledger, (gint)p->n);
+    for (guint i = 0; i < w->envs->len; i++) {
+        const char *env = ((Env *)w->envs->pdata[i])->name;
+        const char *tip = tip_then(w, env);
+        if (tip != NULL) {
+            g_hash_table_replace(w->tips, g_strdup(env), g_strdup(tip));
+        }
+    }
+    forget_acknowledged(w);
+    return true;
+}
+
+static bool push_third(World *w, Plot *p)
+{
+    (void)p;
+    push(w, "v3");
+    return true;
+}
+
+static bool third_runs(World *w, Plot *p)
+{
+    return runs(w, p) && kit_serves(w, "web", "prod", "v3");
+}
+
+static bool calm(World *w, Plot *p)
+{
+    (void)p;
+    return kit_calm(w);
+}
+
+static void end(World *w)
+{
+    if (g_hash_table_size(w->run_starts) != 1) {
+        fail(w, "%u runs were started, not 1", g_hash_table_size(w->run_starts));
+    }
+}
+
+static const PlotStep STEPS[] = {
+    {"push v1", push_first},
+    {"v1 runs in prod", runs},
+    {"a copy is made; push v2", back_up},
+    {"v2 runs in prod", runs},
+    {"the copy is put back", restore},
+    {"push v3", push_third},
+    {"v3 runs in prod", third_runs},
+    {"everything is calm", calm},
+};
+
+PLOT_STORY(restored, "restored", 4, shape, STEPS, end);

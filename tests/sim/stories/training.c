@@ -1,0 +1,145 @@
+/* training.c - runs: a job that fails and is run again by an order, one that is stopped, one that is
+ * held back by the going one (keep, queue, replace), a model that waits for its run. */
+#include "kit.h"
+
+static const char *const ON_CHANGE[] = {"keep", "queue", "replace"};
+
+static void push(World *w, Plot *p, const char *server, const char *train)
+{
+    g_autofree char *job = g_strdup_printf("  onChange: %s\n", ON_CHANGE[p->n % 3]);
+    KitApp app = {.name = "web",
+                  .server = server,
+                  .maps = 1,
+                  .train = train,
+                  .job = job,
+                  .model = true,
+                  .gate = true};
+    kit_push(w, train, KIT_ENVS, &app, 1);
+}
+
+static void shape(World *w)
+{
+    static const char *const apps[] = {"web", NULL};
+    kit_shape_apps(w, apps);
+}
+
+static bool push_failing(World *w, Plot *p)
+{
+    p->n = 3 + (int64_t)rng_below(&w->people_rng, 3);
+    push(w, p, "v1", "\"fail\"");
+    return true;
+}
+
+/* Runs of web's job in dev: all, or those without a seal. */
+static unsigned count_runs(World *w, bool going, const BookRun **ret_last)
+{
+    unsigned n = 0;
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, book_of(w)->runs);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const BookRun *run = value;
+        if (!going || run->seal == NULL) {
+            n++;
+            *ret_last = run;
+        }
+    }
+    return n;
+}
+
+static bool has_failed(World *w, Plot *p)
+{
+    (void)p;
+    const BookRun *last = NULL;
+    return count_runs(w, false, &last) == 1 && last->seal != NULL;
+}
+
+static json_t *start_draft(void)
+{
+    return json_pack("{s:s,s:s,s:s,s:s,s:s}", "act", "start-run", "app", "web", "env", "dev", "job",
+                     "train", "reason", "again");
+}
+
+/* It is not run again by itself; an order of the online key suffices in dev. */
+static bool run_again(World *w, Plot *p)
+{
+    const BookRun *last = NULL;
+    if (count_runs(w, false, &last) > 1) {
+        return true;
+    }
+    (void)kit_order(w, p, NULL, start_draft());
+    return false;
+}
+
+static bool again_failed(World *w, Plot *p)
+{
+    (void)p;
+    const BookRun *last = NULL;
+    return count_runs(w, true, &last) == 0;
+}
+
+static bool push_long(World *w, Plot *p)
+{
+    push(w, p, "v1", "\"accuracy=0.90\", \"take=1500\"");
+    return true;
+}
+
+static bool goes_on(World *w, Plot *p)
+{
+    (void)p;
+    const BookRun *last = NULL;
+    return count_runs(w, true, &last) == 1 && g_hash_table_contains(w->run_starts, last->id);
+}
+
+static bool push_good(World *w, Plot *p)
+{
+    push(w, p, "v1", "\"accuracy=0.97\", \"take=30\"");
+    return true;
+}
+
+/* keep: people stop the old one and start the new one. queue: it comes after the old one. replace:
+ * the old one is stopped while it is young. */
+static bool good_is_trained(World *w, Plot *p)
+{
+    const BookRun *going = NULL;
+    unsigned n = count_runs(w, true, &going);
+    const SlFleetDocs *docs = sl_coord_docs(w->coord);
+    (void)docs;
+    if (kit_runs_newest(w, "web", "dev")) {
+        return true;
+    }
+    bool keep = p->n % 3 == 0;
+    if (keep && n == 0 && w->now > p->since + 40 * SL_MINUTE_US) {
+        (void)kit_order(w, p, NULL, start_draft());
+    } else if (keep && n == 0 && !w->faults) {
+        (void)kit_order(w, p, NULL, start_draft());
+    }
+    (void)kit_bring(w, p, "web", "dev");
+    return false;
+}
+
+static bool good_runs(World *w, Plot *p)
+{
+    return kit_bring(w, p, "web", "test") && kit_bring(w, p, "web", "prod");
+}
+
+static bool calm(World *w, Plot *p)
+{
+    (void)p;
+    return kit_calm(w);
+}
+
+static const PlotStep STEPS[] = {
+    {"push a job that fails", push_failing},
+    {"it failed", has_failed},
+    {"it is run again by an order", run_again},
+    {"it failed again", again_failed},
+    {"push a long one", push_long},
+    {"it goes on", goes_on},
+    {"push a good one", push_good},
+    {"its model serves in dev", good_is_trained},
+    {"and in prod", good_runs},
+    {"everything is calm", calm},
+};
+
+PLOT_STORY(training, "training", 5, shape, STEPS, NULL);
