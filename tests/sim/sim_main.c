@@ -6,7 +6,8 @@ static int usage(void)
     (void)fprintf(
         stderr,
         "usage: sluice-sim [--seeds N] [--from N] [--jobs N]   a range\n"
-        "         --first: until one fails  --hash  --no-shrink  --progress\n"
+        "         --first: until one fails  --twice: the same must happen  --hash  --no-shrink  "
+        "--progress\n"
         "       sluice-sim --seed N [--verbose]                                      one seed\n"
         "       sluice-sim --shrink N                                                one, made "
         "short\n"
@@ -108,11 +109,15 @@ static bool parse_flag(Line *line, const char *word)
     const struct {
         const char *word;
         bool *flag, value;
-    } flags[] = {
-        {"--verbose", &options->verbose, true}, {"--wire", &options->wire, true},
-        {"--hash", &line->sweep.hash, true},    {"--no-shrink", &line->sweep.shrink, false},
-        {"--list", &line->list, true},          {"--attacks", &line->attacks, true},
-        {"--first", &line->sweep.first, true},  {"--progress", &line->sweep.progress, true}};
+    } flags[] = {{"--verbose", &options->verbose, true},
+                 {"--wire", &options->wire, true},
+                 {"--hash", &line->sweep.hash, true},
+                 {"--no-shrink", &line->sweep.shrink, false},
+                 {"--list", &line->list, true},
+                 {"--attacks", &line->attacks, true},
+                 {"--first", &line->sweep.first, true},
+                 {"--twice", &line->sweep.twice, true},
+                 {"--progress", &line->sweep.progress, true}};
     for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
         if (strcmp(word, flags[i].word) == 0) {
             *flags[i].flag = flags[i].value;
