@@ -229,6 +229,8 @@ static ssize_t send_part(int fd, const struct msghdr *message, int flags, const 
     struct iovec first = part.msg_iovlen > 0 ? part.msg_iov[0] : (struct iovec){0};
     if (shim_control != NULL && kind_of(fd, path, sizeof path) == A_SOCKET)
         verdict = count_call(CALL_SEND, name, path);
+    if (verdict.fails == ECONNRESET)
+        syscall(SYS_shutdown, fd, SHUT_RDWR); /* the reader hears of it too, as in life */
     if (verdict.fails != 0)
         return refuse(verdict.fails);
     if (verdict.mode == SHIM_SHORT) {

@@ -244,7 +244,7 @@ class Shimmed(fleet.Fleet):
 
     def again(self, what, step):
         """Until it is acknowledged, as a person would; only a death (or the planned error) excuses a failure."""
-        for _ in range(4):
+        for _ in range(8):
             deaths = len(self.deaths)
             try:
                 return step()
@@ -254,7 +254,8 @@ class Shimmed(fleet.Fleet):
             while len(self.deaths) == deaths and time.monotonic() < end:
                 self.supervise()
                 time.sleep(0.01)
-            excused = len(self.deaths) > deaths or (self.errors_allowed and any(c.acted() for c in self.controls.values()))
+            full = "SLU3012" in str(why)  # no room a moment ago: refused, and taken again within seconds
+            excused = full or len(self.deaths) > deaths or (self.errors_allowed and any(c.acted() for c in self.controls.values()))
             if not excused:
                 raise Refused(f"{what}: {why}\n{getattr(why, 'err', '')}")
             self.wait("the coordinator answers", lambda: self.api("/readyz", raw=True))
