@@ -180,6 +180,7 @@ void sl_coordinator_free(SlCoordinator *c)
     sl_history_free(c);
     sl_coord_free(c->brain);
     g_clear_pointer(&c->lent, g_bytes_unref);
+    g_clear_pointer(&c->snapshot.bytes, g_bytes_unref);
     g_clear_pointer(&c->committed, g_hash_table_unref);
     sl_cache_free(c->cache);
     sl_blobs_free(c->blobs);

@@ -49,6 +49,15 @@ typedef struct {
 
 typedef struct SlAppend SlAppend;
 
+/* The whole status as it was rendered last (people.c). */
+typedef struct {
+    GBytes *bytes;
+    uint64_t tag;
+    int64_t made_us, cost_us;
+    bool changed; /* a step was made since */
+    bool asked;   /* of a person, who wants to see what it did */
+} SlSnapshot;
+
 typedef struct SlCoordinator {
     SlConfig *config;
     SlLoop *loop;
@@ -108,6 +117,7 @@ typedef struct SlCoordinator {
     /* people */
     SlApi *api;
     unsigned replays; /* under way */
+    SlSnapshot snapshot;
     int64_t started_us;
     uint64_t count_appends, count_events, count_messages, count_dropped, count_renders;
     uint64_t count_repacks;

@@ -46,6 +46,44 @@ static json_t *view(void *user, const char *what, const json_t *args, GError **e
     return answer;
 }
 
+/* ---- the whole status: rendered once for all who ask ---- */
+
+#define SNAPSHOT_AGE_US SL_SECOND_US /* what depends on the clock alone is at most so old */
+#define SNAPSHOT_SHARE 19            /* of the time, at most a twentieth goes into rendering it */
+
+static bool is_fresh(const SlSnapshot *s, int64_t now_us)
+{
+    if (s->bytes == NULL || s->asked)
+        return false;
+    int64_t age = now_us - s->made_us;
+    return age < (s->changed ? MIN(s->cost_us * SNAPSHOT_SHARE, SNAPSHOT_AGE_US) : SNAPSHOT_AGE_US);
+}
+
+static GBytes *status(void *user, uint64_t *ret_tag)
+{
+    SlCoordinator *c = user;
+    SlSnapshot *s = &c->snapshot;
+    int64_t start = sl_clock_real.monotonic_us(sl_clock_real.user);
+    if (!is_fresh(s, start)) {
+        g_autoptr(json_t) args = json_object();
+        g_autoptr(json_t) answer = view(user, "status", args, NULL);
+        char *text = answer != NULL ? sl_json_canonical(answer, NULL) : NULL;
+        if (text == NULL)
+            return NULL;
+        g_autoptr(GBytes) old = s->bytes;
+        s->bytes = g_bytes_new_take(text, strlen(text));
+        if (old == NULL) /* another process's tags are other ones */
+            s->tag = (uint64_t)c->started_us;
+        else if (!g_bytes_equal(old, s->bytes))
+            s->tag++;
+        s->changed = s->asked = false;
+        s->made_us = sl_clock_real.monotonic_us(sl_clock_real.user);
+        s->cost_us = s->made_us - start;
+    }
+    *ret_tag = s->tag;
+    return s->bytes;
+}
+
 /* ---- status as of an earlier time ---- */
 
 typedef struct {
@@ -238,6 +276,7 @@ static char *metrics(void *user)
 
 const SlApiOps sl_people_ops = {
     .view = view,
+    .status = status,
     .view_at = view_at,
     .token = token,
     .writable = writable,

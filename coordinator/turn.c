@@ -153,6 +153,9 @@ void sl_turn_input(SlCoordinator *c, const SlCoordInput *input)
     }
     g_autoptr(SlCoordOutput) out = sl_coord_output_new();
     sl_coord_step(c->brain, input, sl_now_us(), out);
+    c->snapshot.changed = true;
+    if (input->type == SL_COORD_REQUEST)
+        c->snapshot.asked = true;
     merge(c, out);
     arm_tick(c, out->next_us);
     if (c->flush_posted)

@@ -27,6 +27,9 @@ typedef struct {
 typedef struct {
     /* Answer of a view of the brain. Errors: NOT_FOUND, INVALID. (transfer full) */
     json_t *(*view)(void *user, const char *what, const json_t *args, GError **error);
+    /* The whole fleet view as it was rendered last; borrowed until the loop turns. The tag changes
+     * with the bytes. NULL: there is none, ask `view`. */
+    GBytes *(*status)(void *user, uint64_t *ret_tag);
     /* Fleet view as of an earlier time, folded from the ledger (slow). @done may be called later,
      * once. */
     void (*view_at)(void *user, int64_t at_us, const json_t *args,

@@ -21,6 +21,8 @@ struct SlApi {
     char *socket_path;
     GHashTable *calls; /* id -> SlApiCall*: those that wait for something */
     SlRates *rates;
+    struct MHD_Response *snapshot; /* of the bytes with this tag, for whoever asks */
+    uint64_t snapshot_tag;
     uint64_t next_id, count;
     bool run_posted, stopping;
 };
@@ -41,11 +43,14 @@ struct SlApiCall {
     int status;
     GBytes *out;
     const char *content_type;
-    bool challenge; /* 401: WWW-Authenticate */
+    struct MHD_Response *ready; /* borrowed: sent instead of out */
+    bool challenge;             /* 401: WWW-Authenticate */
     unsigned retry_after;
 };
 
 /* Answers; the first one counts. */
+/* 200 with @bytes, or 304 if the asker has those with @tag: one answer for everybody, copied never. */
+void sl_call_snapshot(SlApiCall *call, GBytes *bytes, uint64_t tag);
 void sl_call_json(SlApiCall *call, int status, const json_t *body);
 void sl_call_error(SlApiCall *call, const GError *error);
 void sl_call_bytes(SlApiCall *call, int status, const char *content_type,

@@ -93,7 +93,13 @@ void sl_api_status(SlApiCall *call)
     const char *at = sl_json_str(call->args, "at");
     int64_t at_us = 0;
     if (at == NULL) {
-        sl_api_view(call);
+        uint64_t tag = 0;
+        bool whole = json_object_size(call->args) == 0;
+        GBytes *bytes = whole ? ops(call)->status(user(call), &tag) : NULL;
+        if (bytes != NULL)
+            sl_call_snapshot(call, bytes, tag);
+        else
+            sl_api_view(call);
         return;
     }
     if (!sl_parse_time(at, &at_us)) {

@@ -58,6 +58,55 @@ void sl_call_json(SlApiCall *call, int status, const json_t *body)
     sl_call_bytes(call, status, "application/json", g_bytes_new_take(text, strlen(text)));
 }
 
+static void unref_bytes(void *bytes)
+{
+    g_bytes_unref(bytes);
+}
+
+static struct MHD_Response *response_of(GBytes *bytes)
+{
+    gsize len = 0;
+    const void *data = g_bytes_get_data(bytes, &len);
+    return MHD_create_response_from_buffer_with_free_callback_cls(
+        len, (void *)(len > 0 ? data : ""), unref_bytes, g_bytes_ref(bytes));
+}
+
+static void format_tag(char text[24], uint64_t tag)
+{
+    g_snprintf(text, 24, "\"%" G_GINT64_MODIFIER "x\"", tag);
+}
+
+static void keep_snapshot(SlApi *api, GBytes *bytes, uint64_t tag)
+{
+    char text[24];
+    if (api->snapshot != NULL && api->snapshot_tag == tag)
+        return;
+    g_clear_pointer(&api->snapshot, MHD_destroy_response); /* whoever is being sent it keeps it */
+    api->snapshot = response_of(bytes);
+    api->snapshot_tag = tag;
+    if (api->snapshot == NULL)
+        return;
+    format_tag(text, tag);
+    MHD_add_response_header(api->snapshot, "Content-Type", "application/json");
+    MHD_add_response_header(api->snapshot, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(api->snapshot, "Cache-Control", "no-cache");
+    MHD_add_response_header(api->snapshot, "ETag", text);
+}
+
+void sl_call_snapshot(SlApiCall *call, GBytes *bytes, uint64_t tag)
+{
+    char text[24];
+    format_tag(text, tag);
+    const char *have =
+        MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "If-None-Match");
+    keep_snapshot(call->api, bytes, tag);
+    bool same = g_strcmp0(have, text) == 0;
+    if (!same)
+        call->ready = call->api->snapshot;
+    sl_call_bytes(call, same ? 304 : 200, "application/json",
+                  same ? g_bytes_new_static("", 0) : g_bytes_ref(bytes));
+}
+
 static int status_of(const GError *error)
 {
     switch (error->code) {
@@ -113,10 +162,9 @@ void sl_call_wait(SlApiCall *call, int64_t limit_us)
 
 static enum MHD_Result send_answer(SlApiCall *call)
 {
-    gsize len = 0;
-    const void *data = g_bytes_get_data(call->out, &len);
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(len, (void *)(len > 0 ? data : ""), MHD_RESPMEM_MUST_COPY);
+    if (call->ready != NULL)
+        return MHD_queue_response(call->connection, (unsigned)call->status, call->ready);
+    struct MHD_Response *response = response_of(call->out);
     if (response == NULL)
         return MHD_NO;
     MHD_add_response_header(response, "Content-Type", call->content_type);
@@ -142,8 +190,17 @@ static bool refuse(SlApiCall *call, GError *error /* consumed */)
     return false;
 }
 
+/* The whole status lies ready for everybody: sending it costs less than a refusal. */
+static bool asks_snapshot(SlApiCall *call)
+{
+    return call->route->handle == sl_api_status &&
+           MHD_get_connection_values(call->connection, MHD_GET_ARGUMENT_KIND, NULL, NULL) == 0;
+}
+
 static bool check_rate(SlApiCall *call)
 {
+    if (asks_snapshot(call))
+        return true;
     bool reads = strcmp(call->route->method, "GET") == 0;
     double factor = reads ? SL_API_READ_FACTOR : 1;
     g_autofree char *name = g_strconcat(reads ? "r " : "w ", call->person, NULL);
@@ -437,6 +494,7 @@ void sl_api_free(SlApi *api)
         sl_watch_free(api->ports[i].watch);
         sl_timer_free(api->ports[i].timer);
     }
+    g_clear_pointer(&api->snapshot, MHD_destroy_response);
     if (api->socket_path != NULL)
         unlink(api->socket_path);
     g_free(api->socket_path);

@@ -16,6 +16,8 @@ typedef struct {
     char *person, *verb, *key;
     bool answer_later;
     char *pending;
+    GBytes *status;
+    uint64_t tag;
 } Fixture;
 
 static json_t *view(void *user, const char *what, const json_t *args, GError **error)
@@ -119,7 +121,15 @@ static bool writable(void *user, GError **error)
     return true;
 }
 
+static GBytes *status_now(void *user, uint64_t *ret_tag)
+{
+    Fixture *f = user;
+    *ret_tag = f->tag;
+    return f->status;
+}
+
 static const SlApiOps ops = {.writable = writable,
+                             .status = status_now,
                              .view = view,
                              .view_at = view_at,
                              .token = token,
@@ -175,7 +185,7 @@ typedef struct {
     bool done;
     int status;
     json_t *json;
-    char *text, *type;
+    char *text, *type, *etag;
 } Answer;
 
 static void answer_clear(Answer *a)
@@ -183,6 +193,7 @@ static void answer_clear(Answer *a)
     json_decref(a->json);
     g_free(a->text);
     g_free(a->type);
+    g_free(a->etag);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Answer, answer_clear)
 
@@ -193,12 +204,15 @@ static void got(const SlHttpResponse *response, const GError *error, void *user)
     a->done = true;
     a->status = response->status;
     a->type = g_strdup(response->content_type);
-    a->text = g_strndup(g_bytes_get_data(response->body, NULL), g_bytes_get_size(response->body));
+    a->etag = g_strdup(response->etag);
+    gsize len = 0;
+    const char *text = g_bytes_get_data(response->body, &len);
+    a->text = g_strndup(len > 0 ? text : "", len);
     a->json = sl_json_parse(a->text, strlen(a->text), NULL, "answer", NULL);
 }
 
 typedef struct {
-    const char *method, *path, *token, *type, *body;
+    const char *method, *path, *token, *type, *body, *have;
     bool tcp;
 } Ask;
 
@@ -209,7 +223,13 @@ static void start(Fixture *f, const Ask *ask, Answer *a)
         ask->token != NULL ? g_strdup_printf("Authorization: Bearer %s", ask->token) : NULL;
     g_autofree char *type =
         g_strdup_printf("Content-Type: %s", ask->type != NULL ? ask->type : "application/json");
-    const char *headers[] = {type, auth, NULL};
+    g_autofree char *have = g_strdup_printf("If-None-Match: %s", ask->have);
+    const char *headers[4] = {type};
+    unsigned n = 1;
+    if (auth != NULL)
+        headers[n++] = auth;
+    if (ask->have != NULL)
+        headers[n++] = have;
     g_autoptr(GBytes) body = ask->body != NULL ? g_bytes_new(ask->body, strlen(ask->body)) : NULL;
     SlHttpRequest request = {.method = ask->method != NULL ? ask->method : "GET",
                              .url = url,
@@ -364,6 +384,34 @@ static void test_rate(Fixture *f, gconstpointer data)
     g_assert_cmpint(still.status, ==, 200);
 }
 
+/* What lies ready is sent as it is, to everybody as often as they like; who has it is told so. */
+static void test_snapshot(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    f->status = g_bytes_new_static("{\"one\":1}", 9);
+    f->tag = 0xabc;
+    for (int i = 0; i < SL_API_RATE_BURST * SL_API_READ_FACTOR + 100; i++) {
+        g_auto(Answer) a = ask(f, (Ask){.path = "/v1/status"});
+        g_assert_cmpint(a.status, ==, 200);
+        g_assert_cmpstr(a.text, ==, "{\"one\":1}");
+        g_assert_cmpstr(a.etag, ==, "\"abc\"");
+    }
+    g_auto(Answer) same = ask(f, (Ask){.path = "/v1/status", .have = "\"abc\""});
+    g_assert_cmpint(same.status, ==, 304);
+    g_assert_cmpstr(same.text, ==, "");
+    g_bytes_unref(f->status);
+    f->status = g_bytes_new_static("{\"two\":2}", 9);
+    f->tag++;
+    g_auto(Answer) next = ask(f, (Ask){.path = "/v1/status", .have = "\"abc\""});
+    g_assert_cmpint(next.status, ==, 200);
+    g_assert_cmpstr(next.text, ==, "{\"two\":2}");
+    g_auto(Answer) part = ask(f, (Ask){.path = "/v1/status?env=dev"}); /* never from it */
+    g_assert_cmpstr(sl_json_str(part.json, "args.env"), ==, "dev");
+    fails(f, (Ask){.path = "/v1/status", .tcp = true, .have = "\"abd\""}, 401, "SLU4105");
+    g_bytes_unref(f->status);
+    f->status = NULL;
+}
+
 static void test_later(Fixture *f, gconstpointer data)
 {
     (void)data;
@@ -430,6 +478,7 @@ int main(int argc, char **argv)
     ADD("actions", test_actions);
     ADD("bad-bodies", test_bad_bodies);
     ADD("rate", test_rate);
+    ADD("snapshot", test_snapshot);
     ADD("later", test_later);
     ADD("follow", test_follow);
     ADD("port-in-use", test_port_in_use);
