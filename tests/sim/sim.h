@@ -65,6 +65,7 @@ typedef struct {
     bool (*over)(const World *w); /* cheap: asked after every event */
     const char *(*stands)(const World *w); /* where it is, for messages */
     void (*end)(World *w);                 /* after it was over: what must be true then */
+    int64_t quiet_us;    /* not 0: no safety phase, this long at most */
     int64_t liveness_us;                   /* 0 = SIM_LIVENESS_US */
 } Story;
 
@@ -226,7 +227,6 @@ struct Agent {
     bool connected;
     bool wiped;           /* a story took both its slots */
     int64_t cut_until[2]; /* partition, by Direction */
-    int64_t away_until;   /* a story's: nobody hears of it, faults or not */
     int64_t away_until;   /* a story's own partition: it does not end with the faults */
     Clock clock;
     GBytes *slots[2];
@@ -264,6 +264,7 @@ typedef struct {
     char story[32];  /* "" = the seed chooses */
     char attack[48]; /* of story attack: "promotion/online-only", "head/" and a star */
     uint64_t faults_off, actors_off; /* bits */
+    unsigned agents; /* of story day; 0 = 6 */
     int64_t safety_us;               /* 0 = the seed chooses */
     uint64_t events_shown;           /* 0 = all, for --verbose */
 } SimOptions;

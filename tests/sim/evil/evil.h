@@ -43,6 +43,7 @@ struct Attack {
     const char *like; /* part of the entry's message */
     const char *env;  /* of the victim; NULL = prod */
     bool alone;       /* not mixed into ordinary seeds: it leaves marks */
+    bool timed;       /* refused by the clock: one that steps may find it right */
     /* more that must come true before the attack is over; also undoes what it left. Nullable. */
     bool (*over)(World *w, Agent *a);
 };
@@ -51,6 +52,10 @@ struct Attack {
 #define ROW(name_, refused, signers_, edit_)                                                       \
     {                                                                                              \
         .name = name_, refused, .signers = signers_, .edit = edit_                                 \
+    }
+#define TIMED(name_, refused, signers_, edit_)                                                     \
+    {                                                                                              \
+        .name = name_, refused, .signers = signers_, .edit = edit_, .timed = true                  \
     }
 #define WAITS(name_, signers_, edit_, like_)                                                       \
     {                                                                                              \
@@ -110,7 +115,7 @@ GBytes *forge_find(World *w, const char *digest); /* true bytes or forged ones. 
 /* Signs, keeps and serves a statement; answers its digest. */
 char *forge_statement(Forging *f, SlStatementKind kind, GBytes *text);
 /* No agent of @a's environment may ever take what holds this text. */
-void forge_never(World *w, const Agent *a, const char *text, const char *why);
+void forge_never(World *w, const Agent *a, const Attack *attack, const char *text);
 
 SlPromotion *forge_promotion_in_force(World *w, const Agent *a); /* of the victim's unit; NULL */
 char *forge_good(World *w, const Agent *a);                      /* its digest; NULL */

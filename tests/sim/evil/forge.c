@@ -215,10 +215,13 @@ char *forge_bundle(World *w, const Agent *a)
 
 /* ---- statements ---- */
 
-void forge_never(World *w, const Agent *a, const char *text, const char *why)
+void forge_never(World *w, const Agent *a, const Attack *attack, const char *text)
 {
+    if (attack->timed && w->options.attack[0] == '\0') {
+        return;
+    }
     g_autofree char *name = g_strdup_printf("never in %s", a->env);
-    g_hash_table_replace(world_keep_table(w, name), g_strdup(text), g_strdup(why));
+    g_hash_table_replace(world_keep_table(w, name), g_strdup(text), g_strdup(attack->name));
 }
 
 static void sign_all(Forging *f, SlSigned *s, SlStatementKind kind)
@@ -278,6 +281,7 @@ static SlPromotion *new_promotion(World *w, const Agent *a, const char *unit)
         return NULL;
     }
     g_autofree char *targets = forge_map_of(w, a->cluster, bundle);
+    p->act = SL_ACT_PROMOTE;
     put_text(&p->app, unit);
     put_text(&p->targets, targets);
     p->seq = p->target_count = 1;

@@ -100,9 +100,9 @@ static const Attack HEADS[] = {
     ROW("older-term", REPLAY, "online", older_term),
     ROW("version-leaps", JUMP, "online", version_leaps),
     ROW("term-leaps", JUMP, "online", term_leaps),
-    ROW("future", KIND("future", SLU_AGENT_FUTURE), "online", from_the_future),
-    ROW("expired", EXPIRED, "online", expired),
-    ROW("lives-too-long", EXPIRED, "online", lives_too_long),
+    TIMED("future", KIND("future", SLU_AGENT_FUTURE), "online", from_the_future),
+    TIMED("expired", EXPIRED, "online", expired),
+    TIMED("lives-too-long", EXPIRED, "online", lives_too_long),
     ROW("older-root", OLD, "online", older_root),
     ROW("older-registry", OLD, "online", older_registry),
 };
@@ -119,7 +119,7 @@ void fire_head(World *w, const Attack *attack, Agent *a, Shot *shot)
         return;
     }
     g_autofree char *digest = sl_sha256_hex_bytes(text);
-    forge_never(w, a, digest, attack->name);
+    forge_never(w, a, attack, digest);
     hand_send_head(w, a, f.h, forge_key(w, attack->signers));
     shot->entry = g_strdup("refused/head");
 }
@@ -192,7 +192,7 @@ void fire_root(World *w, const Attack *attack, Agent *a, Shot *shot)
     g_autofree char *digest = forge_statement(&f, SL_STATEMENT_ROOT, text);
     g_autofree char *marks = sl_format_time(f.root->expires_us);
     g_autofree char *line = g_strdup_printf("expires: %s", marks);
-    forge_never(w, a, line, attack->name);
+    forge_never(w, a, attack, line);
     hand_steps(w, a, g_hash_table_lookup(w->forged_statements, digest), NULL);
     shot->entry = g_strdup("refused/root");
 }
@@ -276,7 +276,7 @@ void fire_registry(World *w, const Attack *attack, Agent *a, Shot *shot)
         return;
     }
     g_autofree char *digest = forge_statement(&f, SL_STATEMENT_REGISTRY, text);
-    forge_never(w, a, f.r->clusters, attack->name);
+    forge_never(w, a, attack, f.r->clusters);
     hand_steps(w, a, NULL, g_hash_table_lookup(w->forged_statements, digest));
     shot->entry = g_strdup("refused/registry");
 }

@@ -120,7 +120,7 @@ static const Attack ORDERS[] = {
     ROW("env", KIND("other-environment", SLU_AGENT_OTHER_ENV), "online", dev_order),
     ROW("epoch", KIND("epoch", SLU_AGENT_EPOCH), "alice", other_epoch),
     ROW("leap", KIND("jump", SLU_AGENT_JUMP), "alice", leaps),
-    ROW("over", KIND("expired", SLU_AGENT_EXPIRED), "alice", over),
+    TIMED("over", KIND("expired", SLU_AGENT_EXPIRED), "alice", over),
     ROW("lost-other", KIND("other-cluster", SLU_AGENT_OTHER_CLUSTER), "alice", lost_other),
     ROW("lost-old", KIND("old-session", SLU_AGENT_NONCE), "alice", lost_old),
 };
@@ -135,7 +135,7 @@ void fire_order(World *w, const Attack *attack, Agent *a, Shot *shot)
         return; /* too early: nothing runs yet */
     }
     g_autofree char *digest = forge_statement(&f, SL_STATEMENT_ORDER, text);
-    forge_never(w, a, digest, attack->name);
+    forge_never(w, a, attack, digest);
     g_hash_table_replace(f.lines, g_strdup_printf("order/%s", digest), g_strdup("pause"));
     hand_list(w, a, f.lines);
     shot->entry = g_strdup_printf("refused/order/%.16s", digest);

@@ -271,7 +271,7 @@ static const Attack PROMOTIONS[] = {
     ROW("auto-other", KIND("never-healthy", SLU_AGENT_OTHER_UNIT), "alice", auto_other),
     ROW("leap", KIND("jump", SLU_AGENT_JUMP), "alice", leap),
     ROW("last", KIND("jump", SLU_AGENT_JUMP), "alice", last_number),
-    ROW("late", KIND("window", SLU_AGENT_WINDOW), "alice", late),
+    TIMED("late", KIND("window", SLU_AGENT_WINDOW), "alice", late),
     ROW("no-map", BAD_MAP, "alice", no_map),
     ROW("unsorted", BAD_MAP, "alice", unsorted),
     ROW("duplicate", BAD_MAP, "alice", duplicate),
@@ -308,7 +308,7 @@ void fire_promotion(World *w, const Attack *attack, Agent *a, Shot *shot)
     if (digest == NULL) {
         return;
     }
-    forge_never(w, a, digest, attack->name);
+    forge_never(w, a, attack, digest);
     list_it(&f, digest);
     shot->entry = attack->kind != NULL ? g_strdup_printf("refused/unit/%s/%s", f.unit, a->env)
                                        : g_strdup_printf("flag/waits/%s/%s", f.unit, a->env);
@@ -403,7 +403,7 @@ static const Attack OWN[] = {
     ROW("old-glass", KIND("replay", SLU_AGENT_REPLAY), "alice", old_glass),
     ROW("takes-all", KIND("prune-share", SLU_AGENT_PRUNE_SHARE), "alice", takes_all),
     ROW("removes-to-something", BYTES, "alice", removes_to_something),
-    ROW("expired-next", KIND("window", SLU_AGENT_WINDOW), "alice", expired_next),
+    TIMED("expired-next", KIND("window", SLU_AGENT_WINDOW), "alice", expired_next),
 };
 
 void fire_own(World *w, const Attack *attack, Agent *a, Shot *shot)
@@ -417,7 +417,7 @@ void fire_own(World *w, const Attack *attack, Agent *a, Shot *shot)
     put_text(&f.p->app, f.unit);
     g_autofree char *forged = attack->edit != older ? forge_it(&f) : NULL;
     if (forged != NULL) {
-        forge_never(w, a, forged, attack->name);
+        forge_never(w, a, attack, forged);
     } else {
         older(&f);
     }
@@ -481,7 +481,7 @@ static void other_object(Forging *f)
 }
 
 static const Attack WAITING[] = {
-    WAITS("future", "alice", future, "not before"),
+    {.name = "future", .signers = "alice", .edit = future, .like = "not before", .timed = true},
     WAITS("no-statement", "alice", no_statement, "fetches the statement"),
     WAITS("wrong-statement", "alice", other_statement, "fetches the statement"),
     WAITS("wrong-bucket", "alice", other_bucket, "fetches what its checks need"),

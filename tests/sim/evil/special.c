@@ -7,7 +7,7 @@
 typedef struct {
     int phase;
     int64_t since;
-    char *digest, *other;
+    char *digest, *other, *older;
     GHashTable *models;
 } Steps;
 
@@ -16,6 +16,7 @@ static void steps_free(void *data)
     Steps *s = data;
     g_free(s->digest);
     g_free(s->other);
+    g_free(s->older);
     g_clear_pointer(&s->models, g_hash_table_unref);
     g_free(s);
 }
@@ -35,6 +36,7 @@ static Steps *steps_begin(World *w)
     Steps *s = steps_of(w);
     g_clear_pointer(&s->digest, g_free);
     g_clear_pointer(&s->other, g_free);
+    g_clear_pointer(&s->older, g_free);
     g_clear_pointer(&s->models, g_hash_table_unref);
     s->phase = 0;
     s->since = w->now;
@@ -175,51 +177,65 @@ static void list_with(World *w, Agent *a, const char *promotion, const char *ord
 static void pause_left_out(World *w, const Attack *attack, Agent *a, Shot *shot)
 {
     Steps *s = steps_begin(w);
-    g_autofree char *pause = order_of(w, attack, a, SL_ACT_PAUSE, 7, "alice");
-    g_autofree char *again = order_of(w, attack, a, SL_ACT_RESUME, 5, "alice");
+    s->other = order_of(w, attack, a, SL_ACT_PAUSE, 7, "alice");
+    s->older = order_of(w, attack, a, SL_ACT_RESUME, 5, "alice");
     s->digest = third_of(w, attack, a);
-    s->other = g_strdup(pause);
-    forge_never(w, a, again, "an older resume");
-    list_with(w, a, NULL, pause);
+    forge_never(w, a, attack, s->older);
+    list_with(w, a, NULL, s->other);
     next_phase(w, s);
     (void)shot;
 }
 
-static bool runs_what_it_ran(World *w, const Agent *a, const char *not_this)
+/* It runs what it ran, and says that it waits for the pause to end. */
+static void still_paused(World *w, const Agent *a, const Steps *s)
 {
     g_autofree char *good = forge_good(w, a);
-    if (g_strcmp0(good, not_this) == 0) {
-        fail(w, "attack: %s runs promotion %.12s under a pause", a->cluster, not_this);
-        return false;
+    g_autofree char *waits = g_strdup_printf("flag/waits/%s/%s", forge_app(w), a->env);
+    if (g_strcmp0(good, s->digest) == 0) {
+        fail(w, "attack: %s runs promotion %.12s under a pause", a->cluster, s->digest);
+    } else if (!has_entry(w, a, waits)) {
+        fail(w, "attack: %s does not say that it waits for a pause to end", a->cluster);
     }
-    return true;
 }
 
-/* Paused; the pause left out and something new listed; resumed by people: the pause alone counted. */
+static void must_refuse(World *w, const Agent *a, const char *order)
+{
+    g_autofree char *entry = g_strdup_printf("refused/order/%.16s", order);
+    if (!has_entry(w, a, entry)) {
+        fail(w, "attack: %s does not refuse order %.12s, which is over", a->cluster, order);
+    }
+}
+
+/* Paused; the pause left out and something new listed; an older resume; resumed by people; the old
+ * pause again: only what people said last counts. */
 static bool pause_held(World *w, Agent *a)
 {
-    static const Attack as_it_is = {.name = "pause"};
+    static const Attack as_it_is = {.name = "resume"};
     Steps *s = steps_of(w);
+    g_autofree char *resume = NULL;
     if (!waited(w, s, SL_MINUTE_US)) {
         return false;
     }
-    if (s->phase == 1) {
+    switch (s->phase) {
+    case 1:
         list_with(w, a, s->digest, NULL);
-    } else if (s->phase == 2 && runs_what_it_ran(w, a, s->digest)) {
-        g_autofree char *waits = g_strdup_printf("flag/waits/%s/%s", forge_app(w), a->env);
-        if (!has_entry(w, a, waits)) {
-            fail(w, "attack: %s does not say that it waits for a pause to end", a->cluster);
-        }
-        g_autofree char *resume = order_of(w, &as_it_is, a, SL_ACT_RESUME, 8, "alice");
+        break;
+    case 2:
+        still_paused(w, a, s);
+        list_with(w, a, s->digest, s->older);
+        break;
+    case 3:
+        still_paused(w, a, s);
+        must_refuse(w, a, s->older);
+        resume = order_of(w, &as_it_is, a, SL_ACT_RESUME, 8, "alice");
         list_with(w, a, NULL, resume);
-    } else if (s->phase == 3) {
-        list_with(w, a, NULL, s->other); /* the old pause again: it is over */
-    } else if (s->phase == 4) {
-        g_autofree char *refused = g_strdup_printf("refused/order/%.16s", s->other);
-        if (has_entry(w, a, refused)) {
-            return true;
-        }
-        return true; /* taken once before: known, and in force no more */
+        break;
+    case 4:
+        list_with(w, a, NULL, s->other);
+        break;
+    default:
+        must_refuse(w, a, s->other);
+        return true;
     }
     next_phase(w, s);
     return false;
@@ -236,7 +252,7 @@ static void steps_withheld(World *w, const Attack *attack, Agent *a, Shot *shot)
     h->registry++;
     g_autoptr(GBytes) text = sl_head_format(h, NULL);
     g_autofree char *digest = sl_sha256_hex_bytes(text);
-    forge_never(w, a, digest, attack->name);
+    forge_never(w, a, attack, digest);
     hand_send_head(w, a, h, w->online);
     (void)steps_begin(w);
     (void)shot;
@@ -257,7 +273,7 @@ static void clock_back(World *w, const Attack *attack, Agent *a, Shot *shot)
     f.p->activate_until_us = w->now - 2 * SL_MINUTE_US;
     g_autoptr(GBytes) text = sl_promotion_format(f.p, NULL);
     g_autofree char *digest = forge_statement(&f, SL_STATEMENT_PROMOTION, text);
-    forge_never(w, a, digest, attack->name);
+    forge_never(w, a, attack, digest);
     list_with(w, a, digest, NULL);
     shot->entry = g_strdup_printf("refused/unit/%s/%s", forge_app(w), a->env);
 }

@@ -1,5 +1,4 @@
-/* table.c - the attacks by name, the thief who fires them in ordinary seeds, and the checker that looks
- * for anything that must never be taken. */
+/* table.c - the attacks by name, and the thief who fires them in ordinary seeds. */
 #include "evil.h"
 
 extern const AttackTable ATTACKS_PROMOTIONS, ATTACKS_OWN, ATTACKS_WAITING, ATTACKS_ORDERS,
@@ -108,31 +107,3 @@ static bool wire(World *w, Rng *rng, Agent *a, int direction, Message *m)
 const Actor actor_forger = {
     .name = "forger", .per_mille = 500, .mean_us = 20 * SL_SECOND_US, .act = act};
 const Actor actor_holder = {.name = "holder", .per_mille = 1000, .wire = wire};
-
-/* ---- what must never be taken ---- */
-
-static void look_into(World *w, const Agent *a, const char *text, size_t len)
-{
-    GHashTableIter iter;
-    gpointer never, why;
-    g_autofree char *name = g_strdup_printf("never in %s", a->env);
-    g_hash_table_iter_init(&iter, world_keep_table(w, name));
-    while (g_hash_table_iter_next(&iter, &never, &why)) {
-        if (memmem(text, len, never, strlen(never)) != NULL) {
-            fail(w, "%s takes what was forged: %s", a->cluster, (char *)why);
-            return;
-        }
-    }
-}
-
-void check_never(World *w, const Moment *m)
-{
-    const SlAgentEffect *e = m->effect;
-    if (e->type == SL_AGENT_DO_SAVE) {
-        gsize len = 0;
-        const char *bytes = g_bytes_get_data(e->bytes, &len);
-        look_into(w, m->agent, bytes, len);
-    } else if (e->promotion != NULL) {
-        look_into(w, m->agent, e->promotion, strlen(e->promotion));
-    }
-}
