@@ -238,6 +238,19 @@ class Fleet:
         subprocess.check_call(["cp", "-a", aside + "/.", path])
         shutil.rmtree(aside)
 
+    def processes_below(self, word, folder=""):
+        """(pid, argv) of every process of this fleet with `word` on its command line, working below its folder `folder`."""
+        below = os.path.join(self.dir, folder)
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                cwd = os.readlink(f"/proc/{pid}/cwd")
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    argv = file.read().decode(errors="replace").split("\0")[:-1]
+            except OSError:
+                continue
+            if (cwd + "/").startswith(below) and any(word in each for each in argv):
+                yield int(pid), argv
+
     def alarm(self, what):
         """The alarm of the coordinator of this kind, or None."""
         return next((a for a in self.status()["alarms"] if a["what"] == what), None)

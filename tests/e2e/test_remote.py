@@ -82,6 +82,7 @@ class Remote(unittest.TestCase):
         self.assertLess(time.monotonic() - begun, 5, "a stop does not wait for the remote")
         self.f.start_coordinator()
         self.back()
+        self.f.wait("it goes on", lambda: not self.f.alarm("state-remote"), 12)
         self.f.wait_healthy("test", "first")
         self.f.promote()
         self.wait_equal()
