@@ -167,6 +167,15 @@ static void mark_real(const char *text, SlScalar *ret)
     }
 }
 
+/* Behind a leading dot Go's parser takes an underscore between two digits only. */
+static bool separates_digits(const char *text)
+{
+    for (const char *p = strchr(text, '_'); p; p = strchr(p + 1, '_'))
+        if (p == text || !g_ascii_isdigit(p[-1]) || !g_ascii_isdigit(p[1]))
+            return false;
+    return true;
+}
+
 static bool resolve_number(const char *text, SlScalar *ret)
 {
     const char *body = text + (*text == '-' || *text == '+');
@@ -179,6 +188,8 @@ static bool resolve_number(const char *text, SlScalar *ret)
             plain[out++] = *p;
     plain[out] = '\0';
     bool under = out != strlen(text);
+    if (*text == '.' && !separates_digits(text))
+        return false;
     bool taken = resolve_int(plain, ret);
     if (!taken && looks_real(plain)) {
         double value = g_ascii_strtod(plain, NULL);

@@ -18,8 +18,10 @@ static const char *bad_char(gunichar c, const char **ret_hint)
     *ret_hint = "remove it, or write it as an escape in double quotes";
     if (c == 0)
         return "a NUL byte";
-    if (c == '\t' || c == '\n' || c == '\r' || c == 0x85)
+    if (c == '\t' || c == '\n' || c == '\r')
         return NULL;
+    if (c == 0x85 || c == 0x2028 || c == 0x2029)
+        return "a Unicode line break: kubectl ends the line there, others do not";
     return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0xFFFE || c == 0xFFFF ? "a control character" : NULL;
 }
 
