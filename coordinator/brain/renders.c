@@ -133,6 +133,25 @@ static bool says_more(const SlAttempt *a, const SlPromotion *live)
     return more;
 }
 
+/* Does a cluster stand on this number, or a higher one, with another text? After a restored ledger,
+ * or a theft: it will never take the live one. */
+static bool is_overtaken(const SlCoord *c, const SlAttempt *live)
+{
+    GHashTableIter iter;
+    gpointer cluster;
+    g_hash_table_iter_init(&iter, live->target_of);
+    while (g_hash_table_iter_next(&iter, &cluster, NULL)) {
+        g_autoptr(json_t) entry =
+            sl_brain_seen_entry(c, cluster, "unit/%s/%s", live->app, live->env);
+        const char *promotion = sl_json_str(entry, "promotion");
+        if (promotion != NULL && (uint64_t)sl_json_int(entry, "seq", 0) >= live->seq &&
+            strcmp(promotion, live->promotion) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The same bundles for the same clusters, under the epoch in force, without a latch, and still to be
  * had: nothing new to sign. */
 static bool is_unchanged(const SlCoord *c, const SlAttempt *a, const char *root)
@@ -144,7 +163,7 @@ static bool is_unchanged(const SlCoord *c, const SlAttempt *a, const char *root)
         return false;
     }
     g_autoptr(SlPromotion) p = sl_promotion_parse(u->live->statement->text, NULL);
-    return p != NULL && p->epoch == env->epoch && !says_more(a, p) &&
+    return p != NULL && p->epoch == env->epoch && !says_more(a, p) && !is_overtaken(c, u->live) &&
            can_be_taken(c, u->live, p);
 }
 

@@ -63,13 +63,12 @@ char **sl_brain_authors(const SlCoord *c, const SlAttempt *a)
     return (char **)g_ptr_array_free(all, FALSE);
 }
 
-/* Did a cluster of @back lose its memory of what was healthy there since? It would then refuse a
- * promotion that lets it go back to that. */
+/* Did a cluster of @back lose its state since? It has nothing to go back to there. What it refuses
+ * says nothing: a thief's rollback is refused too, and must not take the way back from others. */
 static bool has_forgotten(const SlCoord *c, const SlAttempt *back)
 {
-    g_autofree char *code = g_strdup_printf("\"SLU%d\"", SLU_AGENT_NEVER_HEALTHY);
     GHashTableIter iter;
-    gpointer cluster, key, value;
+    gpointer cluster;
     for (guint i = 0; i < c->orders->len; i++) {
         const SlOrderKept *kept = g_ptr_array_index(c->orders, i);
         if (kept->order->cluster != NULL && kept->at_us > back->finished_us &&
@@ -80,19 +79,8 @@ static bool has_forgotten(const SlCoord *c, const SlAttempt *back)
     g_hash_table_iter_init(&iter, back->target_of);
     while (g_hash_table_iter_next(&iter, &cluster, NULL)) {
         const SlSession *session = sl_brain_session(c, cluster);
-        const SlSeen *seen = g_hash_table_lookup(c->seen, cluster);
-        GHashTableIter entries;
         if (session != NULL && session->state_lost) {
             return true;
-        }
-        if (seen == NULL) {
-            continue;
-        }
-        g_hash_table_iter_init(&entries, seen->entries);
-        while (g_hash_table_iter_next(&entries, &key, &value)) {
-            if (g_str_has_prefix(key, "refused/") && strstr(value, code) != NULL) {
-                return true;
-            }
         }
     }
     return false;
