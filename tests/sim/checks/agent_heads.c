@@ -145,21 +145,22 @@ static void read_slot(World *w, Agent *a)
 {
     Yard *y = yard_of(w, a);
     const json_t *floors = y->pauses->len > 0 ? sl_json_at(yard_slot(w, a), "floors") : NULL;
-    for (guint i = y->pauses->len; i > 0 && floors != NULL; i--) {
-        YardPause *p = y->pauses->pdata[i - 1];
+    for (guint i = 0; i < y->pauses->len && floors != NULL;) {
+        YardPause *p = y->pauses->pdata[i];
         const json_t *floor = json_object_get(floors, p->scope);
         const char *digest = sl_json_str(floor, "digest");
-        if (g_strcmp0(digest, p->digest) == 0) {
-            p->firm = true;
-        } else if (sl_json_int(floor, "number", 0) > (int64_t)p->number) {
-            const SlSigned *by = digest != NULL ? g_hash_table_lookup(w->statements, digest) : NULL;
-            g_autoptr(SlOrder) order = by != NULL ? sl_order_parse(by->text, NULL) : NULL;
-            if (order != NULL && order->act != SL_ACT_PAUSE) {
-                end_pause(y, order);
-            } else {
-                p->firm = false; /* a newer pause took its place */
-            }
+        bool newer = sl_json_int(floor, "number", 0) > (int64_t)p->number;
+        const SlSigned *by =
+            newer && digest != NULL ? g_hash_table_lookup(w->statements, digest) : NULL;
+        g_autoptr(SlOrder) order = by != NULL ? sl_order_parse(by->text, NULL) : NULL;
+        if (order != NULL && order->act != SL_ACT_PAUSE) {
+            end_pause(y, order); /* this one at least */
+            i = 0;
+            continue;
         }
+        /* A newer pause takes its place. */
+        p->firm = newer ? false : p->firm || g_strcmp0(digest, p->digest) == 0;
+        i++;
     }
 }
 

@@ -97,24 +97,28 @@ static bool push_good(World *w, Plot *p)
     return true;
 }
 
-/* keep: people stop the old one and start the new one. queue: it comes after the old one. replace:
- * the old one is stopped while it is young. */
+/* The newest release is what dev stands on, with or without its model. */
+static bool dev_stands_on_newest(World *w)
+{
+    g_autoptr(json_t) u = kit_unit(w, "web", "dev");
+    return g_strcmp0(sl_json_str(u, "commit"), source_newest(w)->id) == 0;
+}
+
+/* keep: the new one waits for a person also when the old one is over; the old one's model may come
+ * first, then people go to the newest again. queue: it comes by itself. replace: the old one is
+ * stopped while it is young. */
 static bool good_is_trained(World *w, Plot *p)
 {
     const BookRun *going = NULL;
-    unsigned n = count_runs(w, true, &going);
-    const SlFleetDocs *docs = sl_coord_docs(w->coord);
-    (void)docs;
-    if (kit_runs_newest(w, "web", "dev")) {
+    bool idle = count_runs(w, true, &going) == 0;
+    if (kit_bring(w, p, "web", "dev")) {
         return true;
     }
-    bool keep = p->n % 3 == 0;
-    if (keep && n == 0 && w->now > p->since + 40 * SL_MINUTE_US) {
-        (void)kit_order(w, p, NULL, start_draft());
-    } else if (keep && n == 0 && !w->faults) {
+    if (idle && !dev_stands_on_newest(w)) {
+        (void)kit_ask(w, p, "promote", "web", "dev", NULL);
+    } else if (idle && p->n % 3 == 0 && w->now > p->since + SL_MINUTE_US) {
         (void)kit_order(w, p, NULL, start_draft());
     }
-    (void)kit_bring(w, p, "web", "dev");
     return false;
 }
 
