@@ -22,6 +22,19 @@ static void say_applied(SlShell *shell, const SlEngineRef *ref, const char *dige
     sl_shell_step(shell, &input);
 }
 
+/* An object that can't be looked at for want of its bytes (a loss of power takes what was cached): as
+ * if it were not there, so that the brain fetches them and applies it again. Silence would leave it
+ * unseen for ever. */
+static void say_unseen(SlShell *shell, const SlEngineRef *ref, const GError *error)
+{
+    SlAgentInput input = {.type = SL_AGENT_OBSERVED,
+                          .object = {ref->app, ref->kind, ref->namespace_, ref->name},
+                          .health = SL_HEALTH_MISSING,
+                          .reason = "Missing",
+                          .message = error->message};
+    sl_shell_step(shell, &input);
+}
+
 static json_t *read_object(SlShell *shell, const char *digest, GError **error)
 {
     GBytes *bytes = sl_blobs_get(shell->blobs, digest);
@@ -41,8 +54,7 @@ static void apply(SlShell *shell, const SlAgentEffect *e, bool adopt)
         sl_throw(&error, SLU_KIND_UNSUPPORTED, "%s %s: the engine `%s` does not apply this kind",
                  e->kind, e->name, shell->ops->name);
     if (error) {
-        if (!adopt)
-            say_applied(shell, &ref, e->digest, error);
+        adopt ? say_unseen(shell, &ref, error) : say_applied(shell, &ref, e->digest, error);
         return;
     }
     SlEngineApply what = {.ref = ref,
@@ -201,8 +213,9 @@ static GPtrArray *texts(const json_t *list)
     size_t i;
     json_t *item;
     GPtrArray *array = g_ptr_array_new();
-    json_array_foreach((json_t *)list, i, item) if (json_is_string(item))
-        g_ptr_array_add(array, (void *)json_string_value(item));
+    json_array_foreach ((json_t *)list, i, item)
+        if (json_is_string(item))
+            g_ptr_array_add(array, (void *)json_string_value(item));
     return array;
 }
 
