@@ -97,6 +97,13 @@ static SlErrorCode code_of(const json_error_t *problem)
     }
 }
 
+/* Without memory jansson says NULL, which reads as "these bytes are no JSON": a good promotion would
+ * be refused for good. So it ends the process, as GLib does, and the next one reads again. */
+__attribute__((constructor)) static void no_memory_is_no_bad_json(void)
+{
+    json_set_alloc_funcs(g_malloc, g_free);
+}
+
 json_t *sl_json_parse(const char *bytes, size_t len, const SlJsonLimits *limits, const char *where,
                       GError **error)
 {
