@@ -214,7 +214,8 @@ class Story:
 
     def to_prod(self, subject, answer):
         """Asks until somebody acknowledged it, then signs what waits, until prod is there."""
-        self.wait("promote is acknowledged", lambda: self.ask("promote", "app", "--to", "prod"))
+        # The release is named: a coordinator killed now may not know yet again that it succeeded in test, and take an older one.
+        self.wait("promote is acknowledged", lambda: self.ask("promote", "app", "--to", "prod", "--release", self.f.unit("test")["release"]))
 
         def there():
             if self.f.healthy("prod", subject):
