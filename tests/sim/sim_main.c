@@ -11,6 +11,7 @@ static int usage(void)
         "       sluice-sim --seed N [--verbose]                                      one seed\n"
         "       sluice-sim --shrink N                                                one, made "
         "short\n"
+        "       sluice-sim --day [--agents N]                           24 hours of fleet life\n"
         "       sluice-sim --list                                                    what there "
         "is\n"
         "  --story NAME    this story in every seed      --without NAME,...  faults, actors off\n"
@@ -82,8 +83,8 @@ static bool parse_story(const char *text, SimOptions *options)
 
 typedef struct {
     Sweep sweep;
-    uint64_t seed, shrink, safety_s;
-    bool list, attacks;
+    uint64_t seed, shrink, safety_s, agents;
+    bool list, attacks, day;
 } Line;
 
 static bool parse_number(Line *line, const char *word, const char *value, bool *ret_ok)
@@ -93,7 +94,8 @@ static bool parse_number(Line *line, const char *word, const char *value, bool *
         uint64_t *number;
     } numbers[] = {{"--seeds", &line->sweep.count}, {"--from", &line->sweep.from},
                    {"--jobs", &line->sweep.jobs},   {"--seed", &line->seed},
-                   {"--shrink", &line->shrink},     {"--safety", &line->safety_s}};
+                   {"--agents", &line->agents},     {"--shrink", &line->shrink},
+                   {"--safety", &line->safety_s}};
     for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
         if (strcmp(word, numbers[i].word) == 0) {
             *ret_ok = sl_parse_uint64(value, numbers[i].number);
@@ -109,15 +111,12 @@ static bool parse_flag(Line *line, const char *word)
     const struct {
         const char *word;
         bool *flag, value;
-    } flags[] = {{"--verbose", &options->verbose, true},
-                 {"--wire", &options->wire, true},
-                 {"--hash", &line->sweep.hash, true},
-                 {"--no-shrink", &line->sweep.shrink, false},
-                 {"--list", &line->list, true},
-                 {"--attacks", &line->attacks, true},
-                 {"--first", &line->sweep.first, true},
-                 {"--twice", &line->sweep.twice, true},
-                 {"--progress", &line->sweep.progress, true}};
+    } flags[] = {
+        {"--verbose", &options->verbose, true}, {"--wire", &options->wire, true},
+        {"--hash", &line->sweep.hash, true},    {"--no-shrink", &line->sweep.shrink, false},
+        {"--list", &line->list, true},          {"--day", &line->day, true},
+        {"--attacks", &line->attacks, true},    {"--first", &line->sweep.first, true},
+        {"--twice", &line->sweep.twice, true},  {"--progress", &line->sweep.progress, true}};
     for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
         if (strcmp(word, flags[i].word) == 0) {
             *flags[i].flag = flags[i].value;
@@ -174,6 +173,11 @@ int main(int argc, char **argv)
     if (line.shrink != 0) {
         line.sweep.options.seed = line.shrink;
         return sweep_shrink(&line.sweep.options, argv[0]);
+    }
+    if (line.day) {
+        (void)g_strlcpy(line.sweep.options.story, "day", sizeof(line.sweep.options.story));
+        line.sweep.options.agents = (unsigned)MIN(line.agents, SIM_AGENTS_MAX);
+        line.seed = MAX(line.seed, 1);
     }
     if (line.seed != 0) {
         line.sweep.from = line.seed;

@@ -419,20 +419,24 @@ static void live(World *w)
     w->story->begin(w);
     (void)world_after(w, SL_SECOND_US, people, -1);
     w->begun = true;
-    faults_begin(w);
-    turn(w, w->now + w->safety_us);
-    faults_end(w);
+    if (w->story->quiet_us != 0) {
+        turn(w, w->now + w->story->quiet_us);
+    } else {
+        faults_begin(w);
+        turn(w, w->now + w->safety_us);
+        faults_end(w);
+    }
     check(w, &(Moment){.type = AT_HEALED});
     turn(w, w->now + (w->story->liveness_us != 0 ? w->story->liveness_us : SIM_LIVENESS_US));
     if (w->failure == NULL && !w->story->over(w)) {
         fail(w, "I5 converge: the story %s stands at `%s`", w->story->name,
              w->story->stands != NULL ? w->story->stands(w) : "?");
     }
-    if (w->failure == NULL && w->story->end != NULL) {
-        w->story->end(w);
-    }
     if (w->failure == NULL) {
         check(w, &(Moment){.type = AT_END});
+    }
+    if (w->failure == NULL && w->story->end != NULL) {
+        w->story->end(w);
     }
 }
 
