@@ -298,13 +298,38 @@ static void received(void *user, const char *curve, const Sluice__Wire__Envelope
     }
 }
 
+#define DROP_LINES_PER_SECOND 5
+#define DROP_LINES_BURST 20
+
+/* A flood of bad messages is no flood of lines; every one of them is counted. */
 static void dropped(void *user, const char *curve, const GError *error)
 {
     SlCoordinator *c = user;
-    g_autofree char *code = g_strdup_printf("SLU%d", error->code);
     c->count_dropped++;
+    if (!sl_bucket_take(&c->drop_lines, 1, sl_clock_real.monotonic_us(sl_clock_real.user))) {
+        c->drops_unsaid++;
+        return;
+    }
+    g_autofree char *code = g_strdup_printf("SLU%d", error->code);
+    g_autofree char *more = g_strdup_printf("%" G_GUINT64_FORMAT, c->drops_unsaid);
+    c->drops_unsaid = 0;
     sl_log(c->log, SL_LOG_WARNING, "message-dropped", "curve", curve != NULL ? curve : "-", "code",
-           code, "why", error->message, NULL);
+           code, "why", error->message, "unsaid", more, NULL);
+}
+
+static void trouble(void *user, const char *curve, const GError *error)
+{
+    SlCoordinator *c = user;
+    g_autofree char *code = g_strdup_printf("SLU%d", error->code);
+    SlCoordInput input = {.type = SL_COORD_TROUBLE};
+    input.trouble = (SlCoordTrouble){
+        .curve = curve,
+        .what = error->code == SLU_PEER_TWIN ? "twin" : "suspended",
+        .error = error,
+    };
+    sl_log(c->log, SL_LOG_WARNING, "agent-trouble", "curve", curve, "code", code, "why",
+           error->message, NULL);
+    sl_turn_input(c, &input);
 }
 
 static void enrol(void *user, const char *peer, const Sluice__Wire__Envelope *envelope)
@@ -479,8 +504,14 @@ static void gone(void *user, const char *curve)
 
 bool sl_agents_start(SlCoordinator *c, GError **error)
 {
-    c->server_events = (SlServerEvents){
-        .user = c, .received = received, .dropped = dropped, .enrol = enrol, .gone = gone};
+    c->server_events = (SlServerEvents){.user = c,
+                                        .received = received,
+                                        .dropped = dropped,
+                                        .enrol = enrol,
+                                        .gone = gone,
+                                        .trouble = trouble};
+    c->drop_lines = (SlBucket){
+        .rate = DROP_LINES_PER_SECOND, .burst = DROP_LINES_BURST, .tokens = DROP_LINES_BURST};
     c->heard = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     c->enrolling = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     c->logs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, log_wait_free);

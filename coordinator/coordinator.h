@@ -15,6 +15,7 @@
 #include "coordinator/store/cache.h"
 #include "coordinator/store/envs.h"
 #include "coordinator/store/ledger.h"
+#include "link/peer.h"
 #include "link/server.h"
 #include "runtime/spawn.h"
 #include "runtime/workq.h"
@@ -119,6 +120,8 @@ typedef struct SlCoordinator {
     unsigned replays; /* under way */
     SlSnapshot snapshot;
     int64_t started_us;
+    SlBucket drop_lines; /* lines of the log about dropped messages */
+    uint64_t drops_unsaid;
     uint64_t count_appends, count_events, count_messages, count_dropped, count_renders;
     uint64_t count_repacks;
 } SlCoordinator;

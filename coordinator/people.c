@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "coordinator/coordinator.h"
 #include "core/statement.h"
+#include <inttypes.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -241,6 +242,38 @@ static void metric(GString *text, const char *name, const char *help, const char
                            help, name, type, name, number);
 }
 
+static void door_metrics(GString *text, const char *port, const SlDoorCounts *counts)
+{
+    static const char *const names[] = {"crowd", "pace", "mute", "endless", "asked"};
+    const uint64_t values[] = {counts->crowd, counts->pace, counts->mute, counts->endless,
+                               counts->asked};
+    g_string_append_printf(text, "sluice_connections{port=\"%s\"} %zu\n", port,
+                           counts->connections);
+    g_string_append_printf(text, "sluice_connections_accepted_total{port=\"%s\"} %" PRIu64 "\n",
+                           port, counts->accepted);
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+        g_string_append_printf(
+            text, "sluice_connections_cut_total{port=\"%s\",reason=\"%s\"} %" PRIu64 "\n", port,
+            names[i], values[i]);
+}
+
+static void doors(SlCoordinator *c, GString *text)
+{
+    SlDoorCounts agents, enrol;
+    sl_server_counts(c->server, &agents, &enrol);
+    g_string_append(text,
+                    "# HELP sluice_connections Open connections of agents, by port.\n"
+                    "# TYPE sluice_connections gauge\n"
+                    "# HELP sluice_connections_accepted_total Accepted since the start.\n"
+                    "# TYPE sluice_connections_accepted_total counter\n"
+                    "# HELP sluice_connections_cut_total Cut since the start: crowd (too many "
+                    "that said nothing), pace (too many a second), mute (said nothing), "
+                    "endless (a message that did not end), asked (removed or suspended).\n"
+                    "# TYPE sluice_connections_cut_total counter\n");
+    door_metrics(text, "agents", &agents);
+    door_metrics(text, "enrol", &enrol);
+}
+
 static char *metrics(void *user)
 {
     SlCoordinator *c = user;
@@ -271,6 +304,8 @@ static char *metrics(void *user)
            (double)use.ru_maxrss * 1024);
     metric(text, "start_time_seconds", "When this process started.", "gauge",
            (double)c->started_us / 1e6);
+    if (c->server != NULL)
+        doors(c, text);
     return g_string_free(text, FALSE);
 }
 

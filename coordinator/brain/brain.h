@@ -53,7 +53,6 @@ void sl_attempt_wait_for(SlAttempt *a, const char *format, ...) G_GNUC_PRINTF(2,
 /* renders.c */
 void sl_brain_ask_render(SlCoord *c, SlAttempt *a);
 void sl_brain_render_again(SlCoord *c, const SlAttempt *a); /* bytes only; RENDERED changes nothing */
-void sl_brain_render_again(SlCoord *c, const SlAttempt *a); /* bytes only; RENDERED changes nothing */
 void sl_brain_render_rollback(SlCoord *c, SlAttempt *a);
 void sl_brain_render_remove(SlCoord *c, SlAttempt *a);
 void sl_brain_retry_later(SlCoord *c, SlAttempt *a, int code, const char *message);
@@ -109,6 +108,8 @@ void sl_brain_report(SlCoord *c, const SlCoordStatement *in);
 void sl_brain_hello(SlCoord *c, const SlCoordHello *in);
 void sl_brain_send_steps(SlCoord *c, const SlEnv *env, SlSession *session);
 void sl_brain_gone(SlCoord *c, const char *curve);
+void sl_brain_trouble(SlCoord *c, const SlCoordTrouble *in);
+void sl_brain_troubles_end(SlCoord *c); /* alarms of the link that were not said again */
 void sl_brain_enrol(SlCoord *c, const SlCoordEnrol *in);
 void sl_brain_lease(SlCoord *c, uint64_t above);
 SlSession *sl_brain_session(const SlCoord *c, const char *cluster);

@@ -149,6 +149,9 @@ static void take(SlCoord *c, const SlCoordInput *in)
     case SL_COORD_ENROL:
         sl_brain_enrol(c, &in->enrol);
         break;
+    case SL_COORD_TROUBLE:
+        sl_brain_trouble(c, &in->trouble);
+        break;
     case SL_COORD_GONE:
         sl_brain_gone(c, in->curve);
         break;
@@ -185,6 +188,7 @@ void sl_coord_step(SlCoord *c, const SlCoordInput *input, int64_t now_us, SlCoor
         take(c, input);
         settle(c);
         sl_brain_heads(c);
+        sl_brain_troubles_end(c);
     }
     out->next_us = MIN(out->next_us, MAX(c->next_us, now_us + 1000));
     c->out = NULL;

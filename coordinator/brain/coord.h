@@ -13,6 +13,7 @@
  * rebuilt from agents and sources.
  *
  *   inputs:  START TICK REQUEST SOURCE RENDERED ENV_WRITTEN ENV_TIP HELLO REPORT SEAL ENROL GONE
+ *            TROUBLE
  *   effects: REPLY RENDER ENV_WRITE ENV_MOVE SEND ENROL_REPLY REFRESH CACHE
  */
 #pragma once
@@ -66,6 +67,7 @@ typedef enum {
     SL_COORD_SEAL,
     SL_COORD_ENROL,
     SL_COORD_GONE, /* the session of a cluster ended (session timeout of the link) */
+    SL_COORD_TROUBLE, /* the link says what people should know of a peer */
     SL_COORD_N_INPUTS
 } SlCoordInputType;
 
@@ -136,6 +138,11 @@ typedef struct {
 } SlCoordEnrol;
 
 typedef struct {
+    const char *curve, *what; /* "twin", "suspended" */
+    const GError *error;
+} SlCoordTrouble;
+
+typedef struct {
     SlCoordInputType type;
     union {
         SlCoordRequest request;
@@ -146,6 +153,7 @@ typedef struct {
         SlCoordHello hello;
         SlCoordStatement statement;
         SlCoordEnrol enrol;
+        SlCoordTrouble trouble;
         const char *curve; /* GONE */
     };
 } SlCoordInput;

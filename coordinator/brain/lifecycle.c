@@ -90,6 +90,8 @@ static void make_tables(SlCoord *c)
     c->curve_envs = table(NULL, NULL);
     c->desired_lists = table(g_free, (GDestroyNotify)g_hash_table_unref);
     c->alarms = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    c->troubles = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    c->troubles_next_us = INT64_MAX;
     c->alarm_of = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     c->doc_problems = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
 }
@@ -114,7 +116,8 @@ void sl_coord_free(SlCoord *c)
         c->envs,           c->runs,       c->pending,       c->pending_env,   c->removed,
         c->joins,          c->tokens,     c->floors,        c->sources,       c->answers,
         c->sessions,       c->seen,       c->head_versions, c->desired_lists, c->dirty,
-        c->dirty_sessions, c->auto_wait,  c->curves,        c->curve_envs,    c->alarm_of};
+        c->dirty_sessions, c->auto_wait,  c->curves,        c->curve_envs,    c->alarm_of,
+        c->troubles};
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
         g_hash_table_unref(tables[i]);
     }

@@ -132,3 +132,41 @@ SlSession *sl_brain_session(const SlCoord *c, const char *cluster)
     const SlCluster *found = sl_brain_cluster(c, cluster, NULL);
     return found != NULL ? g_hash_table_lookup(c->sessions, found->curve) : NULL;
 }
+
+/* ---- what the link says ---- */
+
+#define TROUBLE_US (15 * SL_MINUTE_US) /* an alarm of the link that is not said again ends */
+
+void sl_brain_trouble(SlCoord *c, const SlCoordTrouble *in)
+{
+    const SlCluster *cluster = sl_coord_cluster_of_key(c, in->curve, NULL);
+    if (cluster == NULL) {
+        return;
+    }
+    int64_t *end = g_new(int64_t, 1);
+    *end = c->now_us + TROUBLE_US;
+    c->troubles_next_us = MIN(c->troubles_next_us, *end);
+    sl_brain_alarm(c, cluster->id, in->what, in->error->code, in->error->message);
+    g_hash_table_replace(c->troubles, g_strdup_printf("%s %s", cluster->id, in->what), end);
+}
+
+void sl_brain_troubles_end(SlCoord *c)
+{
+    GHashTableIter iter;
+    gpointer key, value;
+    if (c->troubles_next_us <= c->now_us) {
+        c->troubles_next_us = INT64_MAX;
+        g_hash_table_iter_init(&iter, c->troubles);
+        while (g_hash_table_iter_next(&iter, &key, &value)) {
+            int64_t end = *(int64_t *)value;
+            if (end > c->now_us) {
+                c->troubles_next_us = MIN(c->troubles_next_us, end);
+                continue;
+            }
+            g_auto(GStrv) words = g_strsplit(key, " ", 2);
+            sl_brain_clear_alarm(c, words[0], words[1]);
+            g_hash_table_iter_remove(&iter);
+        }
+    }
+    sl_wake(c, c->troubles_next_us);
+}

@@ -281,6 +281,8 @@ struct SlCoord {
         *desired_lists; /* root -> GHashTable of blobs: made in this process, shared when equal */
     GPtrArray *alarms;  /* of json_t*, as they came */
     GHashTable *alarm_of; /* "cluster what" -> json_t*, borrowed from alarms */
+    GHashTable *troubles; /* "cluster what" of an alarm of the link -> int64_t*: when it ends */
+    int64_t troubles_next_us;
     uint64_t keys_version; /* of curves: another one whenever they are made anew */
     GPtrArray *doc_problems; /* of json_t*: problems of the last source read */
     unsigned renders;

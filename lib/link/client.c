@@ -15,10 +15,11 @@
 #include <zmq.h>
 
 #define DRAIN_MAX 64
+#define ENROL_HANDSHAKE_MS 5000 /* a person waits for the answer */
 #define RECONNECT_MIN_US (SL_SECOND_US / 4)
 #define RECONNECT_MAX_US (30 * SL_SECOND_US)
 #define REVIVE_US (90 * SL_SECOND_US) /* three tries at the longest interval */
-#define REFUSED_US (5 * SL_SECOND_US) /* after an answer that ends libzmq's own tries */
+#define REFUSED_US (3 * SL_SECOND_US) /* after an answer that ends libzmq's own tries */
 #define EVENTS                                                                                     \
     (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                        \
      ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |                       \
@@ -103,7 +104,10 @@ static void on_event(SlClient *client, int event)
         on_connected(client);
         return;
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-        on_failed(client, "SLU4004: the coordinator refuses this agent's key", REFUSED_US);
+        on_failed(client,
+                  "SLU4004: the coordinator did not let this agent in: its key is not registered "
+                  "there, or it is suspended for a minute",
+                  REFUSED_US);
         return;
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
         on_failed(client,
@@ -112,9 +116,8 @@ static void on_event(SlClient *client, int event)
         return;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
         say_disconnected(client,
-                         "SLU4004: the coordinator did not let this agent in: its key is not "
-                         "registered there, or the coordinator's "
-                         "key is another one");
+                         "SLU4004: no handshake: the coordinator's key is another one, or it is "
+                         "too busy");
         return;
     case ZMQ_EVENT_DISCONNECTED:
         if (client->connected) {
@@ -231,6 +234,7 @@ static bool open_socket(SlClient *client, GError **error)
         .keys = &client->keys,
         .server_key = client->server_key,
         .message_max = down_max(client->config.role),
+        .handshake_ms = client->config.role == SL_ROLE_ENROL ? ENROL_HANDSHAKE_MS : 0,
         .reconnect_min_ms = (int)((min_us + jitter(min_us)) / 1000),
         .reconnect_max_ms = (int)(client->config.reconnect_max_us / 1000),
     };

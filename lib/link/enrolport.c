@@ -6,6 +6,7 @@
 #include "link/enrolport.h"
 
 #include "base/digest.h"
+#include "link/doorman.h"
 #include "link/peer.h"
 #include "link/routed.h"
 #include "link/socket.h"
@@ -18,9 +19,16 @@
 #define RATE 20      /* messages per second: a hundred agents enrol in five seconds */
 #define BURST 100
 #define PEER_TEXT_MAX 512
+#define RECEIVE_MAX 4 /* requests of one stranger that wait to be read */
+#define CONNECTIONS_MAX 256
+#define ACCEPTS_PER_SECOND 50
+#define MUTE_US (10 * SL_SECOND_US) /* a request follows the handshake at once */
+#define IDLE_US (60 * SL_SECOND_US) /* who waits for a person asks again every two seconds */
+#define OPEN_MAX (64 * 1024)        /* bytes of requests that have not ended */
 
 struct SlEnrolPort {
     void *socket;
+    SlDoorman *doorman;
     SlZmqSource *source;
     SlBucket bucket;
     const SlServerEvents *events;
@@ -54,6 +62,9 @@ static void on_ready(void *user)
     for (int i = 0; i < DRAIN_MAX; i++) {
         SlRouted message;
         SlRoutedResult result = sl_routed_receive(port->socket, &message);
+        if (result != SL_ROUTED_NONE) {
+            sl_doorman_heard(port->doorman, message.fd, message.user);
+        }
         if (result == SL_ROUTED_GOOD) {
             handle(port, &message);
         }
@@ -69,14 +80,24 @@ SlEnrolPort *sl_enrol_port_new(void *context, const SlServerConfig *config, GErr
     SlRouterConfig options = {.context = context,
                               .keys = config->keys,
                               .domain = SL_ZAP_DOMAIN_ENROL,
-                              .message_max = sl_message_info(SL_MESSAGE_ENROL)->bytes_max};
+                              .message_max = sl_message_info(SL_MESSAGE_ENROL)->bytes_max,
+                              .receive_max = RECEIVE_MAX};
+    static const SlDoorLimits limits = {.connections_max = CONNECTIONS_MAX,
+                                        .accepts_per_second = ACCEPTS_PER_SECOND,
+                                        .accepts_burst = CONNECTIONS_MAX,
+                                        .mute_us = MUTE_US,
+                                        .idle_us = IDLE_US,
+                                        .open_max = OPEN_MAX};
     void *socket = sl_socket_router(&options, error);
-    if (socket == NULL || !sl_socket_bind(socket, config->enrol_endpoint, error)) {
+    SlDoorman *doorman = socket != NULL ? sl_doorman_new(context, socket, &limits, error) : NULL;
+    if (doorman == NULL || !sl_socket_bind(socket, config->enrol_endpoint, error)) {
+        sl_doorman_free(doorman);
         sl_socket_close(socket);
         return NULL;
     }
     SlEnrolPort *port = g_new0(SlEnrolPort, 1);
     port->socket = socket;
+    port->doorman = doorman;
     port->events = config->events;
     port->bucket = (SlBucket){.rate = RATE, .burst = BURST, .tokens = BURST};
     port->source = sl_zmq_source_new(config->loop, socket, on_ready, port);
@@ -87,6 +108,7 @@ void sl_enrol_port_free(SlEnrolPort *port)
 {
     if (port != NULL) {
         sl_zmq_source_free(port->source);
+        sl_doorman_free(port->doorman);
         sl_socket_close(port->socket);
         g_free(port);
     }
@@ -104,4 +126,9 @@ void sl_enrol_port_reply(SlEnrolPort *port, const char *peer,
     g_autoptr(GBytes) id = g_bytes_new(route, text_len / 2);
     g_autoptr(GBytes) body = sl_wire_pack(envelope);
     sl_routed_send(port->socket, id, body);
+}
+
+SlDoorCounts sl_enrol_port_counts(SlEnrolPort *port)
+{
+    return sl_doorman_counts(port->doorman);
 }

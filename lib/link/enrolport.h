@@ -9,3 +9,4 @@ SL_MUST_USE SlEnrolPort *sl_enrol_port_new(void *context, const SlServerConfig *
 void sl_enrol_port_free(SlEnrolPort *port);
 void sl_enrol_port_reply(SlEnrolPort *port, const char *peer,
                          const Sluice__Wire__Envelope *envelope);
+SlDoorCounts sl_enrol_port_counts(SlEnrolPort *port);

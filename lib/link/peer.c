@@ -24,6 +24,16 @@ bool sl_bucket_take(SlBucket *bucket, int64_t cost, int64_t now_us)
     return true;
 }
 
+bool sl_strikes_add(SlStrikes *strikes, unsigned most, int64_t now_us)
+{
+    if (strikes->count == 0 || now_us - strikes->since_us > SL_MINUTE_US) {
+        strikes->count = 0;
+        strikes->since_us = now_us;
+    }
+    strikes->count = strikes->count + 1 >= most ? 0 : strikes->count + 1;
+    return strikes->count == 0;
+}
+
 SlPeer *sl_peer_new(const char *curve)
 {
     SlPeer *peer = g_new0(SlPeer, 1);

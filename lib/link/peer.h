@@ -16,13 +16,24 @@ typedef struct {
 /* Takes @cost if there is that much at @now_us (monotonic). */
 bool sl_bucket_take(SlBucket *bucket, int64_t cost, int64_t now_us);
 
+/* How often within a minute. */
+typedef struct {
+    unsigned count;
+    int64_t since_us;
+} SlStrikes;
+/* One more; true if that makes @most within the minute (and the count starts anew). */
+bool sl_strikes_add(SlStrikes *strikes, unsigned most, int64_t now_us);
+
 typedef struct {
     char curve[65];
     GBytes *route;    /* libzmq's routing id of the connection that said HELLO last; NULL = none */
     bool lost;        /* a send said that the route is gone */
     int64_t seen_us;  /* monotonic, of the last valid message */
     int64_t reset_us; /* of the last RESET that we sent by ourselves */
-    SlBucket share, logs; /* everything; answers to log requests */
+    SlBucket share, logs;        /* everything; answers to log requests */
+    SlStrikes malformed, floods; /* that this peer sent */
+    SlStrikes twins;             /* messages on another connection, while the first one lives */
+    int64_t suspended_us;        /* until then it is not let in; 0 = it is */
     GBytes *head;   /* the latest head that could not be sent yet: a newer one takes its place */
     GQueue waiting; /* of GBytes* */
     size_t waiting_bytes;

@@ -8,16 +8,19 @@
 #include <string.h>
 #include <zmq.h>
 
-static void keep_user(zmq_msg_t *body, char ret_user[65])
+#define SRCFD 2 /* ZMQ_SRCFD, which the header calls deprecated and offers nothing instead */
+
+static void keep_sender(zmq_msg_t *body, SlRouted *ret)
 {
+    ret->fd = zmq_msg_get(body, SRCFD);
     const char *user = zmq_msg_gets(body, "User-Id");
     if (user != NULL && strlen(user) == 64) {
-        memcpy(ret_user, user, 65);
+        memcpy(ret->user, user, 65);
     }
 }
 
 /* Reads one frame to @ret (NULL: thrown away). False: nothing there. */
-static bool receive_frame(void *socket, GBytes **ret, char *ret_user, bool *ret_more)
+static bool receive_frame(void *socket, GBytes **ret, SlRouted *ret_sender, bool *ret_more)
 {
     zmq_msg_t frame;
     zmq_msg_init(&frame);
@@ -28,8 +31,8 @@ static bool receive_frame(void *socket, GBytes **ret, char *ret_user, bool *ret_
     if (ret != NULL) {
         *ret = g_bytes_new(zmq_msg_data(&frame), zmq_msg_size(&frame));
     }
-    if (ret_user != NULL) {
-        keep_user(&frame, ret_user);
+    if (ret_sender != NULL) {
+        keep_sender(&frame, ret_sender);
     }
     *ret_more = zmq_msg_more(&frame) != 0;
     zmq_msg_close(&frame);
@@ -38,12 +41,12 @@ static bool receive_frame(void *socket, GBytes **ret, char *ret_user, bool *ret_
 
 SlRoutedResult sl_routed_receive(void *router, SlRouted *ret)
 {
-    *ret = (SlRouted){0};
+    *ret = (SlRouted){.fd = -1};
     bool more = false;
     if (!receive_frame(router, &ret->route, NULL, &more)) {
         return SL_ROUTED_NONE;
     }
-    if (!more || !receive_frame(router, &ret->body, ret->user, &more)) {
+    if (!more || !receive_frame(router, &ret->body, ret, &more)) {
         return SL_ROUTED_BAD;
     }
     bool single = !more;

@@ -9,6 +9,7 @@ typedef struct {
     GBytes *route;
     GBytes *body;
     char user[65]; /* ZAP user id, from the body frame */
+    int fd;        /* descriptor of the connection, -1 = unknown */
 } SlRouted;
 /* Next message without waiting. BAD: wrong number of frames or no user id; @ret->user may be empty
  * then. Clear in any case. */

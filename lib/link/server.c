@@ -6,7 +6,10 @@
  *
  * Route: a key's messages go to the connection that said HELLO last. A message on another
  * connection of the same key (a restarted agent whose HELLO was lost, or a second agent with a
- * copied key) is dropped and answered by RESET, so that a living agent says HELLO there. Must never
+ * copied key) is dropped and answered by RESET, so that a living agent says HELLO there.
+ *
+ * A peer that sends MALFORMED_MAX messages within a minute that are none, or goes on above its share,
+ * is cut off and not let in for SUSPEND_US. Must never
  * block: a peer that does not read fills its own queue only. */
 #include "link/server.h"
 
@@ -23,7 +26,17 @@
 
 #define DRAIN_MAX 64 /* messages per turn, so that timers and HTTP get their turn */
 #define PEERS_MAX_DEFAULT 1000
-#define OTHER_FILES 512 /* descriptors besides one per peer: HTTP API, Git, SQLite */
+#define HALF_OPEN_MAX 256   /* connections besides one per peer: handshakes, and who comes back */
+#define OTHER_FILES 2560    /* descriptors besides: HTTP API on two ports, enrolment, Git, SQLite */
+#define OTHER_FILES_MIN 512 /* if nobody asked for a number of peers */
+#define ACCEPTS_PER_SECOND                                                                         \
+    300 /* handshakes: a fifth of a core; a whole fleet at once is the burst */
+#define MUTE_US (60 * SL_SECOND_US) /* HELLO follows the handshake at once, which has 30 s */
+#define MALFORMED_MAX 10
+#define FLOODS_MAX 1000
+#define HELLO_COST 4096 /* of the share: 64 a second */
+#define TWINS_MAX 3
+#define SUSPEND_US SL_MINUTE_US
 #define SILENT_DEFAULT_US (100 * SL_SECOND_US)
 #define FLUSH_US (SL_SECOND_US / 20) /* a full peer is tried again after this */
 #define SWEEP_US (5 * SL_SECOND_US)
@@ -33,6 +46,7 @@ struct SlServer {
     SlServerConfig config;
     void *context, *socket;
     SlZap *zap;
+    SlDoorman *doorman;
     SlZmqSource *source;
     SlEnrolPort *enrol;
     SlTimer *flush_timer, *sweep_timer;
@@ -156,6 +170,10 @@ static void on_sweep(void *user)
     g_hash_table_iter_init(&iter, server->peers);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         SlPeer *peer = value;
+        if (peer->suspended_us != 0 && peer->suspended_us <= now) {
+            peer->suspended_us = 0;
+            sl_zap_suspend(server->zap, peer->curve, false);
+        }
         if (is_gone(server, peer, now)) {
             g_clear_pointer(&peer->route, g_bytes_unref);
             sl_peer_clear_queue(peer);
@@ -190,18 +208,83 @@ static SlPeer *find_peer(SlServer *server, const char *curve, GError **error)
     return peer;
 }
 
-/* Tag byte of the one field of the envelope (proto/wire.c checks it later). */
-static bool looks_like_log(GBytes *body)
+static void say_trouble(SlServer *server, const SlPeer *peer, const GError *error)
+{
+    if (server->config.events->trouble != NULL) {
+        server->config.events->trouble(server->config.events->user, peer->curve, error);
+    }
+}
+
+/* What it has sent already is dropped unread; SUSPENDED is said once. */
+static void suspend(SlServer *server, SlPeer *peer, const char *why)
+{
+    g_autoptr(GError) error = NULL;
+    sl_throw(&error, SLU_PEER_SUSPENDED, "%s; it is cut off for %d seconds", why,
+             (int)(SUSPEND_US / SL_SECOND_US));
+    peer->suspended_us = now_us() + SUSPEND_US;
+    sl_zap_suspend(server->zap, peer->curve, true);
+    sl_doorman_cut(server->doorman, peer->curve);
+    mark_lost(server, peer);
+    say_trouble(server, peer, error);
+}
+
+/* After a message that was dropped: does its sender go on like this? */
+static void count_strike(SlServer *server, const char *curve, int code)
+{
+    SlPeer *peer = g_hash_table_lookup(server->peers, curve);
+    if (peer == NULL || peer->suspended_us != 0 || code == SLU_CONFLICT) {
+        return;
+    }
+    if (code == SLU_FLOOD) {
+        if (sl_strikes_add(&peer->floods, FLOODS_MAX, now_us())) {
+            suspend(server, peer, "it goes on sending more than its share");
+        }
+    } else if (sl_strikes_add(&peer->malformed, MALFORMED_MAX, now_us())) {
+        suspend(server, peer, "it sent ten malformed messages within a minute");
+    }
+}
+
+/* Both connections live: a restarted agent's old one is closed by then, or dies within seconds. Who
+ * goes on talking on the old one counts double: nobody honest does. */
+static void count_twin(SlServer *server, SlPeer *peer, unsigned weight)
+{
+    g_autoptr(GError) error = NULL;
+    bool many = false;
+    if (sl_doorman_count(server->doorman, peer->curve) < 2) {
+        return;
+    }
+    for (unsigned i = 0; i < weight; i++) {
+        many = sl_strikes_add(&peer->twins, TWINS_MAX, now_us()) || many;
+    }
+    if (many) {
+        sl_throw(&error, SLU_PEER_TWIN,
+                 "two machines use this cluster's key at the same time; one of them has a copy");
+        say_trouble(server, peer, error);
+    }
+}
+
+/* By the tag byte of the one field of the envelope (proto/wire.c checks it later). */
+static bool looks_like(GBytes *body, SlMessageType type)
 {
     size_t len;
     const uint8_t *bytes = g_bytes_get_data(body, &len);
-    return len > 0 && bytes[0] == (((int)SL_MESSAGE_LOG_DATA + 1) << 3 | 2);
+    return len > 0 && bytes[0] == (((int)type + 1) << 3 | 2);
+}
+
+/* Bytes that a message counts for: a HELLO asks for a signed head. */
+static size_t cost_of(GBytes *body)
+{
+    size_t len = g_bytes_get_size(body);
+    return looks_like(body, SL_MESSAGE_HELLO) ? MAX(len, HELLO_COST) : len;
 }
 
 static bool take_route(SlServer *server, SlPeer *peer, const SlRouted *message, SlMessageType type,
                        GError **error)
 {
     bool same = peer->route != NULL && g_bytes_equal(peer->route, message->route);
+    if (!same && peer->route != NULL && !peer->lost) {
+        count_twin(server, peer, type == SL_MESSAGE_HELLO ? 1 : 2);
+    }
     if (!same && peer->route != NULL && type != SL_MESSAGE_HELLO) {
         send_reset(server, peer, message->route);
         return sl_throw(
@@ -226,9 +309,13 @@ static Sluice__Wire__Envelope *accept_message(SlServer *server, const SlRouted *
     if (peer == NULL) {
         return NULL;
     }
+    if (peer->suspended_us != 0) {
+        return sl_throw_null(error, SLU_PEER_SUSPENDED, "the peer is suspended");
+    }
     size_t len;
     const void *bytes = g_bytes_get_data(message->body, &len);
-    if (!sl_peer_charge(peer, looks_like_log(message->body), len, now_us())) {
+    if (!sl_peer_charge(peer, looks_like(message->body, SL_MESSAGE_LOG_DATA),
+                        cost_of(message->body), now_us())) {
         return sl_throw_null(
             error, SLU_FLOOD,
             "the peer sends more than its share; a message of %zu bytes was dropped", len);
@@ -249,11 +336,13 @@ static void handle(SlServer *server, SlRoutedResult result, const SlRouted *mess
     if (result == SL_ROUTED_BAD) {
         sl_throw(&error, SLU_WIRE_FORMAT, "message with the wrong number of frames");
         say_dropped(server, curve, error);
+        count_strike(server, curve, error->code);
         return;
     }
     Sluice__Wire__Envelope *envelope = accept_message(server, message, &error);
     if (envelope == NULL) {
         say_dropped(server, curve, error);
+        count_strike(server, curve, error->code);
         return;
     }
     server->config.events->received(server->config.events->user, message->user, envelope);
@@ -267,6 +356,7 @@ static void on_ready(void *user)
         SlRouted message;
         SlRoutedResult result = sl_routed_receive(server->socket, &message);
         if (result != SL_ROUTED_NONE) {
+            sl_doorman_heard(server->doorman, message.fd, message.user);
             handle(server, result, &message);
         }
         sl_routed_clear(&message);
@@ -285,7 +375,7 @@ static bool ensure_files(SlServerConfig *config, GError **error)
     bool asked = config->peers_max > 0;
     config->peers_max = asked ? config->peers_max : PEERS_MAX_DEFAULT;
     struct rlimit limit;
-    rlim_t need = (rlim_t)config->peers_max + OTHER_FILES;
+    rlim_t need = (rlim_t)config->peers_max + HALF_OPEN_MAX + OTHER_FILES;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need) {
         return true;
     }
@@ -294,8 +384,9 @@ static bool ensure_files(SlServerConfig *config, GError **error)
     if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && have >= need) {
         return true;
     }
-    if (!asked && have > OTHER_FILES) {
-        config->peers_max = (size_t)(have - OTHER_FILES);
+    if (!asked && have > HALF_OPEN_MAX + OTHER_FILES_MIN) {
+        config->peers_max =
+            MIN(config->peers_max, (size_t)(have - HALF_OPEN_MAX - OTHER_FILES_MIN));
         return true;
     }
     return sl_throw(error, SLU_FD_LIMIT,
@@ -316,6 +407,17 @@ static size_t up_max(void)
     return max;
 }
 
+static SlDoorman *open_doorman(SlServer *server, GError **error)
+{
+    size_t peers = server->config.peers_max;
+    SlDoorLimits limits = {.connections_max = peers + HALF_OPEN_MAX,
+                           .accepts_per_second = ACCEPTS_PER_SECOND,
+                           .accepts_burst = peers + HALF_OPEN_MAX,
+                           .mute_us = MUTE_US,
+                           .open_max = (SL_RECEIVE_MAX + 8) * up_max()};
+    return sl_doorman_new(server->context, server->socket, &limits, error);
+}
+
 /* ZAP handler, then ROUTER, then proof; nothing is read before the proof. */
 static bool open_server(SlServer *server, GError **error)
 {
@@ -331,6 +433,10 @@ static bool open_server(SlServer *server, GError **error)
     server->socket = sl_socket_router(&options, error);
     if (server->socket == NULL || !sl_socket_bind(server->socket, server->config.endpoint, error) ||
         !sl_selftest(server->context, server->socket, server->config.keys->public_, error)) {
+        return false;
+    }
+    server->doorman = open_doorman(server, error);
+    if (server->doorman == NULL) {
         return false;
     }
     if (server->config.enrol_endpoint != NULL) {
@@ -371,6 +477,7 @@ void sl_server_free(SlServer *server)
     }
     sl_zmq_source_free(server->source);
     sl_enrol_port_free(server->enrol);
+    sl_doorman_free(server->doorman);
     sl_socket_close(server->socket);
     sl_zap_free(server->zap); /* after the sockets that it guards */
     sl_context_free(server->context);
@@ -380,16 +487,28 @@ void sl_server_free(SlServer *server)
     g_free(server);
 }
 
-static gboolean no_longer_allowed(gpointer key, gpointer peer, gpointer zap)
+static gboolean no_longer_allowed(gpointer key, gpointer peer, gpointer user)
 {
+    SlServer *server = user;
     (void)peer;
-    return !sl_zap_allowed(zap, key);
+    if (sl_zap_allowed(server->zap, key)) {
+        return FALSE;
+    }
+    sl_doorman_cut(server->doorman, key);
+    sl_zap_suspend(server->zap, key, false);
+    return TRUE;
 }
 
 void sl_server_allow(SlServer *server, const GPtrArray *curve_keys)
 {
     sl_zap_allow(server->zap, curve_keys);
-    g_hash_table_foreach_remove(server->peers, no_longer_allowed, server->zap);
+    g_hash_table_foreach_remove(server->peers, no_longer_allowed, server);
+}
+
+void sl_server_counts(SlServer *server, SlDoorCounts *ret_agents, SlDoorCounts *ret_enrol)
+{
+    *ret_agents = sl_doorman_counts(server->doorman);
+    *ret_enrol = server->enrol != NULL ? sl_enrol_port_counts(server->enrol) : (SlDoorCounts){0};
 }
 
 void sl_server_enrol_reply(SlServer *server, const char *peer,

@@ -1,9 +1,10 @@
 /* server.h - the coordinator's side: CURVE ROUTER on the loop, ZAP allow-list, start-up self-test;
  * and the enrolment port. Identity of a peer is its CURVE key (ZAP user id read from the body
  * frame), never a routing id. Socket options and traps: docs/adr; MAXMSGSIZE before bind, ZAP
- * handler before the ROUTER, option 93, HANDSHAKE_IVL 5 s, SNDHWM 16, BACKLOG 4096, TCP keepalive,
+ * handler before the ROUTER, option 93, HANDSHAKE_IVL 30 s, SNDHWM 16, BACKLOG 4096, TCP keepalive,
  * LINGER 0, ROUTER_MANDATORY 1, no heartbeats on the ROUTER. */
 #pragma once
+#include "link/doorman.h"
 #include "link/keys.h"
 #include "proto/wire.h"
 #include "runtime/loop.h"
@@ -20,6 +21,9 @@ typedef struct {
     /* The peer's connection is gone, or it said nothing for silent_us. May be NULL. Callbacks may
      * send and allow, not free. */
     void (*gone)(void *user, const char *curve);
+    /* Something that people should know of a peer: SUSPENDED (cut off for a minute), TWIN (two
+     * machines use its key). May be NULL. */
+    void (*trouble)(void *user, const char *curve, const GError *error);
 } SlServerEvents;
 typedef struct {
     const char *endpoint, *enrol_endpoint; /* "tcp://127.0.0.1:7400"; enrol may be NULL */
@@ -33,8 +37,10 @@ typedef struct {
  * PORT_IN_USE, ENDPOINT, ZAP_OPEN, FD_LIMIT. */
 SL_MUST_USE SlServer *sl_server_new(const SlServerConfig *config, GError **error);
 void sl_server_free(SlServer *server);
-/* Replaces the allow-list; also checked on every message (ZAP runs only at the handshake). Of char*
- * 64 hex. */
+/* Of the agents' port; of the enrolment port (all 0 if there is none). */
+void sl_server_counts(SlServer *server, SlDoorCounts *ret_agents, SlDoorCounts *ret_enrol);
+/* Replaces the allow-list; who is not on it any more is cut off at once. Also checked on every
+ * message. Of char* 64 hex. */
 void sl_server_allow(SlServer *server, const GPtrArray *curve_keys);
 /* Latest-wins for HEAD: a newer one replaces one still queued for that peer. False: the peer is not
  * connected or its queue is full (it will say HELLO again). */

@@ -13,11 +13,12 @@
 #include <zmq.h>
 
 #define ZAP_ENFORCE_DOMAIN 93
-#define HANDSHAKE_MS 5000
+/* Ten thousand agents that come together need some twenty seconds of handshakes; a limit below
+ * that ends them all, again and again. */
+#define HANDSHAKE_MS 30000
 #define BACKLOG 4096
 #define ROUTER_HWM                                                                                 \
     16 /* messages per peer inside libzmq; the real queue is ours, where the latest head wins */
-#define RECEIVE_HWM 64
 #define DEALER_HWM 64
 #define KEEPALIVE_IDLE_S 60
 #define KEEPALIVE_INTERVAL_S 15
@@ -70,7 +71,7 @@ static bool set_ints(void *socket, const IntOption *options, size_t count)
 static const IntOption common_options[] = {
     {ZMQ_LINGER, 0},
     {ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS},
-    {ZMQ_RCVHWM, RECEIVE_HWM},
+    {ZMQ_RCVHWM, SL_RECEIVE_MAX},
     {ZMQ_TCP_KEEPALIVE, 1},
     {ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S},
     {ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_INTERVAL_S},
@@ -102,6 +103,8 @@ void *sl_socket_router(const SlRouterConfig *config, GError **error)
     void *socket = zmq_socket(config->context, ZMQ_ROUTER);
     if (socket == NULL || !set_common(socket, config->message_max) ||
         !set_ints(socket, options, G_N_ELEMENTS(options)) ||
+        (config->receive_max > 0 && zmq_setsockopt(socket, ZMQ_RCVHWM, &config->receive_max,
+                                                   sizeof config->receive_max) != 0) ||
         zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, config->domain, strlen(config->domain)) != 0 ||
         zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, config->keys->secret, 32) != 0) {
         return refused(socket, "the options of a ROUTER", error);
@@ -132,6 +135,7 @@ void *sl_socket_dealer(const SlDealerConfig *config, GError **error)
         {ZMQ_HEARTBEAT_TIMEOUT,
          HEARTBEAT_TIMEOUT_MS}, /* no TTL: it would arm a timer at the ROUTER */
         {ZMQ_CONNECT_TIMEOUT, CONNECT_MS},
+        {ZMQ_HANDSHAKE_IVL, config->handshake_ms > 0 ? config->handshake_ms : HANDSHAKE_MS},
         {ZMQ_RECONNECT_IVL, config->reconnect_min_ms},
         {ZMQ_RECONNECT_IVL_MAX, config->reconnect_max_ms},
     };
@@ -150,10 +154,13 @@ void *sl_socket_dealer(const SlDealerConfig *config, GError **error)
 
 void *sl_monitor_start(void *context, void *socket, int mask)
 {
-    g_autofree char *name = g_strdup_printf("inproc://sluice.monitor.%p", socket);
-    int linger = 0;
+    static gint number; /* libzmq frees a name some time after its socket */
+    g_autofree char *name =
+        g_strdup_printf("inproc://sluice.monitor.%d", g_atomic_int_add(&number, 1));
+    int none = 0; /* a full monitor would hold up the io thread, and its own end */
     void *monitor = zmq_socket(context, ZMQ_PAIR);
-    if (monitor == NULL || zmq_setsockopt(monitor, ZMQ_LINGER, &linger, sizeof linger) != 0 ||
+    if (monitor == NULL || zmq_setsockopt(monitor, ZMQ_LINGER, &none, sizeof none) != 0 ||
+        zmq_setsockopt(monitor, ZMQ_RCVHWM, &none, sizeof none) != 0 ||
         zmq_socket_monitor(socket, name, mask) != 0 || zmq_connect(monitor, name) != 0) {
         sl_socket_close(monitor);
         return NULL;

@@ -2,6 +2,8 @@
 #pragma once
 #include "link/keys.h"
 
+#define SL_RECEIVE_MAX 16 /* messages of one peer that wait to be read */
+
 /* One io thread; no socket of it outlives sl_context_free. */
 void *sl_context_new(void);
 void sl_context_free(void *context);
@@ -11,6 +13,7 @@ typedef struct {
     const SlCurveKeys *keys;
     const char *domain; /* SL_ZAP_DOMAIN_... */
     size_t message_max; /* bytes of one frame, enforced before authentication */
+    int receive_max;    /* messages of one peer that wait to be read; 0 = as any socket */
 } SlRouterConfig;
 /* A CURVE ROUTER, not bound yet. Errors: INTERNAL. Close with sl_socket_close. */
 SL_MUST_USE void *sl_socket_router(const SlRouterConfig *config, GError **error);
@@ -23,6 +26,7 @@ typedef struct {
     const uint8_t *server_key;
     size_t message_max;
     int reconnect_min_ms, reconnect_max_ms;
+    int handshake_ms; /* 0 = as any socket */
 } SlDealerConfig;
 /* A CURVE DEALER, not connected yet. Errors: INTERNAL. */
 SL_MUST_USE void *sl_socket_dealer(const SlDealerConfig *config, GError **error);

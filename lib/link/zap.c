@@ -5,9 +5,9 @@
  * by RFC 27:
  *   200  let in; user id = the client's key as 64 hex, which libzmq attaches to every message of
  *        the connection
- *   300  not registered (yet): the peer tries again, where 400 would make its DEALER give up for
- *        ever
- *   400  another mechanism than CURVE, an unknown domain or a malformed request
+ *   400  not registered (yet), suspended, another mechanism than CURVE, an unknown domain or a
+ *        malformed request. The connection ends at once and the peer is told; with 300 both ends
+ *        would hold it until the handshake's limit. An agent knocks again by itself (client.c).
  * Its end while the sockets live would open them to everybody (libzmq accepts when no handler is
  * bound), so any error that is not our own shutdown ends the process. */
 #include "link/zap.h"
@@ -29,7 +29,7 @@ struct SlZap {
     void *socket, *stop_here, *stop_there;
     pthread_t thread;
     pthread_rwlock_t lock;
-    GHashTable *allowed; /* set of 64 hex */
+    GHashTable *allowed, *suspended; /* sets of 64 hex */
 };
 
 typedef struct {
@@ -73,6 +73,26 @@ bool sl_zap_allowed(SlZap *zap, const char *curve_hex)
     return found;
 }
 
+static bool may_enter(SlZap *zap, const char *curve_hex)
+{
+    pthread_rwlock_rdlock(&zap->lock);
+    bool may = g_hash_table_contains(zap->allowed, curve_hex) &&
+               !g_hash_table_contains(zap->suspended, curve_hex);
+    pthread_rwlock_unlock(&zap->lock);
+    return may;
+}
+
+void sl_zap_suspend(SlZap *zap, const char *curve_hex, bool suspended)
+{
+    pthread_rwlock_wrlock(&zap->lock);
+    if (suspended) {
+        g_hash_table_add(zap->suspended, g_strdup(curve_hex));
+    } else {
+        g_hash_table_remove(zap->suspended, curve_hex);
+    }
+    pthread_rwlock_unlock(&zap->lock);
+}
+
 /* Frames: version, request id, domain, address, identity, mechanism, credentials. */
 static const char *judge(SlZap *zap, const Frames *f, char ret_user[65])
 {
@@ -86,8 +106,8 @@ static const char *judge(SlZap *zap, const Frames *f, char ret_user[65])
     if (!enrol && strcmp(f->text[2], SL_ZAP_DOMAIN_AGENT) != 0) {
         return "400";
     }
-    if (!enrol && !sl_zap_allowed(zap, hex)) {
-        return "300";
+    if (!enrol && !may_enter(zap, hex)) {
+        return "400";
     }
     g_strlcpy(ret_user, hex, 65);
     return "200";
@@ -148,6 +168,7 @@ static void free_parts(SlZap *zap)
     close_socket(zap->stop_there);
     pthread_rwlock_destroy(&zap->lock);
     g_hash_table_unref(zap->allowed);
+    g_hash_table_unref(zap->suspended);
     g_free(zap);
 }
 
@@ -180,6 +201,7 @@ SlZap *sl_zap_new(void *context, GError **error)
     SlZap *zap = g_new0(SlZap, 1);
     pthread_rwlock_init(&zap->lock, NULL);
     zap->allowed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    zap->suspended = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     if (!open_sockets(zap, context) || !start_thread(zap)) {
         sl_throw(error, SLU_INTERNAL, "the ZAP handler can't start: %s", zmq_strerror(zmq_errno()));
         free_parts(zap);

@@ -14,3 +14,5 @@ void sl_zap_free(SlZap *zap); /* after the sockets that it guards are closed */
 /* Replaces the table. Of char* 64 hex. Any thread. */
 void sl_zap_allow(SlZap *zap, const GPtrArray *curve_keys);
 bool sl_zap_allowed(SlZap *zap, const char *curve_hex);
+/* Registered, but not let in for now; does not end what is connected. Any thread. */
+void sl_zap_suspend(SlZap *zap, const char *curve_hex, bool suspended);

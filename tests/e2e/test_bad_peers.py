@@ -91,6 +91,9 @@ class Peers(bad.BadCase):
         os.kill(self.server_pid("test1"), signal.SIGKILL)  # the first one has something to report
         line = self.logged("coordinator", "message-dropped", "second connection of the same key")
         self.assertIn("SLU1007", line)
+        twin = lambda: [alarm for alarm in self.f.status()["alarms"] if (alarm["cluster"], alarm["what"]) == ("test1", "twin")]
+        self.assertEqual(self.f.wait("status says so", twin)[0]["code"], "SLU4008")
+        self.assertIn("two machines use this cluster's key", self.f.sluice("status").stdout)
         self.alive()
         self.f.kill("copy")
         pid = self.server_pid("copy")  # which it may have started beside the other one's
@@ -106,9 +109,8 @@ class Peers(bad.BadCase):
         self.f.sluice("cluster", "remove", "dev1")
         self.f.sluice("cluster", "sign", "dev", "--yes")
         self.assertNotIn("dev1", [cluster["name"] for cluster in self.f.status()["clusters"]])
-        os.kill(self.server_pid("dev1"), signal.SIGKILL)  # it has something to report
-        line = self.logged("coordinator", "message-dropped", "is not registered (any more)")
-        self.assertIn("SLU4004", line)
+        said = self.logged("dev1", "event=disconnected", "SLU4004")  # at once, not at its next message
+        self.assertIn("is not registered there", said)
         self.f.kill("dev1")
         self.f.start_agent("dev1")
         self.daemons.update(self.f.processes)

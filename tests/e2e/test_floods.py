@@ -1,0 +1,223 @@
+"""Floods and slow peers. Each attack goes on for a while beside honest agents; then: everybody was served, memory stayed within its
+limit and came back, what happened is counted, and the log names no more than it should.
+
+The honest ones are thin agents (tests/swarm) that report five times a second; their round trips are measured before and during each
+attack. FLOOD_SECONDS (default 3, ./dev check 20) says how long one attack lasts.
+"""
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench"))
+import swarm  # noqa: E402
+
+SECONDS = int(os.environ.get("FLOOD_SECONDS", "3"))
+REGISTERED, HONEST = 60, 40  # the rest of the registered keys is in bad hands
+NOBODY = 999999
+ANONYMOUS_MIB, REGISTERED_MIB = 64, 128  # what memory may rise
+FLOOR_MS = 400  # a round trip below this is no harm: the machine is shared
+LINES = 400  # of the log, whatever comes
+
+
+class Peak:
+    """Highest RSS while the attack goes on."""
+
+    def __init__(self, pid):
+        self.pid, self.before = pid, swarm.rss_mib(pid)
+        self.most = self.before
+
+    def look(self):
+        self.most = max(self.most, swarm.rss_mib(self.pid))
+
+
+class Floods(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        def configure(config):
+            config["agents"]["max"] = REGISTERED
+            config["api"]["listen"] = f"127.0.0.1:{cls.api_port()}"
+        cls.f = swarm.prepared_fleet(REGISTERED, configure)
+        try:
+            cls.f.start_coordinator()
+            cls.pid = cls.f.processes["coordinator"].pid
+            with open(cls.f.state + "/keys/curve") as file:
+                cls.key = next(line.split()[1] for line in file if line.startswith("public: "))
+            cls.agents = swarm.Swarm(cls.f, HONEST, 200)
+            assert cls.agents.wait_sessions(30), cls.agents.stat()
+        except BaseException:
+            cls.f.stop()
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.agents.stop(cls.f)
+        cls.f.stop()
+
+    @staticmethod
+    def api_port():
+        if not hasattr(Floods, "port"):
+            Floods.port = swarm.fleet.free_ports(1, first=29000)
+        return Floods.port
+
+    # -- attacks --
+
+    def raw(self, what, index=NOBODY, port=None, seconds=SECONDS):
+        return subprocess.Popen([swarm.PROCESS, "raw", f"tcp://127.0.0.1:{port or self.f.port}", self.key, what, swarm.SEED,
+                                 str(index), str(seconds)], stdout=subprocess.PIPE, text=True)
+
+    def metrics(self):
+        text = self.f.run("curl", "-sf", "--unix-socket", self.f.state + "/api.sock", "http://x/metrics").stdout
+        return {name: float(value) for name, value in re.findall(r"^(sluice_\S+) (\S+)$", text, re.M)}
+
+    def cuts(self, port, before):
+        """By reason, since `before`."""
+        now = self.metrics()
+        names = {reason: f'sluice_connections_cut_total{{port="{port}",reason="{reason}"}}'
+                 for reason in ("crowd", "pace", "mute", "endless", "asked")}
+        return {reason: now[name] - before[name] for reason, name in names.items()}
+
+    def alarms(self):
+        return [(alarm["cluster"], alarm["what"], alarm["code"]) for alarm in self.f.status()["alarms"]]
+
+    def honest_rtt(self, seconds, peak=None):
+        self.agents.rtt()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.05)
+            if peak:
+                peak.look()
+        return self.agents.rtt()
+
+    def withstand(self, limit_mib, attack):
+        """`attack` starts it and returns what to end. What the attackers said of themselves."""
+        calm = self.honest_rtt(1.5)
+        lines = self.f.log("coordinator").count("\n")
+        reports = self.agents.stat()
+        peak = Peak(self.pid)
+        started = attack()
+        during = self.honest_rtt(SECONDS, peak)
+        said = [json.loads(each.communicate(timeout=60)[0] or "{}") for each in started]
+        after = self.agents.stat()
+        self.assertEqual(after["sessions"], HONEST, "everybody still has a session")
+        self.assertEqual(after["hellos"], reports["hellos"], "nobody had to come back")
+        self.assertGreater(during["count"], HONEST * SECONDS * 5 * 0.5, "reports were answered all the time")
+        self.assertLess(during["p99_us"] / 1000, max(2 * calm["p99_us"] / 1000, FLOOR_MS), f"calm {calm}, during {during}")
+        self.assertLess(peak.most - peak.before, limit_mib, "memory while it went on")
+        self.f.wait("memory comes back", lambda: swarm.rss_mib(self.pid) - peak.before < limit_mib / 2, 30)
+        self.assertLess(self.f.log("coordinator").count("\n") - lines, LINES + SECONDS * 10, "lines of the log")
+        return said
+
+    # -- anonymous --
+
+    def test_silent_connections(self):
+        """Far more than the door holds: the oldest that say nothing go, no descriptor is missing."""
+        before, held = self.metrics(), []
+
+        def attack():
+            for _ in range(1500):
+                held.append(socket.create_connection(("127.0.0.1", self.f.port), timeout=10))
+            return [self.raw("silent")]
+        try:
+            self.withstand(ANONYMOUS_MIB, attack)
+            cut = self.cuts("agents", before)
+            self.assertGreater(cut["crowd"] + cut["pace"], 1000)
+            now = self.metrics()
+            self.assertLess(now['sluice_connections{port="agents"}'], REGISTERED + 256 + 50)
+            self.assertLess(len(os.listdir(f"/proc/{self.pid}/fd")), 600)
+        finally:
+            for sock in held:
+                sock.close()
+
+    def test_half_handshakes_and_garbage(self):
+        greeting = b"\xff\0\0\0\0\0\0\0\1\x7f\3\1CURVE" + b"\0" * 48
+        huge = greeting + b"\6\xff\xff\xff\xff\xff\xff\xff\xff" + b"x" * 65536
+
+        def attack():
+            for port in (self.f.port, self.f.port + 1):
+                for bytes_ in (os.urandom(70000), greeting, huge, b"\0") * 20:
+                    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+                        try:
+                            sock.sendall(bytes_)
+                        except OSError:
+                            pass
+            return [self.raw("half") for _ in range(8)]
+        self.withstand(ANONYMOUS_MIB, attack)
+
+    def test_unknown_keys_at_full_speed(self):
+        before = self.metrics()
+        said = self.withstand(ANONYMOUS_MIB, lambda: [self.raw("knock") for _ in range(2)])
+        self.assertEqual(sum(each["handshakes"] for each in said), 0, "nobody unknown is let in")
+        now = self.metrics()
+        name = 'sluice_connections_accepted_total{port="agents"}'
+        self.assertGreater(now[name] - before[name], 100)
+        self.assertNotIn("knock", str(self.alarms()))
+
+    def test_message_without_end_by_a_stranger(self):
+        """Parts of one message, for ever: libzmq keeps them all, the doorman ends it."""
+        before = self.metrics()
+        said = self.withstand(ANONYMOUS_MIB, lambda: [self.raw("endless", port=self.f.port + 1) for _ in range(4)])
+        self.assertGreater(sum(each["handshakes"] for each in said), 3, "anybody gets as far as that there")
+        self.assertGreater(self.cuts("enrol", before)["endless"], 3)
+
+    # -- with a registered key --
+
+    def test_message_without_end(self):
+        before = self.metrics()
+        said = self.withstand(REGISTERED_MIB, lambda: [self.raw("endless", HONEST), self.raw("pings", HONEST + 1)])
+        self.assertGreater(said[0]["handshakes"], 0)
+        self.assertGreater(self.cuts("agents", before)["endless"], 0)
+
+    def test_malformed_messages(self):
+        """Ten within a minute: cut off for a minute, and said in status."""
+        self.withstand(REGISTERED_MIB, lambda: [self.raw("garbage", HONEST + 2)])
+        self.assertIn((f"sw{HONEST + 2:05}", "suspended", "SLU4007"), self.alarms())
+        self.assertIn("SLU4007", self.f.sluice("status").stdout)
+        self.assertIn("ten malformed messages within a minute", self.f.log("coordinator"))
+        dropped = self.f.log("coordinator").count("message-dropped")
+        again = self.raw("garbage", HONEST + 2, seconds=1)
+        self.assertEqual(json.loads(again.communicate(timeout=20)[0])["handshakes"], 0, "not for a minute")
+        self.assertEqual(self.f.log("coordinator").count("message-dropped"), dropped)
+
+    def test_flood_of_messages(self):
+        self.withstand(REGISTERED_MIB, lambda: [self.raw("hellos", HONEST + 3), self.raw("fetches", HONEST + 4)])
+        alarms = self.alarms()
+        for number in (HONEST + 3, HONEST + 4):
+            self.assertIn((f"sw{number:05}", "suspended", "SLU4007"), alarms)
+        self.assertIn("unsaid=", self.f.log("coordinator"))
+
+    def test_peer_that_never_reads(self):
+        """Each HELLO asks for a head; none of them is read."""
+        self.withstand(REGISTERED_MIB, lambda: [self.raw("unread", HONEST + 5), self.raw("unread", HONEST + 6)])
+
+    # -- the HTTP port --
+
+    def test_http_clients(self):
+        """Idle ones, slow ones, too many of one address, too large, too much asked for."""
+        held = []
+
+        def attack():
+            for i in range(400):
+                sock = socket.create_connection(("127.0.0.1", self.api_port()), timeout=10)
+                held.append(sock)
+                try:
+                    sock.sendall((b"GET /v1/status HTTP/1.1\r\n", b"P", b"GET / HTTP/1.1\r\nX: " + b"x" * 70000, b"")[i % 4])
+                except OSError:
+                    pass
+            return []
+        try:
+            self.withstand(ANONYMOUS_MIB, attack)
+            for path in ("/v1/events?limit=1000000", "/v1/history?limit=1000000"):
+                answer = json.loads(self.f.run("curl", "-s", "--unix-socket", self.f.state + "/api.sock", "http://x" + path).stdout)
+                self.assertLessEqual(max(len(rows) for rows in answer.values()), 1000, path)
+        finally:
+            for sock in held:
+                sock.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
