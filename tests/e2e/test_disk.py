@@ -1,7 +1,6 @@
-"""A full or read-only disk under the coordinator, under an agent, under the models: what runs goes on, nothing is broken, and it
+"""A full disk under the coordinator, under an agent, under the models: what runs goes on, nothing is broken, and it
 goes on by itself when there is room again."""
 import os
-import subprocess
 import time
 import unittest
 
@@ -83,18 +82,6 @@ class Disk(unittest.TestCase):
         self.f.promote()
         self.assertEqual(self.f.serves("prod"), "two weights 0.95\n")
         self.assertIsNone(self.f.processes["coordinator"].poll())
-        self.assert_sound()
-
-    def test_coordinator_read_only(self):
-        self.f.small_disk(self.f.state, 24)
-        self.f.configure(ballastBytes=BALLAST)
-        self.begin()
-        subprocess.check_call(["mount", "-o", "remount,ro", self.f.state])
-        self.f.wait("the read-only disk is seen", lambda: self.f.alarm("storage"), RESUME_MAX)
-        self.assertEqual(self.f.act("promote", app="app", env="prod", reason="full")[0], 507)
-        subprocess.check_call(["mount", "-o", "remount,rw", self.f.state])
-        self.f.wait("it goes on", lambda: not self.f.alarm("storage"), RESUME_MAX)
-        self.f.promote()
         self.assert_sound()
 
     def test_big_commit_on_a_small_disk(self):
