@@ -1,0 +1,95 @@
+"""A clock set wrong (libfaketime), by minutes, hours, years, frozen, stepping while running: of an agent.
+Nothing is activated that should not be, nothing is deleted, it is said, and it is over when the clock is right again."""
+import glob
+import os
+import time
+import unittest
+
+import fleet
+
+LIBRARY = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+# ./dev check (SLUICE_CHAOS_LONG=1) takes all of them, a plain run the largest of each direction and one that is just too much.
+OFFSETS = (["-5m", "+5m", "-1h", "+1h", "-3650d", "+3650d"] if os.environ.get("SLUICE_CHAOS_LONG") else ["-1h", "+3650d"])
+
+
+class Clock(unittest.TestCase):
+    def setUp(self):
+        found = glob.glob(LIBRARY)
+        if not found:
+            raise unittest.SkipTest("not run: needs the package faketime")
+        self.library = found[0]
+        self.f = fleet.Fleet()
+        self.addCleanup(self.f.stop)
+        self.f.start_all()
+        self.f.write_app()
+        self.f.push("first")
+        self.f.wait_healthy("test", "first")
+        self.f.promote()
+        self.serving, self.version = "one", 0
+
+    def turn(self, name, offset):
+        """Sets the clock of a daemon that runs under faketime; the file is read again at every look."""
+        path = os.path.join(self.f.dir, f"clock-{name}")
+        with open(path + ".new", "w") as out:
+            out.write(offset + "\n")
+        os.rename(path + ".new", path)
+
+    def under_faketime(self, name):
+        self.f.kill(name)
+        self.turn(name, "+0")
+        honest = dict(self.f.env)
+        self.f.env.update(LD_PRELOAD=self.library, FAKETIME_TIMESTAMP_FILE=os.path.join(self.f.dir, f"clock-{name}"),
+                          FAKETIME_DONT_FAKE_MONOTONIC="1", FAKETIME_CACHE_DURATION="0")
+        try:
+            self.f.start_agent(name)
+        finally:
+            self.f.env.clear()
+            self.f.env.update(honest)
+        self.f.wait(f"{name} is back", lambda: all(c["connected"] and not c["stale"] for c in self.f.status()["clusters"]))
+
+    def serves_on(self):
+        for env in ("dev", "test", "prod"):
+            self.assertEqual(self.f.serves(env), f"{self.serving} weights 0.95\n", env)
+
+    def next_version(self):
+        """What shows that all is well again: a new version goes through all three environments."""
+        self.version += 1
+        subject = f"v{self.version}"
+        self.f.edit("app/serve/code/serve.py", f'"{self.serving}"', f'"{subject}"')
+        self.f.push(subject)
+        self.f.wait_healthy("test", subject, 60)
+        self.f.promote()
+        self.serving = subject
+        self.f.wait("it serves", lambda: self.f.serves("prod") == f"{subject} weights 0.95\n")
+
+    def troubles(self):
+        status = self.f.status()
+        return [flag for c in status["clusters"] for flag in c["flags"] + [r["what"] for r in c["refused"]]] + [a["what"] for a in status["alarms"]]
+
+    def test_agent(self):
+        self.under_faketime("prod1")
+        for offset in OFFSETS:
+            with self.subTest(offset=offset):
+                self.turn("prod1", offset)
+                # What is new must not start on a wrong clock's word; what runs must not care.
+                self.f.sluice("pause", "prod", "--reason", "a word from the coordinator", "--yes", code=None)
+                self.f.wait(f"{offset} is said", self.troubles, 30)
+                self.serves_on()
+                self.turn("prod1", "+0")
+                self.f.sluice("resume", "prod", "--reason", "right again", "--yes", code=None)
+                self.f.wait("all is well again", lambda: not self.troubles(), 60)
+        self.next_version()
+        self.serves_on()
+
+    def test_frozen_and_stepping_agent(self):
+        self.under_faketime("prod1")
+        self.turn("prod1", time.strftime("%Y-%m-%d %H:%M:%S"))  # stands still
+        self.serves_on()
+        for offset in ["+2m", "-2m", "+4m", "-4m", "+0"] * 2:  # less than what the root forgives
+            self.turn("prod1", offset)
+            self.serves_on()
+        self.next_version()
+
+
+if __name__ == "__main__":
+    unittest.main()
