@@ -14,7 +14,7 @@ import fleet  # noqa: E402
 
 SEED = "bench"
 FILES_PER_AGENT = 2  # a TCP connection and libzmq's eventfd
-FILES_BESIDE = 2600  # of a coordinator: what it keeps for HTTP, enrolment and handshakes under way
+FILES_BESIDE = 2816  # of a coordinator: what it keeps for HTTP, enrolment and handshakes under way
 PROCESS = fleet.BIN + "/sluice-swarm"
 
 
@@ -28,7 +28,7 @@ def file_limit():
 
 def most_agents(wanted):
     """`wanted`, or what one coordinator may hold here."""
-    return min(wanted, (file_limit() - FILES_BESIDE) * 4 // 5 // 100 * 100)
+    return min(wanted, (file_limit() - FILES_BESIDE) // 100 * 100)
 
 
 class Process:
