@@ -86,6 +86,19 @@ static bool has_forgotten(const SlCoord *c, const SlAttempt *back)
     return false;
 }
 
+/* Whose statement a success stands on: its own, or of what was live when it was unchanged. */
+static const SlAttempt *stands_on(const SlUnit *u, const SlAttempt *a)
+{
+    for (guint i = 0; i < u->attempts->len && a->promotion == NULL; i++) {
+        const SlAttempt *other = g_ptr_array_index(u->attempts, i);
+        if (other->promotion != NULL && g_strcmp0(other->commit, a->commit) == 0 &&
+            g_strcmp0(other->targets, a->targets) == 0) {
+            return other;
+        }
+    }
+    return a->promotion != NULL ? a : NULL;
+}
+
 /* Where agents may go back by themselves when health fails: the unit's last SUCCEEDED promotion, if
  * it has other bundles. Never for a rollback: it would go in circles. */
 static const char *auto_rollback_to(const SlCoord *c, const SlUnit *u, const SlAttempt *a,
@@ -93,13 +106,14 @@ static const char *auto_rollback_to(const SlCoord *c, const SlUnit *u, const SlA
 {
     for (guint i = u->attempts->len; i > 0 && a->act == SL_ACT_PROMOTE; i--) {
         const SlAttempt *back = g_ptr_array_index(u->attempts, i - 1);
-        if (back->state != SL_STATE_SUCCEEDED || back->promotion == NULL) {
+        const SlAttempt *live = back->state == SL_STATE_SUCCEEDED ? stands_on(u, back) : NULL;
+        if (live == NULL) {
             continue;
         }
         bool usable = back->act != SL_ACT_REMOVE && strcmp(back->targets, targets) != 0 &&
                       !sl_brain_vetoed(u, back->release, back->target_of, NULL) &&
                       !has_forgotten(c, back);
-        return usable ? back->promotion : NULL;
+        return usable ? live->promotion : NULL;
     }
     return NULL;
 }
