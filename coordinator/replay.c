@@ -32,7 +32,9 @@ static bool fold_event(const json_t *event, void *user, GError **error)
         fold->beyond = true;
         return true;
     }
-    if (!sl_coord_fold(fold->brain, event, error))
+    size_t len = 0;
+    const char *line = sl_ledger_line(fold->replay->ledger, &len);
+    if (!sl_coord_fold_text(fold->brain, event, line, len, error))
         return false;
     note_committed(fold->replay, event);
     return true;

@@ -47,6 +47,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlCoord, sl_coord_free)
  * hash chain; an unknown type stops the reader (UNSUPPORTED). Errors: LEDGER_CHAIN, LEDGER_EVENT,
  * UNSUPPORTED. */
 SL_MUST_USE bool sl_coord_fold(SlCoord *coord, const json_t *event, GError **error);
+/* The same for an event that was parsed from @text: its hash is of these bytes, nothing is written
+ * again. A text that is not the canonical one breaks the chain at the next event. */
+SL_MUST_USE bool sl_coord_fold_text(SlCoord *coord, const json_t *event, const char *text,
+                                    size_t len, GError **error);
 /* SHA-256 of the last event's canonical text and its seq; 0 and 64 zeros before the first.
  * Borrowed. */
 uint64_t sl_coord_ledger_seq(const SlCoord *coord);

@@ -27,7 +27,9 @@ bool sl_fold_one(SlCoord *c, const char *type, const json_t *event, int64_t at_u
                     c->seq + 1, type);
 }
 
-static bool fold_checked(SlCoord *c, const json_t *event, GError **error)
+/* @text: the event's own text, of which the next one names the hash; NULL = the canonical one. */
+static bool fold_checked(SlCoord *c, const json_t *event, const char *text, size_t len,
+                         GError **error)
 {
     int64_t seq = 0, at_us = 0;
     const char *prev = sl_json_need_str(event, "prev", error);
@@ -48,14 +50,15 @@ static bool fold_checked(SlCoord *c, const json_t *event, GError **error)
     if (!sl_parse_time(at, &at_us)) {
         return sl_throw(error, SLU_LEDGER_EVENT, "event %" G_GINT64_FORMAT ": at is no time", seq);
     }
-    g_autofree char *text = sl_json_canonical(event, error);
-    if (text == NULL) {
+    g_autofree char *own = text == NULL ? sl_json_canonical(event, error) : NULL;
+    if (text == NULL && own == NULL) {
         return false;
     }
     if (!sl_fold_one(c, type, event, at_us, error)) {
         return sl_prefix(error, "event %" G_GINT64_FORMAT " (%s)", seq, type);
     }
-    g_autofree char *hash = sl_sha256_hex(text, strlen(text));
+    g_autofree char *hash =
+        text != NULL ? sl_sha256_hex(text, len) : sl_sha256_hex(own, strlen(own));
     memcpy(c->hash, hash, sizeof c->hash);
     c->seq = (uint64_t)seq;
     if (c->history->len >= SL_EVENTS_KEPT) {
@@ -67,8 +70,14 @@ static bool fold_checked(SlCoord *c, const json_t *event, GError **error)
 
 bool sl_coord_fold(SlCoord *c, const json_t *event, GError **error)
 {
+    return sl_coord_fold_text(c, event, NULL, 0, error);
+}
+
+bool sl_coord_fold_text(SlCoord *c, const json_t *event, const char *text, size_t len,
+                        GError **error)
+{
     c->folding = true;
-    bool ok = fold_checked(c, event, error);
+    bool ok = fold_checked(c, event, text, len, error);
     c->folding = false;
     return ok;
 }
@@ -97,7 +106,7 @@ void sl_emit(SlCoord *c, json_t *event)
     sl_json_set_int(event, "seq", (int64_t)c->seq + 1);
     sl_json_set_str(event, "prev", c->hash);
     sl_json_set_str(event, "at", at);
-    if (!fold_checked(c, event, &error)) {
+    if (!fold_checked(c, event, NULL, 0, &error)) {
         /* Our own mistake: what we decide must fold. Going on would let the ledger and the state
          * part. */
         g_error("own event does not fold: %s", error->message);

@@ -19,6 +19,8 @@
 
 struct SlLedger {
     SlGitStore *store;
+    const char *line; /* of the event that is being replayed */
+    size_t line_len;
 };
 
 SlLedger *sl_ledger_open(const char *state_git, GError **error)
@@ -277,8 +279,14 @@ static void clear_batch(void *batch)
     g_free(((Batch *)batch)->path);
 }
 
-static bool replay_lines(const Batch *batch, const char *text, size_t len, uint64_t *next,
-                         SlLedgerEach each, void *user, GError **error)
+const char *sl_ledger_line(const SlLedger *ledger, size_t *ret_len)
+{
+    *ret_len = ledger->line_len;
+    return ledger->line;
+}
+
+static bool replay_lines(SlLedger *ledger, const Batch *batch, const char *text, size_t len,
+                         uint64_t *next, SlLedgerEach each, void *user, GError **error)
 {
     size_t line_no = 0;
     if (batch->first != *next)
@@ -300,7 +308,12 @@ static bool replay_lines(const Batch *batch, const char *text, size_t len, uint6
         if (sl_json_int(event, "seq", -1) != (int64_t)*next)
             return sl_throw(error, SLU_LEDGER_READ, "%s:%zu: seq is not %" G_GUINT64_FORMAT,
                             batch->path, line_no, *next);
-        if (!each(event, user, error))
+        ledger->line = text;
+        ledger->line_len = (size_t)(stop - text);
+        bool good = each(event, user, error);
+        ledger->line = NULL;
+        ledger->line_len = 0;
+        if (!good)
             return false;
         (*next)++;
         text = stop + 1;
@@ -336,8 +349,8 @@ bool sl_ledger_replay(SlLedger *ledger, SlLedgerEach each, void *user, GError **
         g_autoptr(GBytes) bytes = sl_git_blob_bytes(repo, &batch->oid);
         if (bytes == NULL)
             return sl_git_throw(error, SLU_LEDGER_READ, batch->path);
-        if (!replay_lines(batch, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &next,
-                          each, user, error))
+        if (!replay_lines(ledger, batch, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes),
+                          &next, each, user, error))
             return false;
     }
     return true;

@@ -25,6 +25,8 @@ SL_MUST_USE bool sl_ledger_append(SlLedger *ledger, const GPtrArray *events, GHa
                                   GError **error);
 /* All events in order of seq; stops when @each fails. Errors: LEDGER_READ, those of @each. */
 typedef bool (*SlLedgerEach)(const json_t *event, void *user, GError **error);
+/* The line of the event that @each is called for; borrowed until it returns. */
+const char *sl_ledger_line(const SlLedger *ledger, size_t *ret_len);
 SL_MUST_USE bool sl_ledger_replay(SlLedger *ledger, SlLedgerEach each, void *user, GError **error);
 /* Bytes of maps/<digest>, checked; NULL if absent. (transfer full) */
 GBytes *sl_ledger_map(SlLedger *ledger, const char *digest);

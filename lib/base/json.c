@@ -20,6 +20,27 @@ typedef struct {
     bool in_string, escaped, in_scalar;
 } Scan;
 
+static bool is_punctuation(char c)
+{
+    switch (c) {
+    case '{':
+    case '}':
+    case '[':
+    case ']':
+    case ':':
+    case ',':
+    case ' ':
+    case '\t':
+    case '\r':
+    case '\n':
+    case '"':
+    case '\0':
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Counts containers, strings and scalars (keys too: they cost memory as well). */
 static void scan_byte(Scan *scan, char c)
 {
@@ -33,8 +54,7 @@ static void scan_byte(Scan *scan, char c)
         }
         return;
     }
-    bool punctuation = strchr("{}[]:, \t\r\n\"", c) != NULL;
-    if (!punctuation) {
+    if (!is_punctuation(c)) {
         scan->nodes += scan->in_scalar ? 0 : 1;
         scan->in_scalar = true;
         return;

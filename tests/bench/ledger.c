@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static unsigned syncs;
@@ -29,6 +30,13 @@ int fdatasync(int fd)
 static double seconds_since(int64_t start_us)
 {
     return (double)(g_get_monotonic_time() - start_us) / 1e6;
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec spent;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+    return (double)spent.tv_sec + (double)spent.tv_nsec / 1e9;
 }
 
 static void set_real(json_t *figures, const char *name, double value)
@@ -141,14 +149,160 @@ static void bench_append(json_t *figures, const char *dir, unsigned count)
     g_assert_cmpuint(seen, ==, 1 + 4 * (uint64_t)count);
 }
 
+/* ---- promotions, and the fold of their ledger ---- */
+
+static SlTree *tree_of(unsigned apps, unsigned round)
+{
+    SlTree *tree = sl_tree_memory_new();
+    g_autoptr(GString) fleet = g_string_new(
+        RIG_API "kind: Fleet\nmetadata: {name: demo}\n---\n" RIG_API
+                "kind: Environment\nmetadata: {name: dev}\nspec: {promotion: newest}\n");
+    for (unsigned i = 0; i < apps; i++) {
+        g_autofree char *path = g_strdup_printf("a%u/c.yaml", i);
+        g_autofree char *text = g_strdup_printf(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%u}\ndata: {a: \"%u\"}\n", i,
+            round);
+        g_string_append_printf(
+            fleet,
+            "---\n" RIG_API "kind: Application\nmetadata: {name: a%u}\nspec:\n  "
+            "source: {path: a%u}\n  environments: {dev: {parts: [{paths: [.]}]}}\n",
+            i, i);
+        sl_tree_memory_put(tree, path, text, SL_TREE_FILE);
+    }
+    sl_tree_memory_put(tree, "sluice.yaml", fleet->str, SL_TREE_FILE);
+    return tree;
+}
+
+static void push_round(Rig *rig, unsigned apps, unsigned round)
+{
+    g_autofree char *name = g_strdup_printf("round%u", round);
+    rig->now_us += SL_MINUTE_US;
+    rig_push_tree(rig, name, tree_of(apps, round), false);
+}
+
+/* Events from @from on, so many a batch, with a share of the blobs each. Returns the batches. */
+static unsigned record(SlLedger *ledger, Rig *rig, guint from, unsigned size, GPtrArray *digests)
+{
+    unsigned batches = 0, blob = 0, per = digests->len * size / (rig->ledger->len - from) + 1;
+    for (guint i = from; i < rig->ledger->len; i += size, batches++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GPtrArray) events = g_ptr_array_new();
+        g_autoptr(GHashTable) blobs = g_hash_table_new(g_str_hash, g_str_equal);
+        for (guint k = i; k < MIN(i + size, rig->ledger->len); k++)
+            g_ptr_array_add(events, rig->ledger->pdata[k]);
+        for (unsigned k = 0; k < per && blob < digests->len; k++, blob++)
+            g_hash_table_insert(blobs, digests->pdata[blob],
+                                g_hash_table_lookup(rig->blobs, digests->pdata[blob]));
+        must(sl_ledger_append(ledger, events, blobs, &error), error);
+    }
+    return batches;
+}
+
+static GPtrArray *new_digests(Rig *rig, GHashTable *before)
+{
+    GPtrArray *all = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer digest = NULL;
+    g_hash_table_iter_init(&iter, rig->blobs);
+    while (g_hash_table_iter_next(&iter, &digest, NULL))
+        if (g_hash_table_add(before, digest))
+            g_ptr_array_add(all, digest);
+    return all;
+}
+
+static unsigned succeeded(Rig *rig, guint from)
+{
+    unsigned count = 0;
+    for (guint i = from; i < rig->ledger->len; i++)
+        count += strcmp(sl_json_str(rig->ledger->pdata[i], "type"), "Succeeded") == 0;
+    return count;
+}
+
+typedef struct {
+    SlCoord *coord;
+    SlLedger *ledger;
+} Fold;
+
+static bool fold_event(const json_t *event, void *user, GError **error)
+{
+    Fold *fold = user;
+    size_t len = 0;
+    const char *line = sl_ledger_line(fold->ledger, &len);
+    return sl_coord_fold_text(fold->coord, event, line, len, error);
+}
+
+static void bench_fold(json_t *figures, Rig *rig, SlLedger *ledger)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(SlCoord) again = rig_new_coord(rig);
+    Fold fold = {.coord = again, .ledger = ledger};
+    uint64_t seen = 0;
+    int64_t start = g_get_monotonic_time();
+    must(sl_ledger_replay(ledger, count_event, &seen, &error), error);
+    set_real(figures, "read_s", seconds_since(start));
+    size_t bytes = 0;
+    for (guint i = 0; i < rig->ledger->len; i++) {
+        g_autofree char *text = sl_json_canonical(rig->ledger->pdata[i], NULL);
+        bytes += strlen(text);
+    }
+    set_real(figures, "event_bytes", (double)bytes / rig->ledger->len);
+    double cpu = cpu_seconds();
+    start = g_get_monotonic_time();
+    must(sl_ledger_replay(ledger, fold_event, &fold, &error), error);
+    set_real(figures, "fold_s", seconds_since(start));
+    set_real(figures, "fold_cpu_s", cpu_seconds() - cpu);
+    g_assert_cmpuint(sl_coord_ledger_seq(again), ==, rig->ledger->len);
+    g_assert_cmpstr(sl_coord_ledger_hash(again), ==, sl_coord_ledger_hash(rig->coord));
+    sl_json_set_int(figures, "fold_events", (int64_t)rig->ledger->len);
+}
+
+#define BATCH_EVENTS 64 /* what the shell's group commit makes of so many decisions at once */
+
+static void bench_promotions(json_t *figures, const char *dir, unsigned apps, unsigned events)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *state = g_build_filename(dir, "promotions.git", NULL);
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    Rig *rig = rig_new();
+    rig->check = false;
+    push_round(rig, apps, 0);
+    g_ptr_array_unref(new_digests(rig, seen));
+    must(sl_ledger_create(state, rig->ledger->pdata[0], &error), error);
+    g_autoptr(SlLedger) ledger = sl_ledger_open(state, &error);
+    must(ledger != NULL, error);
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    record(ledger, rig, 1, BATCH_EVENTS, none);
+    guint from = rig->ledger->len;
+    int64_t start = g_get_monotonic_time();
+    push_round(rig, apps, 1);
+    set_real(figures, "decide_s", seconds_since(start));
+    g_autoptr(GPtrArray) digests = new_digests(rig, seen);
+    start = g_get_monotonic_time();
+    unsigned batches = record(ledger, rig, from, BATCH_EVENTS, digests);
+    set_real(figures, "record_s", seconds_since(start));
+    sl_json_set_int(figures, "record_batches", batches);
+    sl_json_set_int(figures, "record_events", (int64_t)(rig->ledger->len - from));
+    sl_json_set_int(figures, "promotions", succeeded(rig, from));
+    from = rig->ledger->len;
+    for (unsigned round = 2; rig->ledger->len < events; round++)
+        push_round(rig, apps, round);
+    if (rig->ledger->len > from)
+        record(ledger, rig, from, BATCH_EVENTS * 4, none);
+    bench_fold(figures, rig, ledger);
+    rig_free(rig);
+}
+
 int main(int argc, char **argv)
 {
-    unsigned batches = argc > 1 ? (unsigned)g_ascii_strtoull(argv[1], NULL, 10) : 1000;
+    unsigned batches = argc > 1 ? (unsigned)g_ascii_strtoull(argv[1], NULL, 10) : 500;
+    unsigned apps = argc > 2 ? (unsigned)g_ascii_strtoull(argv[2], NULL, 10) : 1000;
+    unsigned events = argc > 3 ? (unsigned)g_ascii_strtoull(argv[3], NULL, 10) : 100000;
     g_autoptr(GError) error = NULL;
     g_autofree char *dir = g_dir_make_tmp("sluice-bench-XXXXXX", &error);
     must(dir != NULL, error);
     g_autoptr(json_t) figures = json_object();
     bench_append(figures, dir, batches);
+    bench_promotions(figures, dir, apps, events);
     must(sl_dir_remove_tree(dir, &error), error);
     g_autofree char *text = sl_json_canonical(figures, &error);
     must(text != NULL, error);
