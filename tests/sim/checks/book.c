@@ -12,6 +12,7 @@ static void attempt_free(void *data)
     g_free(a->requester);
     g_free(a->digest);
     sl_promotion_free(a->promotion);
+    g_clear_pointer(&a->text, g_bytes_unref);
     g_clear_pointer(&a->target_of, g_hash_table_unref);
     g_free(a->commit);
     g_free(a->end);
@@ -226,6 +227,7 @@ static void read_rendered(World *w, Book *b, BookAttempt *a, const json_t *event
     a->seq = (uint64_t)sl_json_int(event, "unitSeq", 0);
     if (s != NULL) {
         a->digest = sl_signed_digest(s);
+        a->text = g_bytes_ref(s->text);
         a->promotion = sl_promotion_parse(s->text, NULL);
         g_hash_table_replace(b->promoted, g_strdup(a->digest), a);
         g_hash_table_replace(b->seqs, g_strdup(a->unit),

@@ -16,6 +16,7 @@ typedef struct {
     char *app, *env, *unit, *release, *requester; /* requester NULL = by itself */
     char *digest;                                 /* of the promotion; NULL before Rendered */
     SlPromotion *promotion;
+    GBytes *text;          /* of the promotion */
     GHashTable *target_of; /* cluster -> bundle, as rendered; NULL before */
     bool unchanged;
     unsigned approvals;

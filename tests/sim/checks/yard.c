@@ -218,9 +218,15 @@ static char *own_line(World *w, const Agent *a, const char *targets)
     return map != NULL ? g_strdup(sl_map_get(map, a->cluster)) : NULL;
 }
 
+/* As the ledger has it, or as an agent got it from somebody else: garbled bytes are none. */
 static SlPromotion *promotion_of(World *w, const char *digest)
 {
+    const BookAttempt *a =
+        digest != NULL ? g_hash_table_lookup(book_of(w)->promoted, digest) : NULL;
     const SlSigned *s = digest != NULL ? g_hash_table_lookup(w->statements, digest) : NULL;
+    if (a != NULL) {
+        return sl_promotion_parse(a->text, NULL);
+    }
     g_autofree char *is = s != NULL ? sl_sha256_hex_bytes(s->text) : NULL;
     return is != NULL && strcmp(is, digest) == 0 ? sl_promotion_parse(s->text, NULL) : NULL;
 }
