@@ -1,0 +1,63 @@
+/* test_trouble.c - what the link says of a peer becomes an alarm of its cluster, and ends by itself. */
+#include "rig.h"
+
+static unsigned alarms_of(Rig *rig, const char *what)
+{
+    g_autoptr(json_t) status = rig_view(rig, "status", json_object());
+    const json_t *list = json_object_get(status, "alarms");
+    unsigned count = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *alarm = json_array_get(list, i);
+        count += strcmp(sl_json_str_or(alarm, "what", ""), what) == 0 &&
+                 strcmp(sl_json_str_or(alarm, "cluster", ""), "dev1") == 0;
+    }
+    return count;
+}
+
+static void say(Rig *rig, const char *curve, const char *what, int code)
+{
+    g_autoptr(GError) error = NULL;
+    (void)!sl_throw(&error, code, "%s", "words");
+    SlCoordInput in = {.type = SL_COORD_TROUBLE};
+    in.trouble = (SlCoordTrouble){.curve = curve, .what = what, .error = error};
+    rig_step(rig, &in);
+}
+
+static void test_alarm_ends(void)
+{
+    Rig *rig = rig_new();
+    const char *curve = rig_agent(rig, "dev1")->curve;
+    say(rig, curve, "twin", SLU_PEER_TWIN);
+    say(rig, curve, "suspended", SLU_PEER_SUSPENDED);
+    g_assert_cmpuint(alarms_of(rig, "twin"), ==, 1);
+    rig_tick(rig, 10 * SL_MINUTE_US);
+    say(rig, curve, "twin", SLU_PEER_TWIN); /* said again: one alarm, which lasts longer */
+    g_assert_cmpuint(alarms_of(rig, "twin"), ==, 1);
+    rig_tick(rig, 6 * SL_MINUTE_US);
+    g_assert_cmpuint(alarms_of(rig, "suspended"), ==, 0);
+    g_assert_cmpuint(alarms_of(rig, "twin"), ==, 1);
+    rig_tick(rig, 10 * SL_MINUTE_US);
+    g_assert_cmpuint(alarms_of(rig, "twin"), ==, 0);
+    rig_free(rig);
+}
+
+/* Nobody's key is nobody's alarm. */
+static void test_unknown_key(void)
+{
+    Rig *rig = rig_new();
+    g_autoptr(json_t) before = rig_view(rig, "status", json_object());
+    say(rig, "0000000000000000000000000000000000000000000000000000000000000000", "twin",
+        SLU_PEER_TWIN);
+    g_autoptr(json_t) after = rig_view(rig, "status", json_object());
+    g_assert_cmpuint(json_array_size(json_object_get(after, "alarms")), ==,
+                     json_array_size(json_object_get(before, "alarms")));
+    rig_free(rig);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/trouble/alarm-ends", test_alarm_ends);
+    g_test_add_func("/trouble/unknown-key", test_unknown_key);
+    return g_test_run();
+}
