@@ -297,9 +297,12 @@ static SlCheck unit_fresh(SlAgent *a, SlUnit *u, SlCandidate *c, GError **error)
 {
     (void)u;
     (void)error;
-    return sl_agent_head_fresh(a)
-               ? SL_CHECK_OK
-               : waits(c, g_strdup("the head has expired: waits for the coordinator"));
+    if (sl_agent_may_start(a)) {
+        return SL_CHECK_OK;
+    }
+    return waits(c, g_strdup(sl_agent_head_fresh(a)
+                                 ? "fetches the list of the newest head"
+                                 : "the head has expired: waits for the coordinator"));
 }
 
 static const struct {

@@ -308,6 +308,7 @@ void sl_agent_clock(SlAgent *a, int64_t now_us);
 int64_t sl_agent_trusted(const SlAgent *a);
 void sl_agent_wake_at(SlAgent *a, int64_t utc_us);
 bool sl_agent_head_fresh(const SlAgent *a);
+bool sl_agent_may_start(const SlAgent *a); /* something new: fresh, and by the head's own list */
 void sl_agent_clock_flags(SlAgent *a);
 
 /* state.c, slots.c */

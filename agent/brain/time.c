@@ -32,6 +32,12 @@ bool sl_agent_head_fresh(const SlAgent *a)
     return a->head.digest != NULL && sl_agent_trusted(a) < a->head.expires_us;
 }
 
+/* A new head may have taken back what the list before it names: until its own list is read, nothing of that starts. */
+bool sl_agent_may_start(const SlAgent *a)
+{
+    return sl_agent_head_fresh(a) && g_strcmp0(a->list_root, a->head.desired) == 0;
+}
+
 void sl_agent_clock_flags(SlAgent *a)
 {
     g_autofree char *behind = NULL;

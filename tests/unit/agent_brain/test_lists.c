@@ -75,6 +75,38 @@ static void orders_full_of_junk(void)
     g_assert_cmpint(sl_json_int(view, "fetches", -1), ==, 0);
 }
 
+/* Listed for later, and its head expires first. The next head takes it back: it must not start in the moment between that head and its
+ * list. */
+static void taken_back_by_the_next_head(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    unit_runs(r, "digits", 5);
+    g_autofree char *now = rig_view_str(r, "units.digits.promotion");
+    g_autofree char *bundle = rig_servers(r, "digits", 6);
+    g_autofree char *later =
+        rig_publish(r, rig_promotion(r,
+                                     &(RigPromotion){.seq = 6,
+                                                     .bundle = bundle,
+                                                     .not_before = r->now + 25 * SL_MINUTE_US,
+                                                     .until = r->now + SL_DAY_US},
+                                     RIG_KEYS(&r->alice)));
+    g_autofree char *line = g_strdup_printf("unit/digits/prod %s", later);
+    rig_list(r, RIG_LINES(line));
+    rig_wait(r, 30 * SL_MINUTE_US);
+    g_autofree char *waits = rig_view_str(r, "units.digits.waits");
+    g_assert_nonnull(strstr(waits, "the head has expired"));
+    sl_map_free(r->list);
+    r->list = sl_map_new();
+    g_assert_true(sl_map_add(r->list, "unit/digits/prod", now, NULL));
+    g_autoptr(SlSigned) head = rig_make_head(r, &(RigHead){0});
+    rig_step(r, &(SlAgentInput){.type = SL_AGENT_HEAD, .statement = head});
+    g_autofree char *between = rig_view_str(r, "units.digits.promotion");
+    g_assert_cmpstr(between, ==, now);
+    rig_wait(r, 2 * SL_SECOND_US);
+    rig_assert_reported(r, "unit/digits/prod", "promotion", now);
+    rig_assert_reported(r, "unit/digits/prod", "seq", "5");
+}
+
 /* A key as long as a map's line may be does not silence the reports. */
 static void keys_without_end(void)
 {
@@ -109,5 +141,6 @@ int main(int argc, char **argv)
     g_test_add_func("/lists/tables-full-of-junk", tables_full_of_junk);
     g_test_add_func("/lists/orders-full-of-junk", orders_full_of_junk);
     g_test_add_func("/lists/keys-without-end", keys_without_end);
+    g_test_add_func("/lists/taken-back-by-the-next-head", taken_back_by_the_next_head);
     return g_test_run();
 }
