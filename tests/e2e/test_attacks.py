@@ -545,6 +545,20 @@ class Attacks(unittest.TestCase):
         self.assertEqual(self.prod.at, order)
         self.good_again()
 
+    def test_10_no_more_heads(self):
+        """People signed it, but the head that names it is over before its bytes come: nothing new starts."""
+        w, t = self.w, self.t
+        digest = people(w, "app/prod", "alice", seq=int(thief.fields_of(w.second["text"])["seq"]) + 1,
+                        targets=t.map({"prod1": w.bundles["prod"][0]}))
+        t.hide(digest)
+        order = t.head("prod1", t.desired({"unit/app/prod": digest}), expires=at(3))
+        t.wait("the head is taken", lambda: self.prod.at == order)
+        t.wait("it is over", lambda: "nothing new starts" in (self.prod.flag("stale-head") or {"message": ""})["message"])
+        t.hide(digest, False)
+        t.wait("it waits for a head", lambda: "the head has expired" in (self.prod.flag("waits/app/prod") or {"message": ""})["message"], 30)
+        t.hide(digest)
+        self.good_again()
+
     def test_11_roots_and_registries(self):
         w, t = self.w, self.t
         two = w.roots[1]["text"]

@@ -201,7 +201,9 @@ static void still_paused(World *w, const Agent *a, const Steps *s)
 static void must_refuse(World *w, const Agent *a, const char *order)
 {
     g_autofree char *entry = g_strdup_printf("refused/order/%.16s", order);
-    if (!has_entry(w, a, entry)) {
+    g_autoptr(json_t) view = view_of(w, a);
+    const json_t *refused = json_object_get(sl_json_at(view, "applied"), entry);
+    if (g_strcmp0(sl_json_str(refused, "kind"), "replay") != 0) {
         fail(w, "attack: %s does not refuse order %.12s, which is over", a->cluster, order);
     }
 }
@@ -283,6 +285,38 @@ static bool clock_is_right(World *w, Agent *a)
     (void)w;
     a->clock.offset_us = 0;
     return true;
+}
+
+/* Signed by people for a while later, and then no head comes any more: it must not start by itself. */
+static void no_more_heads(World *w, const Attack *attack, Agent *a, Shot *shot)
+{
+    g_auto(Forging) f = {0};
+    Steps *s = steps_begin(w);
+    forge_begin(&f, w, attack, a);
+    g_autoptr(SlPromotion) now = forge_promotion_in_force(w, a);
+    if (f.p == NULL || now == NULL) {
+        return;
+    }
+    put_text(&f.p->app, forge_app(w));
+    f.p->seq = now->seq + 1;
+    f.p->not_before_us = w->now + 25 * SL_MINUTE_US;
+    f.p->activate_until_us = w->now + 2 * SL_HOUR_US;
+    g_autoptr(GBytes) text = sl_promotion_format(f.p, NULL);
+    s->digest = forge_statement(&f, SL_STATEMENT_PROMOTION, text);
+    list_with(w, a, s->digest, NULL);
+    next_phase(w, s);
+    shot->entry = g_strdup("flag/stale-head");
+}
+
+static bool waits_for_a_head(World *w, Agent *a)
+{
+    const Steps *s = steps_of(w);
+    g_autofree char *good = forge_good(w, a);
+    if (g_strcmp0(good, s->digest) == 0) {
+        fail(w, "attack: %s starts promotion %.12s under a head that expired", a->cluster,
+             s->digest);
+    }
+    return waited(w, s, 30 * SL_MINUTE_US);
 }
 
 /* Only the agent's clock says so, but it is all that it has. */
@@ -416,6 +450,12 @@ static const Attack SPECIALS[] = {
      KIND("root-expired", SLU_AGENT_ROOT_EXPIRED),
      .act = root_expired,
      .over = clock_is_right,
+     .alone = true},
+    {.name = "no-more-heads",
+     .signers = "alice",
+     .act = no_more_heads,
+     .like = "nothing new starts",
+     .over = waits_for_a_head,
      .alone = true},
     {.name = "models-emptied", .act = models_emptied, .over = models_come_back, .alone = true},
     {.name = "lying-seal",

@@ -5,7 +5,9 @@
 #include "evil.h"
 
 #define PATIENCE_US                                                                                \
-    (15 * SL_MINUTE_US) /* a refusal is reported in seconds; some attacks take long */
+    (40 * SL_MINUTE_US) /* a refusal is reported in seconds; some attacks take long */
+
+#define CALM_US (20 * SL_SECOND_US) /* then the honest list is read again */
 
 typedef enum { BEFORE, UNDER_ATTACK, CALM, AFTER } Phase;
 
@@ -140,15 +142,23 @@ static bool is_shown(World *w, const Scene *s)
     return false;
 }
 
+/* An attack that must be refused moved nothing. */
+static bool stays(World *w, const Scene *s)
+{
+    g_autofree char *now = what_runs(w, s->victim);
+    bool must_stay = s->attack->kind != NULL || s->attack->like != NULL;
+    if (must_stay && strcmp(now, s->before) != 0) {
+        fail(w, "attack %s: it ran %s, now %s", s->attack->name, s->before, now);
+        return false;
+    }
+    return true;
+}
+
 static void under_attack(World *w, Scene *s)
 {
     bool said = s->shot.entry == NULL || (is_reported(w, s) && is_shown(w, s));
     if (said && (s->attack->over == NULL || s->attack->over(w, s->victim))) {
-        g_autofree char *now = what_runs(w, s->victim);
-        bool must_stay = s->attack->kind != NULL || s->attack->like != NULL;
-        if (must_stay && strcmp(now, s->before) != 0) {
-            fail(w, "attack %s: it ran %s, now %s", s->attack->name, s->before, now);
-        }
+        (void)stays(w, s);
         g_autoptr(GHashTable) good = hand_lines(w, s->victim);
         hand_list(w, s->victim, good);
         s->phase = CALM;
@@ -171,6 +181,10 @@ static void step(World *w)
         fire(w, s);
     } else if (s->phase == UNDER_ATTACK) {
         under_attack(w, s);
+    } else if (s->phase == CALM && w->now - s->fired < CALM_US) {
+        return;
+    } else if (s->phase == CALM && !stays(w, s)) {
+        return;
     } else if (s->phase == CALM && s->next < s->attacks->len) {
         fire(w, s);
     } else if (s->phase == CALM) {
