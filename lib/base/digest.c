@@ -142,8 +142,16 @@ char *sl_base64(const void *bytes, size_t len)
 
 static int base64_value(char c)
 {
-    const char *at = c != '\0' ? strchr(base64_digits, c) : NULL;
-    return at != NULL ? (int)(at - base64_digits) : -1;
+    if (c >= 'A' && c <= 'Z') {
+        return c - 'A';
+    }
+    if (c >= 'a' && c <= 'z') {
+        return c - 'a' + 26;
+    }
+    if (c >= '0' && c <= '9') {
+        return c - '0' + 52;
+    }
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 /* Four digits into up to three bytes; returns how many, or 0 if not canonical. */
@@ -179,14 +187,14 @@ GBytes *sl_unbase64(const char *text, size_t text_len)
     if (text_len % 4 != 0) {
         return NULL;
     }
-    g_autoptr(GByteArray) out = g_byte_array_sized_new((guint)(text_len / 4 * 3));
+    g_autofree uint8_t *out = g_malloc(text_len / 4 * 3 + 1);
+    size_t len = 0;
     for (size_t i = 0; i < text_len; i += 4) {
-        uint8_t group[3];
-        size_t n = unbase64_group(text + i, i + 4 == text_len, group);
+        size_t n = unbase64_group(text + i, i + 4 == text_len, out + len);
         if (n == 0) {
             return NULL;
         }
-        g_byte_array_append(out, group, (guint)n);
+        len += n;
     }
-    return g_byte_array_free_to_bytes(g_steal_pointer(&out));
+    return g_bytes_new_take(g_steal_pointer(&out), len);
 }

@@ -150,15 +150,20 @@ static void append_string(GString *out, const char *text, size_t len)
     static const char short_names[] = "btnfr\"\\";
     g_string_append_c(out, '"');
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        const char *at = c != 0 ? strchr(short_escapes, c) : NULL;
+        size_t plain = i;
+        while (i < len && (unsigned char)text[i] >= 0x20 && text[i] != '"' && text[i] != '\\') {
+            i++;
+        }
+        g_string_append_len(out, text + plain, (gssize)(i - plain));
+        if (i == len) {
+            break;
+        }
+        const char *at = text[i] != '\0' ? strchr(short_escapes, text[i]) : NULL;
         if (at != NULL) {
             g_string_append_c(out, '\\');
             g_string_append_c(out, short_names[at - short_escapes]);
-        } else if (c < 0x20) {
-            g_string_append_printf(out, "\\u%04x", c);
         } else {
-            g_string_append_c(out, (char)c);
+            g_string_append_printf(out, "\\u%04x", (unsigned)text[i]);
         }
     }
     g_string_append_c(out, '"');

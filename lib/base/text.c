@@ -32,8 +32,24 @@ bool sl_is_name(const char *text)
     return text[n - 1] != '-';
 }
 
+/* Visible ASCII and spaces at the start: nearly all that is checked consists of nothing else. */
+static size_t plain_ascii(const char *bytes, size_t len)
+{
+    size_t n = 0;
+    while (n < len && bytes[n] >= 0x20 && bytes[n] < 0x7f) {
+        n++;
+    }
+    return n;
+}
+
 bool sl_is_clean_utf8(const char *bytes, size_t len, bool allow_cr)
 {
+    size_t plain = 0;
+    while ((plain += plain_ascii(bytes + plain, len - plain)) < len && bytes[plain] == '\n') {
+        plain++;
+    }
+    bytes += plain;
+    len -= plain;
     if (!g_utf8_validate_len(bytes, len, NULL)) {
         return false;
     }
@@ -58,6 +74,9 @@ static bool is_hostile(gunichar c)
 
 bool sl_is_plain_line(const char *text, size_t len)
 {
+    size_t plain = plain_ascii(text, len);
+    text += plain;
+    len -= plain;
     if (!g_utf8_validate_len(text, len, NULL)) {
         return false;
     }
