@@ -18,18 +18,15 @@ class BadCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.f = fleet.Fleet(cls.profile)
-        try:
-            cls.configure()
-            cls.f.start_all()
-            cls.f.write_app()
-            cls.files()
-            cls.f.push("first")
-            cls.f.wait_healthy("test", "first")
-            cls.f.promote()
-            cls.f.wait_healthy("prod", "first")
-        except BaseException:
-            cls.f.stop()
-            raise
+        cls.addClassCleanup(cls.f.stop)
+        cls.configure()
+        cls.f.start_all()
+        cls.f.write_app()
+        cls.files()
+        cls.f.push("first")
+        cls.f.wait_healthy("test", "first")
+        cls.f.promote()
+        cls.f.wait_healthy("prod", "first")
 
     @classmethod
     def configure(cls):
@@ -38,10 +35,6 @@ class BadCase(unittest.TestCase):
     @classmethod
     def files(cls):
         """More files of the first commit."""
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.f.stop()
 
     def setUp(self):
         self.before = self.facts()

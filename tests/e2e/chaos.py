@@ -25,19 +25,6 @@ OUTAGE_MAX = 15  # seconds that a port may be silent after its own front or serv
 SERVER_KILLS_MAX = 2  # of one environment: the third in ten minutes is a crash loop, and said to be one
 # A tenth of the kills is spread over each; the coordinator, which has most to lose, gets three.
 VICTIMS = ["coordinator"] * 3 + ["dev1", "test1", "prod1", "git", "run", "server", "front"]
-PORTS = {"dev": 2, "test": 3, "prod": 4}
-
-
-def processes_of(folder):
-    """(pid, argv) of every process that has `folder` on its command line."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                argv = file.read().decode(errors="replace").split("\0")[:-1]
-        except OSError:
-            continue
-        if argv and any(folder in word for word in argv):
-            yield int(pid), argv
 
 
 class Visitor(threading.Thread):
@@ -121,7 +108,9 @@ class Killer(threading.Thread):
     def find(self, victim):
         """(pid, what) of a child that may die, or None if there is none now."""
         found = []
-        for pid, argv in processes_of(self.f.dir):
+        for pid, _, argv in fleet.processes():
+            if not any(self.f.dir in word for word in argv):
+                continue
             program = os.path.basename(argv[0])
             if victim == "git" and program == "sluice-git":
                 found.append((pid, argv[1]))
@@ -209,7 +198,7 @@ class Story:
 
     def visit(self, env):
         if env not in self.visitors:
-            self.visitors[env] = Visitor(self.f.port + PORTS[env])
+            self.visitors[env] = Visitor(self.f.port + fleet.SERVERS[env])
             self.visitors[env].start()
 
     def to_prod(self, subject, answer):

@@ -2,6 +2,7 @@
 
 Nothing here sleeps for a fixed time to let something happen: `wait` polls a fact until a deadline.
 """
+import atexit
 import json
 import os
 import shutil
@@ -15,7 +16,10 @@ import urllib.request
 
 import canaries
 
-BIN = os.environ["SLUICE_BIN"]
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.path.abspath(os.environ.get("SLUICE_BIN") or os.path.join(ROOT, "build", "release", "bin"))
+SERVERS = {"dev": 2, "test": 3, "prod": 4}  # the port of each environment's server, counted from the fleet's first
+PORTS, PORTS_STEP = range(20000, 32700, 10), 10
 
 FLEET = """\
 apiVersion: gitops.sluice/v1alpha1
@@ -118,22 +122,39 @@ ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forev
 """
 
 
-def free_ports(count, first=20000):
-    """The first of `count` free ports in a row, below 32768."""
-    port = first + os.getpid() % 900 * 10
-    while True:
-        held = []
+def free_ports(count):
+    """The first of `count` free ports in a row, below 32768. Nobody else who asks gets them while this process lives: a
+    name in Linux's abstract namespace of sockets, which no file stands for, is held for each row of ten."""
+    assert count <= PORTS_STEP
+    begin = os.getpid() % len(PORTS)
+    for first in [*PORTS[begin:], *PORTS[:begin]]:
+        guard, held = socket.socket(socket.AF_UNIX), []
         try:
-            for each in range(port, port + count):
-                sock = socket.socket()
-                held.append(sock)
-                sock.bind(("127.0.0.1", each))
-            return port
+            guard.bind(f"\0sluice-test-ports-{first}")
+            for port in range(first, first + count):
+                held.append(socket.socket())
+                held[-1].bind(("127.0.0.1", port))
+            atexit.register(guard.close)
+            return first
         except OSError:
-            port = port + count if port < 32000 else first
+            guard.close()
         finally:
             for sock in held:
                 sock.close()
+    raise AssertionError(f"no {count} ports in a row are free between {PORTS[0]} and {PORTS[-1]}")
+
+
+def processes():
+    """(pid, folder that it works in, argv) of every process that may be looked at, but this one."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            folder = os.readlink(f"/proc/{pid}/cwd")
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                argv = file.read().decode(errors="replace").split("\0")[:-1]
+        except OSError:  # it ended meanwhile
+            continue
+        if argv and int(pid) != os.getpid():
+            yield int(pid), folder, argv
 
 
 class CommandFailed(AssertionError):
@@ -156,13 +177,20 @@ class Fleet:
         self.state = os.path.join(self.dir, "state", "sluice", "e2e")
         self.processes, self.mounts = {}, []
         self.canaries = canaries.Canaries(self.dir)
+        try:
+            self.init(profile)
+        except BaseException:
+            self.end()
+            raise
+
+    def init(self, profile):
         self.sluice("init", self.repo, "--name", "e2e", "--person", "alice", "--email", "alice@example.test",
                     "--profile", profile, "--port", str(self.port))
 
     # -- programs --
 
     def run(self, *args, code=0, input=None, timeout=60):
-        done = subprocess.run(args, env=self.env, input=input, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(args, env=self.env, cwd=self.dir, input=input, capture_output=True, text=True, timeout=timeout)
         if "--token" not in args:  # asked to print one
             self.canaries.output(args, done.stdout + done.stderr)
         if code is not None and done.returncode != code:
@@ -177,7 +205,7 @@ class Fleet:
 
     def start(self, name, *args):
         with open(os.path.join(self.dir, name + ".log"), "ab") as log:
-            self.processes[name] = subprocess.Popen(args, env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.processes[name] = subprocess.Popen(args, env=self.env, cwd=self.dir, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def configure(self, **keys):
         """Changes coordinator.json; holds from its next start on."""
@@ -241,15 +269,9 @@ class Fleet:
     def processes_below(self, word, folder=""):
         """(pid, argv) of every process of this fleet with `word` on its command line, working below its folder `folder`."""
         below = os.path.join(self.dir, folder)
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                cwd = os.readlink(f"/proc/{pid}/cwd")
-                with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    argv = file.read().decode(errors="replace").split("\0")[:-1]
-            except OSError:
-                continue
+        for pid, cwd, argv in processes():
             if (cwd + "/").startswith(below) and any(word in each for each in argv):
-                yield int(pid), argv
+                yield pid, argv
 
     def alarm(self, what):
         """The alarm of the coordinator of this kind, or None."""
@@ -287,17 +309,10 @@ class Fleet:
         for process in self.processes.values():
             process.kill()
             process.wait()
-        mine = os.getpid()
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                cwd = os.readlink(f"/proc/{pid}/cwd")
-                with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    line = file.read().decode(errors="replace")
-            except OSError:
-                continue
-            if int(pid) != mine and (self.dir in cwd or self.dir in line):
+        for pid, cwd, argv in processes():
+            if self.dir in cwd or any(self.dir in word for word in argv):
                 try:
-                    os.kill(int(pid), signal.SIGKILL)
+                    os.kill(pid, signal.SIGKILL)
                 except OSError:
                     pass
         for path in self.mounts:
@@ -325,10 +340,10 @@ class Fleet:
         self.write("sluice.yaml", FLEET)
         self.write("app/train/train.yaml", TRAIN_YAML)
         self.write("app/train/code/train.py", TRAIN_PY)
-        self.write("app/serve/serve.yaml", SERVE_YAML % (self.port + 2))
+        self.write("app/serve/serve.yaml", SERVE_YAML % (self.port + SERVERS["dev"]))
         self.write("app/serve/code/serve.py", SERVE_PY)
-        self.write("app/test.yaml", PATCH % (self.port + 3))
-        self.write("app/prod.yaml", PATCH % (self.port + 4))
+        self.write("app/test.yaml", PATCH % (self.port + SERVERS["test"]))
+        self.write("app/prod.yaml", PATCH % (self.port + SERVERS["prod"]))
 
     def push(self, message):
         self.git("add", "-A")
@@ -351,7 +366,7 @@ class Fleet:
         return self.json("jobs")["runs"]
 
     def serves(self, env):
-        port = self.port + {"dev": 2, "test": 3, "prod": 4}[env]
+        port = self.port + SERVERS[env]
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2) as answer:
                 return answer.read().decode()

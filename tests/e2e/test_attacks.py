@@ -165,14 +165,12 @@ class World:
     def prod_processes(self):
         """(pid, start time) of everything that the agent of prod started."""
         found, mine = set(), self.f.dir + "/prod1"
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                line = read(f"/proc/{pid}/cmdline")
-                where = os.readlink(f"/proc/{pid}/cwd")
-                if (mine in where or mine in line) and "sluice-agent" not in line:
+        for pid, where, argv in fleet.processes():
+            if (mine in where or any(mine in word for word in argv)) and "sluice-agent" not in " ".join(argv):
+                try:
                     found.add((pid, read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[19]))
-            except OSError:
-                continue
+                except OSError:  # it ended meanwhile
+                    continue
         return found
 
     def make_bundle(self, change=lambda text: text.replace('"serve.py"', '"serve.py","--evil"')):

@@ -32,15 +32,7 @@ class Peers(bad.BadCase):
 
     def server_pid(self, folder):
         """Of the model server that this agent started."""
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    line = file.read().split(b"\0")
-                if b"serve.py" in line and f"{self.f.dir}/{folder}/" in os.readlink(f"/proc/{pid}/cwd") + "/":
-                    return int(pid)
-            except OSError:
-                continue
-        return None
+        return next((pid for pid, argv in self.f.processes_below("serve.py", folder + "/") if "serve.py" in argv), None)
 
     def test_1_join_tokens(self):
         token = self.token("extra")

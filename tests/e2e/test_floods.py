@@ -42,26 +42,19 @@ class Floods(unittest.TestCase):
             config["agents"]["max"] = REGISTERED
             config["api"]["listen"] = f"127.0.0.1:{cls.api_port()}"
         cls.f = swarm.prepared_fleet(REGISTERED, configure)
-        try:
-            cls.f.start_coordinator()
-            cls.pid = cls.f.processes["coordinator"].pid
-            with open(cls.f.state + "/keys/curve") as file:
-                cls.key = next(line.split()[1] for line in file if line.startswith("public: "))
-            cls.agents = swarm.Swarm(cls.f, HONEST, 200)
-            assert cls.agents.wait_sessions(30), cls.agents.stat()
-        except BaseException:
-            cls.f.stop()
-            raise
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.agents.stop(cls.f)
-        cls.f.stop()
+        cls.addClassCleanup(cls.f.stop)
+        cls.f.start_coordinator()
+        cls.pid = cls.f.processes["coordinator"].pid
+        with open(cls.f.state + "/keys/curve") as file:
+            cls.key = next(line.split()[1] for line in file if line.startswith("public: "))
+        cls.agents = swarm.Swarm(cls.f, HONEST, 200)
+        cls.addClassCleanup(cls.agents.stop, cls.f)
+        assert cls.agents.wait_sessions(30), cls.agents.stat()
 
     @staticmethod
     def api_port():
         if not hasattr(Floods, "port"):
-            Floods.port = swarm.fleet.free_ports(1, first=29000)
+            Floods.port = swarm.fleet.free_ports(1)
         return Floods.port
 
     # -- attacks --

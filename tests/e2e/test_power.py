@@ -9,13 +9,11 @@ import fleet
 class Power(unittest.TestCase):
     def setUp(self):
         self.f = fleet.Fleet()
+        self.addCleanup(self.f.stop)
         self.f.start_all()
         self.f.write_app()
         self.f.push("first")
         self.f.wait_healthy("test", "first")
-
-    def tearDown(self):
-        self.f.stop()
 
     def test_an_agent_without_its_blobs(self):
         answer = self.f.serves("dev")

@@ -137,7 +137,7 @@ class Remote(unittest.TestCase):
         """A server that takes the connection and says nothing: a stop does not wait for it."""
         listener = socket.socket()
         self.addCleanup(listener.close)
-        listener.bind(("127.0.0.1", fleet.free_ports(1, 19000)))
+        listener.bind(("127.0.0.1", fleet.free_ports(1)))
         listener.listen(8)
         self.begin(False, f"http://127.0.0.1:{listener.getsockname()[1]}/state.git")
         self.f.push("first")
@@ -166,7 +166,7 @@ class Remote(unittest.TestCase):
             def log_message(handler, *args):
                 pass
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", fleet.free_ports(1, 19500)), Handler)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", fleet.free_ports(1)), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)

@@ -76,7 +76,7 @@ class Stopped(unittest.TestCase):
         self.assertLess(others, 20, "the others wait for nobody")
 
     def test_git_host(self):
-        port = fleet.free_ports(1, 19800)
+        port = fleet.free_ports(1)
         self.f.configure(repository=f"http://127.0.0.1:{port}/fleet/.git", poll="1s")
         self.f.start("githost", "/usr/bin/python3", githost.__file__, self.f.dir, str(port))
         self.begin()
@@ -95,7 +95,7 @@ class Stopped(unittest.TestCase):
         path = os.path.join(self.f.dir, name, "agent.json")
         with open(path) as file:
             config = json.load(file)
-        port = fleet.free_ports(1, 18800)
+        port = fleet.free_ports(1)
         made = wire.Wire(port, int(config["coordinator"].rsplit(":", 1)[1]))
         made.start()
         self.addCleanup(made.stop)

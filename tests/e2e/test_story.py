@@ -1,5 +1,7 @@
 """From a push to a promoted, served model, and back, with the real programs."""
+import json
 import os
+import shutil
 import subprocess
 import unittest
 
@@ -10,13 +12,10 @@ class Story(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.f = fleet.Fleet()
+        cls.addClassCleanup(cls.f.stop)
         cls.f.start_all()
         cls.f.write_app()
         cls.f.push("first")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.f.stop()
 
     def test_1_dev_trains_and_serves(self):
         self.f.wait_healthy("dev", "first")
@@ -74,11 +73,10 @@ class Story(unittest.TestCase):
 
     def test_8_signatures_check_with_ssh_keygen(self):
         attempt = [a for a in self.f.json("history", "app/prod")["attempts"] if a["state"] == "SUCCEEDED"][0]
-        full = self.f.run("curl", "-s", "--unix-socket", self.f.state + "/api.sock", f"http://c/v1/attempts/{attempt['n']}").stdout
-        import json
-        statement = json.loads(full)["statement"]
+        statement = json.loads(self.f.get(f"/v1/attempts/{attempt['n']}"))["statement"]
         signature, allowed = self.f.dir + "/sig", self.f.dir + "/allowed"
-        key = open(self.f.dir + "/config/sluice/id_ed25519.pub").read()
+        with open(self.f.dir + "/config/sluice/id_ed25519.pub") as file:
+            key = file.read()
         with open(signature, "w") as out:
             out.write(statement["sigs"][0])
         with open(allowed, "w") as out:
@@ -91,8 +89,7 @@ class Story(unittest.TestCase):
         self.f.kill("coordinator")
         for name in os.listdir(self.f.state):
             if name.startswith("cache") or name == "blobs":
-                path = os.path.join(self.f.state, name)
-                subprocess.check_call(["rm", "-rf", path])
+                shutil.rmtree(os.path.join(self.f.state, name))
         self.f.start_coordinator()
         self.assertEqual([(a["n"], a["state"]) for a in self.f.json("history", "app/prod")["attempts"]], [(a["n"], a["state"]) for a in before])
         self.f.wait_healthy("prod")

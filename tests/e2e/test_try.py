@@ -36,7 +36,7 @@ class Try(unittest.TestCase):
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="sluice-try.")
         self.repo = os.path.join(self.dir, "fleet")
-        self.port = 20000
+        self.port = 20000  # only written down: nothing listens here
         self.env = {"PATH": os.environ["PATH"], "HOME": self.dir, "XDG_CACHE_HOME": self.dir + "/cache"}
         for key in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             if key in os.environ:
@@ -61,14 +61,7 @@ class Try(unittest.TestCase):
 
     def mine(self):
         """Processes of this test's scratch folders."""
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                if self.dir in os.readlink(f"/proc/{pid}/cwd") and int(pid) != os.getpid():
-                    found.append(int(pid))
-            except OSError:
-                pass
-        return found
+        return [pid for pid, folder, _ in fleet.processes() if self.dir in folder]
 
     def kill_mine(self):
         for pid in self.mine():
