@@ -42,7 +42,7 @@ void blobs_merge(GHashTable *into, GHashTable *from)
 
 /* ---- starting and ending ---- */
 
-static SlCoord *fold(World *w, GError **error)
+SlCoord *coord_try_fold(World *w, GError **error)
 {
     SlCoordConfig config = {
         .online_secret = w->online, .blobs = {read_blob, w}, .owner_person = "alice"};
@@ -62,7 +62,7 @@ SlCoord *coord_folded(World *w)
     g_autoptr(GError) error = NULL;
     bool reading = w->reading;
     w->reading = false;
-    SlCoord *coord = fold(w, &error);
+    SlCoord *coord = coord_try_fold(w, &error);
     w->reading = reading;
     if (coord == NULL) {
         fail(w, "%s", error->message);
@@ -111,7 +111,7 @@ static bool fold_again(World *w)
     g_autoptr(GError) error = NULL;
     uint64_t struck = w->struck[FAULT_READ];
     w->reading = true;
-    w->coord = fold(w, &error);
+    w->coord = coord_try_fold(w, &error);
     w->reading = false;
     if (w->coord == NULL && w->struck[FAULT_READ] == struck) {
         fail(w, "fold: %s", error->message);

@@ -186,7 +186,9 @@ static EngineRun *run_new(World *w, Agent *a, const SlAgentEffect *e)
     const char *at = g_strstr_len(text, (gssize)size, "accuracy=");
     if (at != NULL) {
         g_ptr_array_add(run->metrics,
-                        g_strdup_printf("final.accuracy %.4s", at + strlen("accuracy=")));
+                        g_strdup_printf("final.accuracy %.*s",
+                                        (int)MIN(strcspn(at + strlen("accuracy="), "\" "), 4),
+                                        at + strlen("accuracy=")));
     }
     if (g_strstr_len(text, (gssize)size, "\"outputs\":[{") != NULL) {
         g_autofree char *seed = g_strdup_printf("model %s", e->run_key),

@@ -409,6 +409,7 @@ void coord_take(World *w, Agent *a, const Message *m);
 void coord_perform(World *w, const SlCoordEffect *e);
 void coord_send_tip(World *w, const char *env, const char *committed);
 SlCoord *coord_folded(World *w);
+SlCoord *coord_try_fold(World *w, GError **error); /* NULL: the ledger can't be folded */
 /* @scope: "view", "request", "operate". The request's id: its answer comes into w->replies, if it
  * does. (transfer full) */
 char *coord_request(World *w, const char *person, const char *scope, const char *verb,

@@ -57,3 +57,69 @@ void check_lost(World *w, const Moment *m)
              m->agent->cluster, m->effect->name);
     }
 }
+
+static bool signed_by(const SlSigned *s, SlStatementKind kind, const SlPublicKey *key)
+{
+    g_autoptr(GPtrArray) signers = sl_signed_signers(s, kind, NULL);
+    for (guint i = 0; i < signers->len; i++) {
+        if (strcmp(((const SlPublicKey *)signers->pdata[i])->line, key->line) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Events of @type about @run in the ledger; the last one in @ret_event. */
+static unsigned events_of(const World *w, const char *type, const char *run,
+                          const json_t **ret_event)
+{
+    unsigned n = 0;
+    for (guint i = 0; i < w->ledger->len; i++) {
+        const json_t *event = w->ledger->pdata[i];
+        if (g_strcmp0(sl_json_str(event, "type"), type) == 0 &&
+            g_strcmp0(sl_json_str(event, "run"), run) == 0) {
+            *ret_event = event;
+            n++;
+        }
+    }
+    return n;
+}
+
+/* A seal in the ledger is of the cluster that the run was placed on, and there is one. */
+void check_seals(World *w, const Moment *m)
+{
+    for (guint i = 0; i < m->coord_out->events->len; i++) {
+        const json_t *event = m->coord_out->events->pdata[i], *other = NULL;
+        const char *run = sl_json_str(event, "run");
+        if (g_strcmp0(sl_json_str(event, "type"), "Sealed") != 0) {
+            continue;
+        }
+        if (events_of(w, "Sealed", run, &other) > 1) {
+            fail(w, "run %.12s is sealed twice", run);
+        }
+        (void)events_of(w, "RunPlaced", run, &other);
+        const Agent *there = agent_named(w, sl_json_str_or(other, "cluster", ""));
+        g_autoptr(SlSigned) s = sl_signed_from_json(sl_json_at(event, "seal"), NULL);
+        if (s == NULL || there == NULL || !signed_by(s, SL_STATEMENT_SEAL, there->key)) {
+            fail(w, "run %.12s is sealed, but not by the cluster that it was placed on", run);
+        }
+    }
+}
+
+/* One event of the ledger changed a little: the fold must stop at the next one. */
+void check_tampered(World *w, const Moment *m)
+{
+    (void)m;
+    guint k = (guint)rng_below(&w->rng, w->ledger->len - 1);
+    json_t *right = w->ledger->pdata[k], *wrong = json_deep_copy(right);
+    g_autoptr(GError) error = NULL;
+    sl_json_set_str(wrong, "tampered", "yes");
+    w->ledger->pdata[k] = wrong;
+    SlCoord *coord = coord_try_fold(w, &error);
+    w->ledger->pdata[k] = right;
+    json_decref(wrong);
+    if (coord != NULL) {
+        sl_coord_free(coord);
+        fail(w, "event %u of the ledger was changed, and nobody sees it", k + 1);
+    }
+}

@@ -35,34 +35,71 @@ static SlReport *report_of(World *w, Rng *rng, const Agent *as)
     return r;
 }
 
-/* Speaks for @other: over its own connection, under either key. */
-static void lie_about(World *w, Rng *rng, Agent *a, const Agent *other)
+/* What the newest attempt of an environment wants to hear of @other. */
+static char *good_news(World *w, const Agent *other)
+{
+    g_autoptr(json_t) history = people_view(w, "history", json_pack("{s:s}", "env", other->env));
+    const json_t *newest = json_array_get(sl_json_at(history, "attempts"), 0);
+    g_autofree char *path = g_strdup_printf("targets.%s", other->cluster);
+    g_autofree char *number = g_strdup_printf("%" G_GINT64_FORMAT, sl_json_int(newest, "n", 0));
+    g_autoptr(json_t) attempt =
+        newest != NULL ? people_view(w, "attempt",
+                                     json_pack("{s:s,s:I}", "n", number, "attempt",
+                                               (json_int_t)sl_json_int(newest, "n", 0)))
+                       : NULL;
+    g_autoptr(json_t) news = json_object();
+    const char *text = sl_json_str(attempt, "statement.text");
+    g_autofree char *digest = text != NULL ? sl_sha256_hex(text, strlen(text)) : NULL;
+    sl_json_set_str(news, "bundle", sl_json_str(attempt, path));
+    sl_json_set_str(news, "promotion", digest);
+    sl_json_set_str(news, "health", "Healthy");
+    sl_json_set_bool(news, "latched", false);
+    return sl_json_canonical(news, NULL);
+}
+
+/* Speaks for @other: over its own connection or the other's, under its own key or a made-up one. */
+static void lie_about(World *w, Rng *rng, Agent *a, Agent *other)
 {
     g_autoptr(SlReport) r = report_of(w, rng, other);
-    const char *app = forge_app(w);
-    g_ptr_array_add(r->changes,
-                    g_strdup_printf("unit/%s/%s {\"health\":\"Healthy\"}", app, other->env));
+    g_autofree char *news = good_news(w, other);
+    g_ptr_array_add(r->changes, g_strdup_printf("unit/%s/%s %s", forge_app(w), other->env, news));
     g_ptr_array_add(r->changes, g_strdup("flag/<script> {\"message\":\"\"}"));
     g_autoptr(GBytes) text = sl_report_format(r, NULL);
-    to_coordinator(w, a, SL_STATEMENT_REPORT, text,
+    Agent *by = rng_chance(rng, 500) && other->connected ? other : a;
+    to_coordinator(w, by, SL_STATEMENT_REPORT, text,
                    rng_chance(rng, 500) ? a->secret : forge_key(w, "mallory"));
 }
 
-/* A run that goes on elsewhere is over, with the best of results. */
+static bool is_sealed(const World *w, const char *run)
+{
+    for (guint i = w->ledger->len; i > 0; i--) {
+        const json_t *event = w->ledger->pdata[i - 1];
+        if (g_strcmp0(sl_json_str(event, "type"), "Sealed") == 0 &&
+            g_strcmp0(sl_json_str(event, "run"), run) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A run that goes on elsewhere is over, with the best of results; or its own, which is over long since,
+ * once more. */
 static void seal_of_others(World *w, Rng *rng, Agent *a)
 {
     g_autoptr(GPtrArray) placed = g_ptr_array_new();
     for (guint i = 0; i < w->ledger->len; i++) {
         json_t *event = g_ptr_array_index(w->ledger, i);
-        bool elsewhere = g_strcmp0(sl_json_str(event, "cluster"), a->cluster) != 0;
-        if (elsewhere && g_strcmp0(sl_json_str(event, "type"), "RunPlaced") == 0) {
+        bool theirs = g_strcmp0(sl_json_str(event, "cluster"), a->cluster) != 0;
+        bool wanted = theirs || is_sealed(w, sl_json_str(event, "run"));
+        if (wanted && g_strcmp0(sl_json_str(event, "type"), "RunPlaced") == 0) {
             g_ptr_array_add(placed, event);
         }
     }
     if (placed->len == 0) {
         return;
     }
-    const json_t *run = g_ptr_array_index(placed, rng_below(rng, placed->len));
+    guint at = rng_chance(rng, 500) ? placed->len - 1 : (guint)rng_below(rng, placed->len);
+    const json_t *run = g_ptr_array_index(placed, at);
     const Agent *there = agent_named(w, sl_json_str(run, "cluster"));
     bool as_there = rng_chance(rng, 500) && there != NULL;
     g_autoptr(SlSeal) s = g_new0(SlSeal, 1);
@@ -105,7 +142,7 @@ static void cluster_act(World *w, Rng *rng)
     unsigned times = rng_chance(rng, 50) ? 40 : 1; /* now and then a flood */
     for (unsigned i = 0; i < times; i++) {
         if (rng_chance(rng, 500)) {
-            const Agent *other = agent_at(w, (int)rng_below(rng, w->agents->len));
+            Agent *other = agent_at(w, (int)rng_below(rng, w->agents->len));
             if (other != a) { /* what it says about itself is believed: it is its own cluster */
                 lie_about(w, rng, a, other);
             }

@@ -387,6 +387,16 @@ static bool runs_it(World *w, Agent *a)
     return unit_is(w, a, steps_of(w)->digest, "Healthy");
 }
 
+static bool runs_newest(World *w, const char *env)
+{
+    g_autoptr(json_t) status = people_view(w, "status", json_pack("{s:s}", "env", env));
+    const json_t *unit = json_array_get(sl_json_at(status, "units"), 0);
+    return g_strcmp0(sl_json_str(unit, "commit"), source_newest(w)->id) == 0 &&
+           strcmp(sl_json_str_or(unit, "health", ""), "Healthy") == 0 &&
+           strcmp(sl_json_str_or(unit, "last.state", ""), "SUCCEEDED") == 0 &&
+           sl_json_int(unit, "last.withheld", 0) == 0;
+}
+
 /* ---- a cluster that vouches for a bad model ---- */
 
 /* Whoever holds the online key registers a cluster in dev, and it seals what it likes: the gate of
@@ -407,13 +417,7 @@ static bool test_believes_prod_does_not(World *w, Agent *a)
 {
     (void)a;
     Steps *s = steps_of(w);
-    g_autoptr(json_t) status = people_view(w, "status", json_pack("{s:s}", "env", "test"));
-    const json_t *unit = json_array_get(sl_json_at(status, "units"), 0);
-    bool believed = g_strcmp0(sl_json_str(unit, "commit"), source_newest(w)->id) == 0 &&
-                    strcmp(sl_json_str_or(unit, "health", ""), "Healthy") == 0 &&
-                    strcmp(sl_json_str_or(unit, "last.state", ""), "SUCCEEDED") == 0 &&
-                    sl_json_int(unit, "last.withheld", 0) == 0;
-    if (s->phase == 0 && believed) {
+    if (s->phase == 0 && runs_newest(w, "test")) {
         next_phase(w, s);
     }
     g_autofree char *good = forge_good(w, agent_in(w, "prod", 0));
@@ -421,6 +425,35 @@ static bool test_believes_prod_does_not(World *w, Agent *a)
         fail(w, "attack: a seal of dev moved prod");
     }
     return s->phase == 1 && waited(w, s, 5 * SL_MINUTE_US);
+}
+
+/* ---- a result that is no number ---- */
+
+static void nan_metric(World *w, const Attack *attack, Agent *a, Shot *shot)
+{
+    (void)attack;
+    (void)a;
+    (void)shot;
+    (void)steps_begin(w);
+    hand_hold(w, NULL);
+    worked_push(w, "a model that diverged", "digits\n", "v2", "NaN");
+}
+
+/* dev trains it and says so; test never takes it, and takes the next one. */
+static bool test_does_not_take_it(World *w, Agent *a)
+{
+    (void)a;
+    Steps *s = steps_of(w);
+    if (s->phase < 2 && runs_newest(w, "test")) {
+        fail(w, "attack: test takes a model whose accuracy is no number");
+    }
+    if (s->phase == 0 && runs_newest(w, "dev")) {
+        next_phase(w, s);
+    } else if (s->phase == 1 && waited(w, s, 5 * SL_MINUTE_US)) {
+        worked_push(w, "it converges", "digits\n", "v2", "0.98");
+        next_phase(w, s);
+    }
+    return s->phase == 2 && runs_newest(w, "test");
 }
 
 static const Attack SPECIALS[] = {
@@ -462,6 +495,11 @@ static const Attack SPECIALS[] = {
      .act = lying_seal,
      .env = "dev",
      .over = test_believes_prod_does_not,
+     .alone = true},
+    {.name = "nan-metric",
+     .act = nan_metric,
+     .env = "dev",
+     .over = test_does_not_take_it,
      .alone = true},
     {.name = "taken-back", .act = taken_back, .over = runs_it, .alone = true},
 };
