@@ -1,6 +1,7 @@
 """The model store away, emptied, with wrong bytes; an agent's own copies deleted; the fleet repository away, rewound, its branch deleted."""
 import os
 import shutil
+import signal
 import unittest
 
 import fleet
@@ -35,7 +36,19 @@ class Away(unittest.TestCase):
         self.f.wait_healthy("test", "two")
         self.assertEqual(self.f.serves("test"), "two weights 0.95\n")
 
+        # What serves is killed without its model: nothing starts before that was verified again, and nobody goes back.
         shutil.rmtree(copies)  # under the running agent
+        seq = self.f.unit("test")["seq"]
+        pid = next(pid for pid, _ in self.f.processes_below("serve.py", "test1/engine"))
+        os.kill(pid, signal.SIGKILL)
+        self.f.wait("a restart without its model is Unknown", lambda: self.verdict("test") == ("Unknown", "ModelUnavailable"))
+        os.rename(self.store + ".away", self.store)
+        self.f.wait_healthy("test", "two")
+        self.assertEqual(self.f.serves("test"), "two weights 0.95\n")
+        self.assertEqual((self.f.unit("test")["seq"], self.f.unit("test")["latched"]), (seq, False))
+
+        os.rename(self.store, self.store + ".away")
+        shutil.rmtree(copies)
         self.change("two", "three")
         self.f.wait_healthy("dev", "three")
         self.f.wait("what is missing is said", lambda: self.said("ModelUnavailable"))
@@ -53,6 +66,9 @@ class Away(unittest.TestCase):
         self.f.wait_healthy("test", "three", 90)
         self.assertEqual(self.f.serves("test"), "three weights 0.95\n")
         self.assertEqual(len(self.f.runs()), 1, "nothing was trained again")
+
+    def verdict(self, env):
+        return self.f.unit(env)["health"], self.f.unit(env)["reason"]
 
     def overwrite(self, path, data):
         os.chmod(path, 0o644)

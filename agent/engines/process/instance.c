@@ -9,7 +9,8 @@
 #define PROBE_FIRST_US (50 * 1000)
 #define PROBE_WAIT_MAX_US SL_SECOND_US /* while it is not ready */
 #define PROBE_EVERY_US                                                                             \
-    (5 * SL_SECOND_US) /* while it serves, unless probe.period says otherwise                      \
+    (5 *                                                                                           \
+     SL_SECOND_US) /* while it serves, unless probe.period says otherwise                      \
                         */
 #define PROBE_FAILURES 3
 #define STABLE_US (60 * SL_SECOND_US) /* ready that long: the next crash is a first one again */
@@ -78,10 +79,12 @@ static void timer_fired(void *data)
     Instance *instance = data;
     if (instance->stopping)
         return;
-    if (!instance->shim)
-        instance_launch(instance);
-    else if (instance->up && !instance->probe)
+    if (!instance->shim) {
+        instance->due = true;
+        version_start_due(instance->version);
+    } else if (instance->up && !instance->probe) {
         probe_start(instance, probed);
+    }
 }
 
 static void begin_probing(Instance *instance)
@@ -174,6 +177,7 @@ Instance *instance_new(Version *version, uint64_t serial, uint16_t port)
     instance->version = version;
     instance->serial = serial;
     instance->port = port;
+    instance->due = true;
     instance->timer = sl_timer_new(version->server->engine->loop, timer_fired, instance);
     set_dir(instance);
     return instance;
@@ -220,6 +224,7 @@ void instance_launch(Instance *instance)
 {
     g_autoptr(GError) error = NULL;
     Server *server = instance->version->server;
+    instance->due = false;
     instance->shim = sl_shim_new(server->engine, instance->dir, "run", &shim_events, instance);
     if (sl_shim_attach(instance->shim)) {
         if (sl_shim_running(instance->shim))
@@ -249,6 +254,7 @@ void instance_stop(Instance *instance)
     if (instance->stopping)
         return;
     instance->stopping = true;
+    instance->due = false;
     probe_cancel(instance->probe);
     sl_timer_arm(instance->timer, -1);
     if (!instance->shim) {

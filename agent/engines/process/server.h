@@ -25,6 +25,7 @@ struct Instance {
     SlShim *shim;
     Probe *probe;   /* under way, or NULL */
     SlTimer *timer; /* next probe, or restart after back-off */
+    bool due;       /* to be started, as soon as its version says that the model is right */
     bool up, ready, stopping, gone;
     unsigned probe_failures, crashes;
     int64_t probe_wait_us, ready_since_us, restarts[SERVER_RESTARTS_KEPT];
@@ -73,7 +74,8 @@ void server_settled(Server *server); /* something of it ended: is it all gone? *
 Version *version_new(Server *server, const char *digest, const json_t *object);
 void version_free(Version *version); /* what runs goes on */
 void version_prepare(Version *version);
-void version_stop(Version *version); /* every instance, now */
+void version_start_due(Version *version); /* what is due, after its model was verified (again) */
+void version_stop(Version *version);      /* every instance, now */
 void version_problem(Version *version, SlHealth health, const char *reason, const char *message);
 unsigned version_ready(const Version *version);
 unsigned version_replicas(const Version *version);

@@ -1,5 +1,6 @@
-/* version.c - one version of a server: model verified, secrets resolved, files in place, then its
- * instances. */
+/* version.c - one version of a server: secrets resolved, model verified, files in place, then its
+ * instances. Each start verifies the model first, a restart too: it may have been deleted or
+ * changed since. What runs is never stopped because its model is gone. */
 #include "agent/engines/process/server.h"
 #include "base/text.h"
 #include "runtime/atomicfile.h"
@@ -52,7 +53,9 @@ static void timer_fired(void *data)
     Version *version = data;
     if (version->is_draining)
         version_drain_check(version);
-    else if (!version->prepared && !version->env_job && !version->waits_model)
+    else if (version->prepared)
+        version_start_due(version);
+    else if (!version->env_job && !version->waits_model)
         version_prepare(version);
 }
 
@@ -141,16 +144,26 @@ static void start_instances(Version *version)
     server_save(server); /* the folders are known before anything starts in them */
     for (guint i = 0; i < version->instances->len; i++) {
         Instance *instance = g_ptr_array_index(version->instances, i);
-        if (!instance->shim)
+        if (instance->due)
             instance_launch(instance);
     }
     server_changed(server);
+}
+
+static bool is_due(const Version *version)
+{
+    bool due = version->instances->len < version_replicas(version);
+    for (guint i = 0; !due && i < version->instances->len; i++)
+        due = ((Instance *)g_ptr_array_index(version->instances, i))->due;
+    return due;
 }
 
 static void model_ready(const char *path, const GError *error, void *data)
 {
     Version *version = data;
     version->waits_model = false;
+    if (error && version->is_draining)
+        return; /* it is on its way out: what still runs of it drains */
     if (error) {
         /* A store that is empty or damaged says nothing about this release: Unknown, and what runs
          * goes on. */
@@ -163,6 +176,26 @@ static void model_ready(const char *path, const GError *error, void *data)
     g_free(version->model_path);
     version->model_path = g_strdup(path);
     start_instances(version);
+}
+
+static void verify_and_start(Version *version)
+{
+    const char *model = sl_json_str(version->spec, "model"), *digest = sl_model_digest(model);
+    if (model && !digest) {
+        version_problem(version, SL_HEALTH_DEGRADED, "InvalidSpec",
+                        "spec.model is not model://sha256:<digest>");
+    } else if (digest && is_due(version)) {
+        version->waits_model = true;
+        sl_models_get(version->server->engine->models, digest, model_ready, version);
+    } else {
+        start_instances(version); /* all of it runs already, or it has no model */
+    }
+}
+
+void version_start_due(Version *version)
+{
+    if (version->prepared && !version->waits_model && is_due(version))
+        verify_and_start(version);
 }
 
 static void env_done(GPtrArray *pairs, const GError *error, void *data)
@@ -179,16 +212,7 @@ static void env_done(GPtrArray *pairs, const GError *error, void *data)
     }
     g_clear_pointer(&version->pairs, g_ptr_array_unref);
     version->pairs = g_ptr_array_ref(pairs);
-    const char *model = sl_json_str(version->spec, "model"), *digest = sl_model_digest(model);
-    if (model && !digest) {
-        version_problem(version, SL_HEALTH_DEGRADED, "InvalidSpec",
-                        "spec.model is not model://sha256:<digest>");
-    } else if (digest) {
-        version->waits_model = true;
-        sl_models_get(version->server->engine->models, digest, model_ready, version);
-    } else {
-        start_instances(version);
-    }
+    verify_and_start(version);
 }
 
 void version_prepare(Version *version)

@@ -217,6 +217,42 @@ static void test_corrupt_model(void)
     fix_free(f);
 }
 
+/* The model's copy is deleted, and the store is away: what serves goes on, also for an agent that starts again;
+ * what is to start waits, Unknown and no crash; the store is back: it serves again. Wrong bytes likewise. */
+static void test_model_verified_again(void)
+{
+    Fix *f = fix_new("process");
+    uint16_t port = test_port(8);
+    g_autofree char *model = make_model(f, "good"),
+                    *more = g_strdup_printf("\"model\": \"model://sha256:%s\"", model);
+    g_autofree char *copies = g_build_filename(f->dir, "models", NULL),
+                    *weights = g_build_filename(copies, model, "w", NULL),
+                    *away = g_strconcat(f->store, ".away", NULL);
+    json_t *object = server(f, "one", port, more);
+    fix_apply(f, KIND, "serve", json_incref(object));
+    FIX_UNTIL(f, fix_health_is(f, "serve", "Healthy"));
+    int pid = pid_of(port);
+    g_assert_true(sl_dir_remove_tree(copies, NULL));
+    g_assert_cmpint(rename(f->store, away), ==, 0);
+    fix_restart(f);
+    fix_apply(f, KIND, "serve", object);
+    FIX_UNTIL(f, fix_health_is(f, "serve", "Healthy"));
+    g_assert_cmpint(pid_of(port), ==, pid);
+
+    kill(pid, SIGKILL);
+    FIX_UNTIL(f, fix_health_is(f, "serve", "Unknown ModelUnavailable"));
+    g_assert_cmpint(rename(away, f->store), ==, 0);
+    FIX_UNTIL(f, fix_health_is(f, "serve", "Healthy") && says(f, port, "one good"));
+
+    pid = pid_of(port);
+    g_assert_cmpint(chmod(weights, 0600), ==, 0);
+    fix_write(weights, "gOod");
+    kill(pid, SIGKILL);
+    FIX_UNTIL(f, says(f, port, "one good") && pid_of(port) != pid);
+    remove_server(f);
+    fix_free(f);
+}
+
 static void test_port_in_use(void)
 {
     Fix *f = fix_new("process");
@@ -285,6 +321,7 @@ int main(int argc, char **argv)
     g_test_add_func("/servers/file-put-back", test_file_put_back);
     g_test_add_func("/servers/bad-version-keeps-old", test_bad_version_keeps_old);
     g_test_add_func("/servers/corrupt-model", test_corrupt_model);
+    g_test_add_func("/servers/model-verified-again", test_model_verified_again);
     g_test_add_func("/servers/port-in-use", test_port_in_use);
     g_test_add_func("/servers/front-killed", test_front_killed);
     g_test_add_func("/servers/config-map", test_config_map);
