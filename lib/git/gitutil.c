@@ -10,6 +10,7 @@ void sl_git_init(void)
     static gsize done = 0;
     if (!g_once_init_enter(&done))
         return;
+    sl_git_use_memory();
     git_libgit2_init();
     for (int level = GIT_CONFIG_LEVEL_PROGRAMDATA; level <= GIT_CONFIG_LEVEL_GLOBAL; level++)
         git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, "");

@@ -20,6 +20,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_signature, git_signature_free)
 
 /* Once per process, before threads: no configuration of user or host, fsync on, small caches. */
 void sl_git_init(void);
+/* gitalloc.c: out of memory ends the process; called by init. */
+void sl_git_use_memory(void);
 /* Throws @code: "<doing>: <what libgit2 said>". Returns false. */
 bool sl_git_throw(GError **error, SlErrorCode code, const char *doing);
 /* Hex of @oid. (transfer full) */
