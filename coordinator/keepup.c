@@ -67,7 +67,7 @@ static void next(SlCoordinator *c)
 {
     while (c->repacking == NULL && !c->failed && !g_queue_is_empty(&c->repack_next)) {
         const char *repo = g_queue_peek_head(&c->repack_next);
-        const char *argv[] = {c->config->git_path, "repack", "--repo", repo, NULL};
+        const char *argv[] = {c->config->git_path, "merge-packs", "--repo", repo, NULL};
         SlSpawn how = {.argv = argv,
                        .output_max = OUTPUT_MAX,
                        .error_max = OUTPUT_MAX,

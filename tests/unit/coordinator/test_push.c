@@ -170,7 +170,7 @@ static void test_repack(GitFixture *f, gconstpointer data)
     g_autoptr(SlLedger) ledger = make(state);
     for (int64_t i = 2; i <= 20; i++)
         append(ledger, i);
-    const char *argv[] = {SLUICE_BIN_DIR "/sluice-git", "repack", "--repo", state, NULL};
+    const char *argv[] = {SLUICE_BIN_DIR "/sluice-git", "merge-packs", "--repo", state, NULL};
     g_autofree char *out = NULL;
     int status = -1;
     g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, NULL,
@@ -203,7 +203,7 @@ static void test_upkeep(GitFixture *f, gconstpointer data)
 
 static pid_t repack_beside(const char *state)
 {
-    const char *argv[] = {SLUICE_BIN_DIR "/sluice-git", "repack", "--repo", state, NULL};
+    const char *argv[] = {SLUICE_BIN_DIR "/sluice-git", "merge-packs", "--repo", state, NULL};
     GPid pid = 0;
     g_assert_true(g_spawn_async(NULL, (char **)argv, NULL,
                                 G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL,
