@@ -19,13 +19,13 @@ static uint64_t live_bytes(void)
 
 static uint64_t rss_kib(void)
 {
-    uint64_t pages = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (file != NULL) {
-        if (fscanf(file, "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, &pages, &resident) != 2) {
-            resident = 0;
+    uint64_t resident = 0;
+    g_autofree char *statm = NULL;
+    if (g_file_get_contents("/proc/self/statm", &statm, NULL, NULL)) {
+        g_auto(GStrv) fields = g_strsplit(statm, " ", 3);
+        if (g_strv_length(fields) < 2 || !sl_parse_uint64(fields[1], &resident)) {
+            return 0;
         }
-        (void)fclose(file);
     }
     return resident * (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
 }

@@ -178,7 +178,11 @@ static EngineRun *run_new(World *w, Agent *a, const SlAgentEffect *e)
         return run;
     }
     const char *take = argument(a, e->digest, "take=");
-    run->ends = take != NULL ? w->now + atoi(take) * SL_SECOND_US : run->ends;
+    g_autofree char *seconds = take != NULL ? g_strndup(take, strspn(take, "0123456789")) : NULL;
+    int64_t lasts = 0;
+    if (seconds != NULL && sl_parse_int64(seconds, &lasts)) {
+        run->ends = w->now + lasts * SL_SECOND_US;
+    }
     run->fails = argument(a, e->digest, "fail\"") != NULL;
     if (run->fails) {
         return run;

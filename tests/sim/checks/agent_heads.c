@@ -277,7 +277,9 @@ void check_agent_limits(World *w, const Moment *m)
     unsigned open = 0;
     g_hash_table_iter_init(&iter, y->fetches);
     while (e->type == SL_AGENT_DO_FETCH && g_hash_table_iter_next(&iter, NULL, &at)) {
-        open += w->now - atoll(at) < SL_MINUTE_US ? 1 : 0; /* older ones timed out */
+        int64_t since = 0;
+        bool known = sl_parse_int64(at, &since);
+        open += known && w->now - since < SL_MINUTE_US ? 1 : 0; /* older ones timed out */
     }
     if (open > FETCHES_MAX || size > SL_STATEMENT_MAX || slot > SLOT_BYTES_MAX) {
         fail(w, "%s: %u fetches open, a statement of %zu bytes, a slot of %zu bytes",

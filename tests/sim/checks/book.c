@@ -248,8 +248,12 @@ static void read_committed(Book *b, const json_t *event)
     size_t i;
     json_t *unit;
     const char *was = g_hash_table_lookup(b->commits, commit);
+    int64_t before = 0;
+    if (was != NULL) {
+        (void)sl_parse_int64(was, &before);
+    }
     g_hash_table_replace(b->commits, g_strdup(commit),
-                         g_strdup_printf("%d", was != NULL ? atoi(was) + 1 : 1));
+                         g_strdup_printf("%" G_GINT64_FORMAT, before + 1));
     json_array_foreach (sl_json_at(event, "units"), i, unit) {
         BookAttempt *a = book_attempt(b, unit);
         if (a != NULL) {
