@@ -88,22 +88,21 @@ typedef struct {
     git_odb *odb;
     bool judge; /* signatures too */
     json_t *authors, *signers;
-    GHashTable *seen; /* e-mails */
+    GHashTable *emails, *keys; /* that were seen */
 } Change;
 
-/* {"commit", "key"} or {"commit", "why"} */
-static json_t *signer_of(const SlGitCommit *commit, const git_oid *oid)
+/* {"commit", "key"} or {"commit", "why"}, each key and each reason once: the first of them decides. */
+static void note_signer(Change *change, const SlGitCommit *commit, const git_oid *oid)
 {
     g_autoptr(GError) why = NULL;
     g_autoptr(SlPublicKey) key = sl_gitcommit_signer(commit, &why);
+    if (!g_hash_table_add(change->keys, g_strdup(key != NULL ? key->line : why->message)))
+        return;
     g_autofree char *hex = sl_git_hex(oid);
     json_t *signer = json_object();
     sl_json_set_str(signer, "commit", hex);
-    if (key != NULL)
-        sl_json_set_str(signer, "key", key->line);
-    else
-        sl_json_set_str(signer, "why", why->message);
-    return signer;
+    sl_json_set_str(signer, key != NULL ? "key" : "why", key != NULL ? key->line : why->message);
+    json_array_append_new(change->signers, signer);
 }
 
 static bool note_commit(Change *change, const git_oid *oid, GError **error)
@@ -111,11 +110,15 @@ static bool note_commit(Change *change, const git_oid *oid, GError **error)
     g_autoptr(SlGitCommit) commit = sl_git_commit(change->odb, oid, error);
     if (commit == NULL)
         return false;
-    if (g_hash_table_add(change->seen, g_strdup(commit->author.email)))
+    if (g_hash_table_add(change->emails, g_strdup(commit->author.email)))
         json_array_append_new(change->authors, json_string(commit->author.email));
     if (change->judge)
-        json_array_append_new(change->signers, signer_of(commit, oid));
-    return true;
+        note_signer(change, commit, oid);
+    return MAX(g_hash_table_size(change->emails), g_hash_table_size(change->keys)) <=
+               SL_SOURCE_PEOPLE_MAX ||
+           sl_throw(error, SLU_SOURCE_LIMIT,
+                    "more than %d authors or signing keys in one change; push it in parts",
+                    SL_SOURCE_PEOPLE_MAX);
 }
 
 /* Every commit that came with the change, none left out: an author who is not seen is not excluded.
@@ -177,8 +180,9 @@ static bool fill_change(SlSourceTip *tip, const SlSourceConfig *config, git_repo
     bool kept = have_old && git_odb_exists(odb, &old);
     /* The cache was made anew and the origin does not have it any more, or it was left. */
     tip->rewound = have_old && (!kept || git_graph_descendant_of(repo, oid, &old) != 1);
-    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    Change change = {odb, config->signed_commits, tip->authors, tip->signers, seen};
+    g_autoptr(GHashTable) emails = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) keys = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    Change change = {odb, config->signed_commits, tip->authors, tip->signers, emails, keys};
     return note_change(&change, repo, oid, kept ? &old : NULL, error);
 }
 

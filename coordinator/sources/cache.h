@@ -6,6 +6,7 @@
 
 #define SL_SOURCE_CHANGE_MAX 100000 /* commits of one change, each looked at: 2 s */
 #define SL_SOURCE_FIRST_MAX 1000    /* commits looked at when a repository is read first */
+#define SL_SOURCE_PEOPLE_MAX 4096   /* authors, or keys, of one change: 4 MiB of its event */
 
 /* Fills a tip for @commit (40 hex) that is in the cache. @since as in SlSourceOps.fetch. Errors:
  * SOURCE_COMMIT, COMMIT_FORMAT, SOURCE_LIMIT, IO. */

@@ -25,8 +25,8 @@ typedef struct {
     int64_t time_us;
     char *author, *subject;
     json_t *authors; /* e-mails of the commits since @since */
-    /* where signed_commits: of the same commits {"commit", "key"} or {"commit", "why"}; of the tip
-     * only where @since is NULL or gone */
+    /* where signed_commits: of the same commits {"commit", "key"} or {"commit", "why"}, each key and
+     * each reason with the first commit that has it; of the tip only where @since is NULL or gone */
     json_t *signers;
     bool rewound;
 } SlSourceTip;

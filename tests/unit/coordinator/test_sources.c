@@ -189,6 +189,28 @@ static void test_hostile_subject(GitFixture *f, gconstpointer data)
     sl_source_tip_free(tip);
 }
 
+/* Each author of a change is named in one event of the ledger: more than fit are refused, not cut. */
+static void test_too_many_authors(GitFixture *f, gconstpointer data)
+{
+    (void)data;
+    SlSourceConfig config = config_of(f, f->bare);
+    config.objects_max = 10000;
+    const SlSourceOps *ops = sl_source_find(config.url);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GString) script = g_string_new(NULL);
+    g_autofree char *first = git_commit_all(f, "first");
+    for (unsigned i = 0; i <= 4096; i++)
+        g_string_append_printf(script,
+                               "commit refs/heads/main\nauthor A <%u@x.test> 1700000000 +0000\n"
+                               "committer A <a@x.test> 1700000000 +0000\ndata 0\n%s",
+                               i, i == 0 ? "from refs/heads/main^0\n" : "");
+    g_autoptr(GBytes) input = g_bytes_new(script->str, script->len);
+    g_free(git_run(f->bare, (const char *const[]){"fast-import", "--quiet", NULL}, input, NULL));
+    g_assert_null(ops->fetch(&config, g_strchomp(first), &error));
+    g_assert_error(error, SL_ERROR, SLU_SOURCE_LIMIT);
+    g_assert_nonnull(strstr(error->message, "more than 4096 authors"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -204,5 +226,6 @@ int main(int argc, char **argv)
     ADD("no-repository", test_no_repository);
     ADD("normal-repository", test_normal_repository);
     ADD("hostile-subject", test_hostile_subject);
+    ADD("too-many-authors", test_too_many_authors);
     return g_test_run();
 }
