@@ -36,6 +36,18 @@ static void refuse(SlSourceState *s, const char *commit, const char *why)
                                SLU_COMMIT_SIGNATURE, commit, shown);
 }
 
+static void add_once(json_t *names, const char *name)
+{
+    size_t i;
+    json_t *known;
+    json_array_foreach (names, i, known) {
+        if (strcmp(json_string_value(known), name) == 0) {
+            return;
+        }
+    }
+    json_array_append_new(names, json_string(name));
+}
+
 bool sl_brain_signers_hold(SlCoord *c, const SlCoordSource *in, json_t **ret_authors)
 {
     SlSourceState *s = sl_brain_source_make(c, in->repository != NULL ? in->repository : "");
@@ -58,7 +70,7 @@ bool sl_brain_signers_hold(SlCoord *c, const SlCoordSource *in, json_t **ret_aut
             refuse(s, sl_json_str_or(signer, "commit", in->commit), why);
             return false;
         }
-        json_array_append_new(authors, json_string(person));
+        add_once(authors, person);
     }
     g_clear_pointer(&s->unsigned_, g_free);
     *ret_authors = g_steal_pointer(&authors);

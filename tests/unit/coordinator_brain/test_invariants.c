@@ -109,13 +109,15 @@ static void test_signed_commits(void)
     guint len = rig->ledger->len;
     rig_push(rig, "not looked at", "8", "1"); /* signatures were not asked for: read again */
     g_assert_cmpuint(rig->ledger->len, ==, len);
-    push_signed(rig, "good", fleet, json_pack("[o]", signer("aa", rig->alice)));
+    push_signed(rig, "good", fleet,
+                json_pack("[o,o]", signer("aa", rig->alice), signer("bb", rig->alice)));
     g_autofree char *error = source_error(rig);
     g_assert_null(error);
     g_autoptr(json_t) dump = sl_coord_dump(rig->coord);
     const json_t *source = json_object_get(json_object_get(dump, "sources"), "");
     g_autofree char *text = sl_json_canonical(source, NULL);
-    g_assert_nonnull(strstr(text, "\"alice\""));
+    g_assert_nonnull(strstr(text, "\"alice\"")); /* named once, however much she signed */
+    g_assert_null(strstr(strstr(text, "\"alice\"") + 1, "\"alice\""));
 
     uint8_t spare[64];
     rig_seed(55, spare);
