@@ -110,6 +110,7 @@ void sl_brain_send_steps(SlCoord *c, const SlEnv *env, SlSession *session);
 void sl_brain_gone(SlCoord *c, const char *curve);
 void sl_brain_trouble(SlCoord *c, const SlCoordTrouble *in);
 void sl_brain_troubles_end(SlCoord *c); /* alarms of the link that were not said again */
+void sl_brain_troubles_clock_back(SlCoord *c);
 void sl_brain_enrol(SlCoord *c, const SlCoordEnrol *in);
 void sl_brain_lease(SlCoord *c, uint64_t above);
 SlSession *sl_brain_session(const SlCoord *c, const char *cluster);

@@ -46,5 +46,6 @@ void sl_brain_clock_back(SlCoord *c)
         SlSeen *seen = value;
         seen->seen_us = MIN(seen->seen_us, c->now_us);
     }
+    sl_brain_troubles_clock_back(c);
     g_hash_table_remove_all(c->auto_wait); /* every application is looked at again */
 }

@@ -150,6 +150,18 @@ void sl_brain_trouble(SlCoord *c, const SlCoordTrouble *in)
     g_hash_table_replace(c->troubles, g_strdup_printf("%s %s", cluster->id, in->what), end);
 }
 
+void sl_brain_troubles_clock_back(SlCoord *c)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, c->troubles);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        int64_t *end = value;
+        *end = MIN(*end, c->now_us + TROUBLE_US);
+        c->troubles_next_us = MIN(c->troubles_next_us, *end);
+    }
+}
+
 void sl_brain_troubles_end(SlCoord *c)
 {
     GHashTableIter iter;

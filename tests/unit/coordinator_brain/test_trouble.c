@@ -41,6 +41,21 @@ static void test_alarm_ends(void)
     rig_free(rig);
 }
 
+/* Said while the clock was years ahead: it ends as soon as any other once the clock is right. */
+static void test_alarm_ends_after_a_wrong_clock(void)
+{
+    Rig *rig = rig_new();
+    const char *curve = rig_agent(rig, "dev1")->curve;
+    rig->now_us += 1000 * SL_DAY_US;
+    say(rig, curve, "twin", SLU_PEER_TWIN);
+    rig->now_us -= 1000 * SL_DAY_US;
+    rig_tick(rig, SL_SECOND_US);
+    g_assert_cmpuint(alarms_of(rig, "twin"), ==, 1);
+    rig_tick(rig, 16 * SL_MINUTE_US);
+    g_assert_cmpuint(alarms_of(rig, "twin"), ==, 0);
+    rig_free(rig);
+}
+
 /* Nobody's key is nobody's alarm. */
 static void test_unknown_key(void)
 {
@@ -58,6 +73,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/trouble/alarm-ends", test_alarm_ends);
+    g_test_add_func("/trouble/alarm-ends-after-a-wrong-clock", test_alarm_ends_after_a_wrong_clock);
     g_test_add_func("/trouble/unknown-key", test_unknown_key);
     return g_test_run();
 }
