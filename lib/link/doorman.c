@@ -134,10 +134,14 @@ static Door *make_door(SlDoorman *d, int fd, int64_t now)
     return door;
 }
 
+/* We may be so late that it has spoken already: then its record is there. */
 static void on_accepted(SlDoorman *d, int fd)
 {
     int64_t now = now_us();
-    Door *door = make_door(d, fd, now);
+    Door *door = g_hash_table_lookup(d->doors, GINT_TO_POINTER(fd));
+    if (door == NULL || !is_same(door)) {
+        door = make_door(d, fd, now);
+    }
     d->counts.accepted++;
     if (!take_pace(d, now)) {
         cut(door, &d->counts.pace);
