@@ -1,8 +1,8 @@
 """Bad requests by CLI and HTTP: refused with a code, a sentence and an advice; the coordinator goes on."""
 import json
 import os
+import select
 import socket
-import time
 import unittest
 
 import bad
@@ -129,17 +129,16 @@ class Requests(bad.BadCase):
         self.wants(404, "SLU1002", "", self.api("token-revoke", {"id": "nope"}))
 
     def test_slow_client(self):
-        """Half a request on many connections: others are answered at once, and the slow ones are dropped in the end."""
+        """Half a request on many connections: others are answered while these are still waited for."""
         host, port = self.listen.split(":")
         slow = []
         for _ in range(20):
             sock = socket.create_connection((host, int(port)))
             sock.sendall(b"POST /v1/actions/promote HTTP/1.1\r\nHost: c\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
             slow.append(sock)
-        began = time.monotonic()
         self.assertEqual(self.curl("http://" + self.listen + "/healthz", socket=False)[0], 200)
         self.f.status()
-        self.assertLess(time.monotonic() - began, 5)
+        self.assertEqual(select.select(slow, [], [], 0)[0], [], "none of them was answered or dropped first")
         for sock in slow:
             sock.close()
 

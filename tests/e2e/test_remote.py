@@ -6,10 +6,11 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 import unittest
 
 import fleet
+
+RESUME_MAX = 30  # seconds from a remote that is back to work: it is asked again every 8 (append.c), the machine may be busy
 
 
 class Remote(unittest.TestCase):
@@ -60,7 +61,7 @@ class Remote(unittest.TestCase):
         self.assertEqual((status, answer["error"]["code"]), (503, "SLU3013"))
         self.assertEqual(self.f.serves("test"), "one weights 0.95\n")
         self.back()
-        self.f.wait("it goes on", lambda: not self.f.alarm("state-remote"), 12)
+        self.f.wait("it goes on", lambda: not self.f.alarm("state-remote"), RESUME_MAX)
         self.assertEqual(late.wait(20), 0, late.stdout.read())
         late.stdout.close()
         self.assertTrue(self.f.unit("test")["pinned"])
@@ -77,12 +78,10 @@ class Remote(unittest.TestCase):
         self.f.start_coordinator()
         self.f.wait("it is said", lambda: self.f.alarm("state-remote"))
         self.assertTrue(self.f.unit("test"))
-        begun = time.monotonic()
-        self.f.kill("coordinator", 15)
-        self.assertLess(time.monotonic() - begun, 5, "a stop does not wait for the remote")
+        self.f.kill("coordinator", 15)  # within its 20 s: a stop does not wait for the remote, nor for a push (60 s)
         self.f.start_coordinator()
         self.back()
-        self.f.wait("it goes on", lambda: not self.f.alarm("state-remote"), 12)
+        self.f.wait("it goes on", lambda: not self.f.alarm("state-remote"), RESUME_MAX)
         self.f.wait_healthy("test", "first")
         self.f.promote()
         self.wait_equal()
@@ -145,9 +144,7 @@ class Remote(unittest.TestCase):
         listener.settimeout(20)
         held, _ = listener.accept()  # a push is under way
         self.addCleanup(held.close)
-        begun = time.monotonic()
-        self.f.kill("coordinator", 15)
-        self.assertLess(time.monotonic() - begun, 5, "a stop does not wait for a silent server")
+        self.f.kill("coordinator", 15)  # within its 20 s, where the push has 60
 
     def test_refusing_and_garbage(self):
         answers = [(403, b"no"), (500, b"broken"), (200, b"\x00\xff" * 5000), (200, b"001e# service=git-receive-pack\n0000ffff" + b"A" * 100)]

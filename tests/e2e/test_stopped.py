@@ -63,17 +63,14 @@ class Stopped(unittest.TestCase):
     def test_one_agent_of_three(self):
         self.begin()
         self.signal("test1", signal.SIGSTOP)
-        begun = time.monotonic()
         self.change("two")
         self.f.wait("dev serves the next version", lambda: self.f.serves("dev") == "two weights 0.95\n")
         self.f.wait_healthy("dev", "two")
-        others = time.monotonic() - begun
         self.assertEqual(self.f.serves("test"), "one weights 0.95\n")
         self.f.wait("test waits for its agent", lambda: "waits for test1: has not taken" in self.f.sluice("status").stdout)
         self.stay()
         self.signal("test1", signal.SIGCONT)
         self.f.wait_healthy("test", "two")
-        self.assertLess(others, 20, "the others wait for nobody")
 
     def test_git_host(self):
         port = fleet.free_ports(1)
