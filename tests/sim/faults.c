@@ -227,7 +227,8 @@ void faults_begin(World *w)
  * back. */
 void faults_end(World *w)
 {
-    say(w, "faults end");
+    say(w, "faults end (%" G_GUINT64_FORMAT " steps, %" G_GUINT64_FORMAT " messages so far)",
+        w->steps, w->messages);
     w->faults = false;
     w->actors_on = 0;
     w->healed_at = w->now;

@@ -26,7 +26,7 @@
 #define SIM_LIVENESS_US (3 * SL_HOUR_US) /* after the faults a story must be over by then */
 #define SIM_SETTLE_US (2 * SL_MINUTE_US) /* after the last fault everybody is back by then */
 #define SIM_PEOPLE_US (3 * SL_SECOND_US) /* people look and act this often */
-#define SIM_PEOPLE_IDLE 5     /* so many times nothing happened: they look all the same */
+#define SIM_PEOPLE_IDLE 2     /* so many times nothing happened: they look all the same */
 #define SIM_AGENTS_MAX 200    /* rare seeds; most have 3 to 6 */
 #define SIM_EVENTS_MAX 200000 /* queued at once: more is a flood of ours */
 

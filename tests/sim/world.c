@@ -353,16 +353,25 @@ static void world_free(World *w)
 
 /* ---- one seed ---- */
 
-/* They look when something happened (the ledger grew, an answer came), else now and then. */
+static const char *stands(const World *w)
+{
+    return w->story->stands != NULL ? w->story->stands(w) : "";
+}
+
+/* They look when something happened (the ledger grew, an answer came) or when they went on
+ * themselves; else now and then. */
 static void people(World *w, Event *e)
 {
     uint64_t seen = w->ledger->len + g_hash_table_size(w->replies);
     uint64_t idle = e->n + 1;
     coord_poll(w);
     if (seen != w->people_saw || idle >= SIM_PEOPLE_IDLE) {
+        const char *before = stands(w);
+        uint64_t pushed = w->commits->len;
         w->people_saw = seen;
-        idle = 0;
         w->story->step(w);
+        bool went_on = pushed != w->commits->len || strcmp(before, stands(w)) != 0;
+        idle = went_on ? SIM_PEOPLE_IDLE : 0;
     }
     world_after(w, SIM_PEOPLE_US, people, -1)->n = idle;
 }

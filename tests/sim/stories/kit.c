@@ -72,11 +72,13 @@ void plot_step(World *w)
 
 #define DOCUMENT "apiVersion: gitops.sluice/v1alpha1\nkind: "
 
-const char KIT_ENVS[] = DOCUMENT
-    "Fleet\nmetadata: {name: sim}\n---\n" DOCUMENT
-    "Environment\nmetadata: {name: dev}\nspec: {promotion: newest}\n---\n" DOCUMENT
-    "Environment\nmetadata: {name: test}\nspec: {after: [dev], promotion: newest}\n---\n" DOCUMENT
-    "Environment\nmetadata: {name: prod}\nspec: {after: [test], promotion: manual}\n";
+const char KIT_ENVS[] =
+    DOCUMENT "Fleet\nmetadata: {name: sim}\n---\n" DOCUMENT
+             "Environment\nmetadata: {name: dev}\nspec: {promotion: newest, healthTimeout: "
+             "3m}\n---\n" DOCUMENT "Environment\nmetadata: {name: test}\nspec: {after: [dev], "
+                                   "promotion: newest, healthTimeout: 3m}\n---\n" DOCUMENT
+             "Environment\nmetadata: {name: prod}\nspec: {after: [test], promotion: manual, "
+             "healthTimeout: 3m}\n";
 
 static void put_app(GString *documents, const KitApp *app)
 {
