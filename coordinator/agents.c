@@ -515,16 +515,18 @@ bool sl_agents_start(SlCoordinator *c, GError **error)
     c->heard = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     c->enrolling = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     c->logs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, log_wait_free);
+    g_autoptr(GPtrArray) keys = sl_coord_curve_keys(c->brain);
     SlServerConfig config = {.endpoint = c->config->agents_listen,
                              .enrol_endpoint = c->config->enrol_listen,
                              .keys = &c->curve,
                              .events = &c->server_events,
                              .loop = c->loop,
-                             .peers_max = c->config->agents_max};
+                             .peers_max = c->config->agents_max,
+                             .allowed = keys};
     c->server = sl_server_new(&config, error);
     if (c->server == NULL)
         return false;
-    sl_agents_allow(c);
+    c->keys_version = sl_coord_keys_version(c->brain);
     return true;
 }
 

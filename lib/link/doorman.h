@@ -23,8 +23,7 @@ typedef struct {
 } SlDoorCounts;
 
 typedef struct SlDoorman SlDoorman;
-/* After the self-test: a ROUTER has one monitor. A connection from before is noted when it speaks;
- * until then the handshake's limit ends it. Errors: INTERNAL. */
+/* After the self-test (a ROUTER has one monitor) and before bind. Errors: INTERNAL. */
 SL_MUST_USE SlDoorman *sl_doorman_new(void *context, void *router, const SlDoorLimits *limits,
                                       GError **error);
 void sl_doorman_free(SlDoorman *doorman); /* before the router is closed */

@@ -23,6 +23,7 @@
 
 #include <string.h>
 #include <sys/resource.h>
+#include <zmq.h>
 
 #define DRAIN_MAX 64 /* messages per turn, so that timers and HTTP get their turn */
 #define PEERS_MAX_DEFAULT 1000
@@ -411,14 +412,32 @@ static SlDoorman *open_doorman(SlServer *server, GError **error)
 {
     size_t peers = server->config.peers_max;
     SlDoorLimits limits = {.connections_max = peers + HALF_OPEN_MAX,
-                           .accepts_per_second = ACCEPTS_PER_SECOND,
-                           .accepts_burst = peers + HALF_OPEN_MAX,
+                           .accepts_per_second = MAX(ACCEPTS_PER_SECOND, (double)peers / 10),
+                           .accepts_burst = 2 * peers + HALF_OPEN_MAX, /* all of them, twice */
                            .mute_us = MUTE_US,
                            .open_max = (SL_RECEIVE_MAX + 8) * up_max()};
     return sl_doorman_new(server->context, server->socket, &limits, error);
 }
 
-/* ZAP handler, then ROUTER, then proof; nothing is read before the proof. */
+#define PROOF_ENDPOINT "tcp://127.0.0.1:*"
+
+/* On a door of its own, so that no agent meets the empty list which the proof needs: it would be
+ * refused, and say so. */
+static bool prove(SlServer *server, GError **error)
+{
+    char bound[64] = "";
+    size_t len = sizeof bound;
+    if (!sl_socket_bind(server->socket, PROOF_ENDPOINT, error) ||
+        !sl_selftest(server->context, server->socket, server->config.keys->public_, error)) {
+        return false;
+    }
+    return (zmq_getsockopt(server->socket, ZMQ_LAST_ENDPOINT, bound, &len) == 0 &&
+            zmq_unbind(server->socket, bound) == 0) ||
+           sl_throw(error, SLU_INTERNAL, "libzmq keeps the self-test's port open: %s",
+                    zmq_strerror(zmq_errno()));
+}
+
+/* ZAP handler, then ROUTER, then proof, list and doorman; only then the door is opened. */
 static bool open_server(SlServer *server, GError **error)
 {
     server->context = sl_context_new();
@@ -431,12 +450,16 @@ static bool open_server(SlServer *server, GError **error)
                               .domain = SL_ZAP_DOMAIN_AGENT,
                               .message_max = up_max()};
     server->socket = sl_socket_router(&options, error);
-    if (server->socket == NULL || !sl_socket_bind(server->socket, server->config.endpoint, error) ||
-        !sl_selftest(server->context, server->socket, server->config.keys->public_, error)) {
+    if (server->socket == NULL || !prove(server, error)) {
         return false;
     }
+    if (server->config.allowed != NULL) {
+        sl_zap_allow(server->zap, server->config.allowed);
+    }
+    server->config.allowed = NULL;
     server->doorman = open_doorman(server, error);
-    if (server->doorman == NULL) {
+    if (server->doorman == NULL ||
+        !sl_socket_bind(server->socket, server->config.endpoint, error)) {
         return false;
     }
     if (server->config.enrol_endpoint != NULL) {

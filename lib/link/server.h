@@ -32,8 +32,10 @@ typedef struct {
     SlLoop *loop;
     size_t peers_max;  /* needs as many open files; 0 = 1,000 or what the limit allows */
     int64_t silent_us; /* 0 = 100 s: three reports that did not come */
+    /* Who may come in from the first moment on, as sl_server_allow; NULL = nobody yet. */
+    const GPtrArray *allowed;
 } SlServerConfig;
-/* Binds, then proves with an unlisted key that ZAP refuses it; anything else is an error. Errors:
+/* Proves with an unlisted key that ZAP refuses it, then binds; anything else is an error. Errors:
  * PORT_IN_USE, ENDPOINT, ZAP_OPEN, FD_LIMIT. */
 SL_MUST_USE SlServer *sl_server_new(const SlServerConfig *config, GError **error);
 void sl_server_free(SlServer *server);

@@ -221,6 +221,8 @@ static void look(Swarm *s, SwarmAgent *a, int events)
     a->connected = connected;
 }
 
+/* What any call of libzmq notices is not said by the descriptor any more, so the events are asked for
+ * until there is nothing left. */
 void swarm_agent_turn(Swarm *s, SwarmAgent *a)
 {
     for (;;) {
@@ -230,13 +232,18 @@ void swarm_agent_turn(Swarm *s, SwarmAgent *a)
         if (zmq_getsockopt(a->socket, ZMQ_EVENTS, &events, &len) != 0) {
             return;
         }
+        bool was = a->connected;
         look(s, a, events);
-        zmq_msg_init(&message);
-        if (zmq_msg_recv(&message, a->socket, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(&message);
-            return;
+        if ((events & ZMQ_POLLIN) == 0) {
+            if (was == a->connected) {
+                return;
+            }
+            continue; /* HELLO was sent */
         }
-        take(s, a, &message);
+        zmq_msg_init(&message);
+        if (zmq_msg_recv(&message, a->socket, ZMQ_DONTWAIT) >= 0) {
+            take(s, a, &message);
+        }
         zmq_msg_close(&message);
     }
 }

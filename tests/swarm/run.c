@@ -125,6 +125,7 @@ static void tick(Swarm *s)
         int64_t phase = s->period_us * i / s->count;
         if ((now - phase) / s->period_us != (before - phase) / s->period_us) {
             swarm_agent_report(s, &s->agents[i]);
+            swarm_agent_turn(s, &s->agents[i]);
         }
     }
 }
