@@ -6,7 +6,6 @@ until `GET /v1/status` has been answered whole; resident memory then.
 import http.client
 import json
 import os
-import socket
 import sys
 import time
 
@@ -18,19 +17,9 @@ CLUSTERS, APPS, STARTS = int(os.environ.get("CLUSTERS", "1000")), int(os.environ
 BUDGET_S = 2
 
 
-class Socket(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("coordinator")
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.path)
-
-
 def get(f, path):
     """Status code and body; (0, b"") while nobody listens."""
-    api = Socket(f.state + "/api.sock")
+    api = swarm.fleet.Api(f.state + "/api.sock")
     try:
         api.request("GET", path)
         answer = api.getresponse()

@@ -9,7 +9,9 @@ import os
 import subprocess
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import swarm  # noqa: E402
+
 AGENTS = os.environ.get("AGENTS", "6").split()[0]
 BYTES_PER_EVENT_BUDGET = 4096  # of the coordinator's memory, for each event of the ledger
 SEALS_KEPT, SEAL_BYTES = 64, 1500
@@ -19,7 +21,7 @@ QUEUE_GROWTH_BUDGET, SLOT_BUDGET = 1.5, 8192 + SEALS_KEPT * SEAL_BYTES
 
 
 def hours():
-    out = subprocess.run([os.path.join(ROOT, "build/release/bin/sluice-sim"), "--day", "--agents", AGENTS], check=True,
+    out = subprocess.run([os.path.join(swarm.fleet.BIN, "sluice-sim"), "--day", "--agents", AGENTS], check=True,
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
     return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
@@ -43,13 +45,12 @@ def main():
               f"  coordinator {hour['coordinator_bytes'] / 1024:7.0f} KiB  queue {hour['events_waiting']:3}  slot {hour['agent_slot_bytes']:6}")
     for name, (value, budget) in checks.items():
         print(f"  {name:24} {value:>8}   (budget {budget})")
-    os.makedirs(os.path.join(ROOT, "build/bench"), exist_ok=True)
-    with open(os.path.join(ROOT, "build/bench/day.json"), "w", encoding="utf-8") as file:
-        json.dump({"agents": int(AGENTS), "budgets": {name: budget for name, (_, budget) in checks.items()},
-                   **{name: value for name, (value, _) in checks.items()}, "rest_bytes": rest, "hours": day}, file, indent=2)
+    swarm.save("day", {"agents": int(AGENTS), "budgets": {name: budget for name, (_, budget) in checks.items()},
+                       **{name: value for name, (value, _) in checks.items()}, "rest_bytes": rest, "hours": day})
     missed = [name for name, (value, budget) in checks.items() if value > budget]
     if missed:
         sys.exit("day: over budget: " + ", ".join(missed))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,43 +2,29 @@
 
 RSS is from /proc/PID/status, CPU from /proc/PID/stat. The server and the front are processes of their own and not counted.
 """
-import json
 import os
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-os.environ.setdefault("SLUICE_BIN", os.path.join(ROOT, "build", "release", "bin"))
-sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
-import fleet  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import swarm  # noqa: E402
 
 SECONDS = int(os.environ.get("SECONDS_IDLE", "20"))
 RSS_BUDGET_MIB, CPU_BUDGET_PERCENT = 20, 1
 
 
-def rss_mib(pid):
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def main():
-    f = fleet.Fleet()
+    f = swarm.fleet.Fleet()
     try:
         f.start_all()
         f.write_app()
         f.push("first")
         f.wait_healthy("test", "first")
         pids = {name: f.processes[name].pid for name in ("coordinator", "dev1", "test1")}
-        before, began = {name: cpu_seconds(pid) for name, pid in pids.items()}, time.monotonic()
+        before, began = {name: swarm.cpu_seconds(pid) for name, pid in pids.items()}, time.monotonic()
         time.sleep(SECONDS)
         spent = time.monotonic() - began
-        figures = {name: {"rss_mib": round(rss_mib(pid), 1), "cpu_percent": round((cpu_seconds(pid) - before[name]) / spent * 100, 2)}
+        figures = {name: {"rss_mib": round(swarm.rss_mib(pid), 1), "cpu_percent": round((swarm.cpu_seconds(pid) - before[name]) / spent * 100, 2)}
                    for name, pid in pids.items()}
     finally:
         f.stop()
@@ -46,10 +32,7 @@ def main():
     for name, each in figures.items():
         budget = "" if name == "coordinator" else f"   (budget: under {RSS_BUDGET_MIB} MiB, under {CPU_BUDGET_PERCENT} %)"
         print(f"  {name:<12} RSS {each['rss_mib']} MiB   CPU {each['cpu_percent']} %{budget}")
-    out = os.path.join(ROOT, "build", "bench")
-    os.makedirs(out, exist_ok=True)
-    with open(os.path.join(out, "idle.json"), "w") as file:
-        json.dump({"seconds": SECONDS, "agent_rss_budget_mib": RSS_BUDGET_MIB, "agent_cpu_budget_percent": CPU_BUDGET_PERCENT, **figures}, file, indent=2)
+    swarm.save("idle", {"seconds": SECONDS, "agent_rss_budget_mib": RSS_BUDGET_MIB, "agent_cpu_budget_percent": CPU_BUDGET_PERCENT, **figures})
 
 
 if __name__ == "__main__":

@@ -4,19 +4,15 @@ Each round commits a new ConfigMap value in the fleet repository, pokes the coor
 until all three clusters report the new bundle Healthy. Measured by one client that asks the API over its Unix socket
 every 2 ms.
 """
-import http.client
 import json
 import math
 import os
-import socket
 import statistics
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-os.environ.setdefault("SLUICE_BIN", os.path.join(ROOT, "build", "release", "bin"))
-sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
-import fleet  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import swarm  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", "200"))
 BUDGET_MS = 1000
@@ -47,18 +43,9 @@ data: {value: "%d"}
 """
 
 
-class Socket(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("coordinator")
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.path)
-
-    def ask(self, method, path, body=None):
-        self.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
-        return json.loads(self.getresponse().read())
+def ask(api, method, path, body=None):
+    api.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
+    return json.loads(api.getresponse().read())
 
 
 def percentile(values, share):
@@ -71,9 +58,9 @@ def one_round(f, api, number):
     f.git("add", "-A")
     f.git("commit", "-q", "-m", f"round {number}")
     began = time.monotonic()
-    api.ask("POST", "/v1/actions/refresh", {"args": {}})
+    ask(api, "POST", "/v1/actions/refresh", {"args": {}})
     while True:
-        unit = api.ask("GET", "/v1/status?app=app&env=dev")["units"][0]
+        unit = ask(api, "GET", "/v1/status?app=app&env=dev")["units"][0]
         targets = unit.get("targets") or []
         done = (unit.get("subject") == f"round {number}" and len(targets) == 3 and
                 all(t["health"] == "Healthy" for t in targets) and unit.get("last", {}).get("state") == "SUCCEEDED")
@@ -85,7 +72,7 @@ def one_round(f, api, number):
 
 
 def main():
-    f = fleet.Fleet()
+    f = swarm.fleet.Fleet()
     try:
         f.start_coordinator()
         f.write("sluice.yaml", DOCUMENTS)
@@ -95,7 +82,7 @@ def main():
         f.wait("three agents", lambda: sum(1 for c in f.status()["clusters"] if c["connected"]) == 3)
         f.push("round 0")
         f.wait_healthy("dev", "round 0")
-        api = Socket(f.state + "/api.sock")
+        api = swarm.fleet.Api(f.state + "/api.sock")
         times = [one_round(f, api, number) for number in range(1, ROUNDS + 1)]
     finally:
         f.stop()
@@ -106,10 +93,7 @@ def main():
                "max_ms": round(max(times), 1), "budget_p99_ms": BUDGET_MS}
     print(f"push to applied, small change, poke, loopback, three clusters, {ROUNDS} rounds\n"
           f"  p50 {figures['p50_ms']} ms   p99 {figures['p99_ms']} ms   max {figures['max_ms']} ms   (budget: p99 under {BUDGET_MS} ms)")
-    out = os.path.join(ROOT, "build", "bench")
-    os.makedirs(out, exist_ok=True)
-    with open(os.path.join(out, "push_to_applied.json"), "w") as file:
-        json.dump(figures, file, indent=2)
+    swarm.save("push_to_applied", figures)
 
 
 if __name__ == "__main__":

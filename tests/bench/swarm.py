@@ -7,9 +7,7 @@ import subprocess
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-os.environ.setdefault("SLUICE_BIN", os.path.join(ROOT, "build", "release", "bin"))
-sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import fleet  # noqa: E402
 
 SEED = "bench"
@@ -143,7 +141,7 @@ def prepared_fleet(count, configure=None):
 
 
 def save(name, figures):
-    out = os.path.join(ROOT, "build", "bench")
+    out = os.path.join(fleet.ROOT, "build", "bench")
     os.makedirs(out, exist_ok=True)
     with open(os.path.join(out, name + ".json"), "w") as file:
         json.dump(figures, file, indent=2)

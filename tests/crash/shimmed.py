@@ -4,7 +4,6 @@ import http.client
 import json
 import mmap
 import os
-import socket
 import struct
 import subprocess
 import sys
@@ -114,17 +113,6 @@ class Refused(AssertionError):
     """An answer with an error that nothing explains."""
 
 
-class Connection(http.client.HTTPConnection):
-    def __init__(self, path, timeout):
-        super().__init__("coordinator", timeout=timeout)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
 class Shimmed(fleet.Fleet):
     def __init__(self):
         if os.access("/dev/shm", os.W_OK):
@@ -225,7 +213,7 @@ class Shimmed(fleet.Fleet):
     # -- requests --
 
     def ask(self, method, path, body=None, headers=None):
-        connection = Connection(os.path.join(self.state, "api.sock"), 10)
+        connection = fleet.Api(os.path.join(self.state, "api.sock"), 10)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()

@@ -3,6 +3,7 @@
 Nothing here sleeps for a fixed time to let something happen: `wait` polls a fact until a deadline.
 """
 import atexit
+import http.client
 import json
 import os
 import shutil
@@ -155,6 +156,19 @@ def processes():
             continue
         if argv and int(pid) != os.getpid():
             yield int(pid), folder, argv
+
+
+class Api(http.client.HTTPConnection):
+    """To a coordinator's own socket."""
+
+    def __init__(self, path, timeout=60):
+        super().__init__("coordinator", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
 
 
 class CommandFailed(AssertionError):
