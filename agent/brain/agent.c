@@ -319,6 +319,8 @@ static void settle_units(SlAgent *a)
 static void settle(SlAgent *a)
 {
     sl_agent_steps_settle(a);
+    } else if (a->save_retry_us != 0) {
+        sl_agent_report_settle(a); /* that it can't be saved is said all the same */
     sl_agent_heads_settle(a);
     sl_agent_list_settle(a);
     sl_agent_orders_settle(a);

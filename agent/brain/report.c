@@ -1,7 +1,8 @@
 /* report.c - the applied map and its reports. Entries are set as facts change; a report carries
  * what differs from the last one, newest units first, and the root of everything said so far. One
  * report is under way at a time. A change of health goes out at once, but at most twice a second;
- * progress once a second; without changes every 30 seconds. */
+ * progress once a second; without changes every 30 seconds. While the state can't be saved only flags
+ * are said: what else changed may be forgotten by the next start. */
 #include "agent/brain/state.h"
 
 #define CHANGES_BYTES_MAX (12 * 1024) /* of 16 KiB: the rest is for the other lines */
@@ -187,6 +188,24 @@ static void start_over(SlAgent *a)
     }
 }
 
+static bool may_say(const SlAgent *a, const char *key)
+{
+    return sl_agent_durable(a) || g_str_has_prefix(key, "flag/");
+}
+
+static bool has_news(const SlAgent *a)
+{
+    GHashTableIter iter;
+    gpointer key;
+    g_hash_table_iter_init(&iter, a->changed);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        if (may_say(a, key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Moves changes into @lines until it is full. */
 static void take_changes(SlAgent *a, GPtrArray *lines)
 {
@@ -195,7 +214,9 @@ static void take_changes(SlAgent *a, GPtrArray *lines)
     gpointer key;
     g_hash_table_iter_init(&iter, a->changed);
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        g_ptr_array_add(keys, g_strdup(key));
+        if (may_say(a, key)) {
+            g_ptr_array_add(keys, g_strdup(key));
+        }
     }
     g_ptr_array_sort(keys, newest_first);
     size_t bytes = 0;
@@ -239,7 +260,7 @@ static void make_report(SlAgent *a)
 {
     static const char NO_HASH[] =
         "0000000000000000000000000000000000000000000000000000000000000000";
-    bool full = a->report_full;
+    bool full = a->report_full && sl_agent_durable(a);
     if (full) {
         start_over(a);
     }
@@ -271,7 +292,7 @@ static void make_report(SlAgent *a)
     g_autoptr(GBytes) text = sl_report_format(&report, &error);
     a->report_us = a->elapsed_us;
     a->report_paid_us = MAX(a->report_paid_us, a->elapsed_us) + SL_AGENT_REPORT_GAP_US;
-    a->report_full = false;
+    a->report_full = a->report_full && !full;
     a->report_now = g_hash_table_size(a->changed) > 0;
     if (text == NULL) {
         sl_agent_log(a, true, "report", "a report could not be written: %s", error->message);
@@ -289,12 +310,12 @@ static int64_t report_due(const SlAgent *a)
     if (a->report_us < 0) {
         return a->elapsed_us;
     }
-    if (a->report_now) {
+    bool news = has_news(a);
+    if (a->report_now && (news || sl_agent_durable(a))) {
         /* News goes at once; only a stream of it is held to one report per gap. */
         return MAX(a->report_us, a->report_paid_us - SL_AGENT_REPORT_BURST_US);
     }
-    return a->report_us + (g_hash_table_size(a->changed) > 0 ? SL_AGENT_REPORT_SOFT_US
-                                                             : SL_AGENT_REPORT_PERIOD_US);
+    return a->report_us + (news ? SL_AGENT_REPORT_SOFT_US : SL_AGENT_REPORT_PERIOD_US);
 }
 
 void sl_agent_report_settle(SlAgent *a)

@@ -128,6 +128,30 @@ static void hostile_messages(void)
     rig_assert_reported(r, "unit/digits/prod", "health", "Degraded");
 }
 
+/* Nothing that a restart would forget is said while the state can't be saved; but that it can't be. */
+static void only_flags_without_room(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_autofree char *b = rig_servers(r, "a", 1), *b2 = rig_servers(r, "a", 2);
+    g_autofree char *p =
+        rig_run_promotion(r, &(RigPromotion){.seq = 1, .bundle = b}, RIG_KEYS(&r->alice));
+    rig_wait(r, SL_MINUTE_US);
+    r->fail_saves = true;
+    g_autofree char *p2 =
+        rig_run_promotion(r, &(RigPromotion){.seq = 2, .bundle = b2}, RIG_KEYS(&r->alice));
+    rig_wait(r, 10 * SL_SECOND_US);
+    g_autofree char *why = rig_reported(r, "flag/storage", "message");
+    g_assert_nonnull(strstr(why, "no space left"));
+    rig_assert_reported(r, "unit/digits/prod", "promotion", p);
+    uint64_t before = r->reports;
+    rig_wait(r, SL_MINUTE_US);
+    g_assert_cmpuint(r->reports - before, <=, 4);
+    r->fail_saves = false;
+    rig_wait(r, SL_MINUTE_US);
+    rig_assert_reported(r, "unit/digits/prod", "promotion", p2);
+    g_assert_false(g_hash_table_contains(r->applied, "flag/storage"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -137,6 +161,7 @@ int main(int argc, char **argv)
     g_test_add_func("/report/health-goes-out-at-once", health_goes_out_at_once);
     g_test_add_func("/report/one-at-a-time", one_at_a_time);
     g_test_add_func("/report/starting-over", starting_over);
+    g_test_add_func("/report/only-flags-without-room", only_flags_without_room);
     g_test_add_func("/report/hostile-messages", hostile_messages);
     return g_test_run();
 }
