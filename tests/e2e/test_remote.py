@@ -80,6 +80,7 @@ class Remote(unittest.TestCase):
         self.assertTrue(self.f.unit("test"))
         self.f.kill("coordinator", 15)  # within its 20 s: a stop does not wait for the remote, nor for a push (60 s)
         self.f.start_coordinator()
+        self.f.wait("it is said again", lambda: self.f.alarm("state-remote"))
         self.back()
         self.f.wait("it goes on", lambda: not self.f.alarm("state-remote"), RESUME_MAX)
         self.f.wait_healthy("test", "first")
