@@ -297,36 +297,19 @@ static void (*const INPUTS[SL_AGENT_N_INPUTS])(SlAgent *, const SlAgentInput *) 
     [SL_AGENT_TICK] = in_tick,
 };
 
-static void settle_units(SlAgent *a)
-{
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init(&iter, a->units);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        sl_agent_health_settle(a, value);
-        sl_agent_rollback_settle(a, value);
-    }
-    save_settle(a);
-    if (!sl_agent_durable(a)) {
-        return;
-    }
-    g_hash_table_iter_init(&iter, a->units);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        sl_agent_apply_settle(a, value);
-    }
-}
-
 static void settle(SlAgent *a)
 {
     sl_agent_steps_settle(a);
-    } else if (a->save_retry_us != 0) {
-        sl_agent_report_settle(a); /* that it can't be saved is said all the same */
     sl_agent_heads_settle(a);
     sl_agent_list_settle(a);
     sl_agent_orders_settle(a);
     sl_agent_units_settle(a);
     sl_agent_runs_settle(a);
-    settle_units(a);
+    sl_agent_health_all(a);
+    save_settle(a);
+    if (sl_agent_durable(a)) {
+        sl_agent_apply_all(a);
+    }
     sl_agent_clock_flags(a);
     sl_agent_refuse_settle(a);
     sl_agent_fetch_settle(a);
@@ -336,7 +319,10 @@ static void settle(SlAgent *a)
         sl_agent_seals_settle(a);
         sl_agent_report_settle(a);
         sl_agent_keep_settle(a);
+    } else if (a->save_retry_us != 0) {
+        sl_agent_report_settle(a); /* that it can't be saved is said all the same */
     }
+    sl_agent_units_wake(a);
 }
 
 void sl_agent_step(SlAgent *a, const SlAgentInput *input, int64_t now_us, SlAgentOutput *out)
@@ -345,6 +331,7 @@ void sl_agent_step(SlAgent *a, const SlAgentInput *input, int64_t now_us, SlAgen
     a->out = out;
     a->due_us = INT64_MAX;
     sl_agent_clock(a, now_us);
+    sl_agent_stir_input(a, input);
     INPUTS[input->type](a, input);
     if (a->started) {
         settle(a);

@@ -158,6 +158,7 @@ static SlAgentObject *find(SlAgent *a, const SlObjectRef *ref, SlUnit **ret_unit
     g_autofree char *key =
         sl_object_key(ref->kind, ref->namespace_ != NULL ? ref->namespace_ : "-", ref->name);
     *ret_unit = u;
+    u->stirred = true;
     return g_hash_table_lookup(u->objects, key);
 }
 

@@ -19,6 +19,7 @@ static void want(SlAgent *a, const char *digest, bool is_statement, const char *
     SlFetch *f = g_hash_table_lookup(a->fetches, digest);
     if (f == NULL) {
         if (g_hash_table_size(a->fetches) >= FETCHES_KNOWN_MAX) {
+            sl_agent_wake(a, a->elapsed_us + SL_SECOND_US);
             return;
         }
         f = g_new0(SlFetch, 1);
@@ -80,12 +81,14 @@ const SlSigned *sl_agent_statement(SlAgent *a, const char *digest, const char *w
 static void tell_waiter(SlAgent *a, const char *waiter, const char *digest)
 {
     if (!g_str_has_prefix(waiter, "unit ")) {
+        a->stir_all = true;
         return;
     }
     SlUnit *u = g_hash_table_lookup(a->units, waiter + strlen("unit "));
     if (u == NULL) {
         return;
     }
+    u->stirred = true;
     if (u->candidate != NULL && u->candidate->gather != NULL) {
         sl_gather_arrived(u->candidate->gather, digest);
     }

@@ -45,6 +45,7 @@ static void enter_head(SlAgent *a, const SlSigned *s, const SlHead *h)
     a->trusted_us = MAX(a->trusted_us, h->issued_us);
     sl_agent_dirty(a);
     a->report_now = a->report_now || new_list;
+    a->stir_all = true;
     if (!new_list) {
         sl_agent_units_recheck(a);
     }

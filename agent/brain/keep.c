@@ -120,7 +120,12 @@ void sl_agent_keep_settle(SlAgent *a)
     if (!a->keep_dirty || !at_rest(a)) {
         return;
     }
+    if (a->elapsed_us < a->keep_us) {
+        sl_agent_wake(a, a->keep_us);
+        return;
+    }
     a->keep_dirty = false;
+    a->keep_us = a->elapsed_us + SL_AGENT_KEEP_US;
     g_autoptr(GHashTable) set = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     GHashTableIter iter;
     gpointer value;

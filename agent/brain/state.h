@@ -36,6 +36,8 @@
 #define SL_AGENT_REFUSAL_SHOWN_US (10 * SL_MINUTE_US) /* a refused head stays visible */
 #define SL_AGENT_RETRY_REFUSED_US SL_MINUTE_US
 #define SL_AGENT_LAZY_SAVE_US SL_SECOND_US
+#define SL_AGENT_LOOK_ALL_US (10 * SL_SECOND_US) /* a wake that was forgotten costs at most this */
+#define SL_AGENT_KEEP_US SL_MINUTE_US /* what may go is an hour old: no need to look oftener */
 #define SL_AGENT_DEGRADED_US (10 * SL_SECOND_US) /* Degraded this long before going back */
 #define SL_AGENT_HEALTH_US (10 * SL_MINUTE_US)   /* not Healthy by then: going back */
 #define SL_AGENT_CONFIRM_US                                                                        \
@@ -145,6 +147,9 @@ typedef struct {
     SlGather *spare; /* of auto_bundle, fetched ahead */
     SlVerdict verdict;
     bool touched;              /* something happened to its objects: judge it again */
+    bool stirred;              /* what it waits for may have come: look at it in this step */
+    bool unapplied;            /* looked at, and its operations not decided since */
+    int64_t look_us;           /* elapsed; when it asked to be looked at again */
     int64_t healthy_since_us;  /* elapsed; -1 = is not Healthy */
     int64_t degraded_since_us; /* elapsed; -1 = is not Degraded */
     int64_t unwell_since_us;   /* elapsed; -1 = is Healthy or Unknown */
@@ -287,7 +292,10 @@ struct SlAgent {
     int64_t
         report_paid_us; /* elapsed until which the reports sent so far use up the rate of one per gap */
     bool keep_dirty;
+    int64_t keep_us; /* elapsed; not again before */
     char *keep_digest;
+    bool stir_all;       /* look at every unit in this step */
+    int64_t look_all_us; /* elapsed; and then anyway */
     SlAgentOutput *out; /* of the step that runs */
     int64_t due_us;     /* elapsed: earliest of what asked to be woken in this step */
 };
@@ -371,11 +379,19 @@ bool sl_agent_renewed(const SlAgent *a, const char *promotion, const char *app);
 bool sl_agent_ordered(const SlAgent *a, SlAct act, const char *scope);
 bool sl_agent_orders_wait(const SlAgent *a); /* a listed order is still being fetched */
 bool sl_agent_is_lost(const SlAgent *a, const char *app);
-void sl_agent_units_settle(SlAgent *a);
 void sl_agent_units_recheck(
     SlAgent *a); /* root, list or time changed: refused lines are judged again */
+void sl_agent_follow(SlAgent *a, SlUnit *u);
+void sl_agent_forget_blank(SlAgent *a);
 SlUnit *sl_agent_unit(SlAgent *a, const char *app);
 bool sl_agent_epoch_in_force(const SlAgent *a, const SlUnit *u);
+
+/* stir.c */
+void sl_agent_stir_input(SlAgent *a, const SlAgentInput *in);
+void sl_agent_units_settle(SlAgent *a);
+void sl_agent_health_all(SlAgent *a);
+void sl_agent_apply_all(SlAgent *a);
+void sl_agent_units_wake(SlAgent *a);
 
 /* plan.c, apply.c, health.c, rollback.c */
 bool sl_plan_share_ok(const SlUnit *u, const SlGather *next, unsigned *ret_removed,

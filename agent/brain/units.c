@@ -71,6 +71,7 @@ void sl_agent_units_recheck(SlAgent *a)
 {
     GHashTableIter iter;
     gpointer value;
+    a->stir_all = true;
     g_hash_table_iter_init(&iter, a->units);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         SlUnit *u = value;
@@ -115,7 +116,7 @@ static void drop_candidate(SlAgent *a, SlUnit *u)
 }
 
 /* Names that a list once held and that never came to anything make room for others. */
-static void forget_blank(SlAgent *a)
+void sl_agent_forget_blank(SlAgent *a)
 {
     GHashTableIter iter;
     gpointer value;
@@ -135,10 +136,11 @@ SlUnit *sl_agent_unit(SlAgent *a, const char *app)
 {
     SlUnit *u = g_hash_table_lookup(a->units, app);
     if (u == NULL && g_hash_table_size(a->units) >= SL_AGENT_UNITS_MAX) {
-        forget_blank(a);
+        sl_agent_forget_blank(a);
     }
     if (u == NULL && g_hash_table_size(a->units) < SL_AGENT_UNITS_MAX) {
         u = sl_agent_unit_new(app, a->env);
+        u->stirred = true;
         g_hash_table_insert(a->units, u->app, u);
     }
     return u;
@@ -267,19 +269,9 @@ static void load(SlAgent *a, SlUnit *u, SlGather **gather, const char *bundle)
     }
 }
 
-void sl_agent_units_settle(SlAgent *a)
+void sl_agent_follow(SlAgent *a, SlUnit *u)
 {
-    if (a->root == NULL) {
-        return;
-    }
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init(&iter, a->units);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        SlUnit *u = value;
-        follow_list(a, u);
-        load(a, u, &u->goal, sl_agent_unit_bundle(u));
-        load(a, u, &u->spare, u->latch_reason == NULL ? u->auto_bundle : NULL);
-    }
-    forget_blank(a);
+    follow_list(a, u);
+    load(a, u, &u->goal, sl_agent_unit_bundle(u));
+    load(a, u, &u->spare, u->latch_reason == NULL ? u->auto_bundle : NULL);
 }
