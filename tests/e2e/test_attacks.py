@@ -389,7 +389,7 @@ class Attacks(unittest.TestCase):
             return
         self.assertEqual(self.w.f.serves("prod"), self.w.answer)
         self.assertEqual(self.w.prod_processes(), self.w.processes)
-        self.w.f.wait("sluice-agent status shows the second promotion", self.shows_second, 5)
+        self.w.f.wait("sluice-agent status shows the second promotion", self.shows_second)
 
     def shows_second(self):
         """The status file is written a moment after the agent changed."""
@@ -404,7 +404,7 @@ class Attacks(unittest.TestCase):
         def shown():
             refused = self.agent_status(name)["view"]["applied"]["refused/" + what]
             return (refused["kind"], refused["code"]) == (kind, f"SLU{code}") and refused["message"] and refused["since"]
-        self.w.f.wait(f"sluice-agent status shows {what} as {kind}", shown, 5)
+        self.w.f.wait(f"sluice-agent status shows {what} as {kind}", shown)
 
     def expect_refused(self, name, what, kind, code, like=""):
         agent = self.t.agents[name]
