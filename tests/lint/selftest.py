@@ -14,6 +14,14 @@ DRIVERS = ("agent/engines/engines.def", "coordinator/sources/sources.def", "lib/
            "lib/core/jobkinds/jobkinds.def", "lib/render/renderers/renderers.def", "cli/cmd/cmds.def")
 ROW = 'SL_ERR(A, 1000, INVALID, "a", "Do this.")\n'
 
+PARSERS, TARGETS = "docs/rooms/tests.md", "tests/fuzz/CMakeLists.txt"
+FUZZ = {PARSERS: "| `sl_a_parse` | `a` |\n", "lib/core/a.h": HEAD + "int sl_a_parse(void);\n", "tests/fuzz/fuzz_a.c": SOURCE,
+        TARGETS: "sluice_fuzz(a)\n", "tests/fuzz/dict/a.dict": "", **{f"tests/fuzz/corpora/a/{n}": "" for n in "123"}}
+PAGE, SCENARIOS = "docs/attacks.md", "tests/sim/evil/a.c"
+ATTACKS = {PAGE: "| attack | must happen | simulation | real agent |\n|---|---|---|---|\n| one | refused | `g/one` | `test_one` |\n",
+           SCENARIOS: 'static const Attack rows[] = {\n    ROW("one", f),\n};\nconst AttackTable table = {"g", rows, 1};\n',
+           "tests/e2e/test_attacks.py": "def test_one():\n"}
+
 # (check, {path: text}, what must be said or None for no complaint)
 CASES = [
     ("layers", {"lib/core/a.c": SOURCE + '#include "base/x.h"\n'}, None),
@@ -42,6 +50,15 @@ CASES = [
     ("errors", {ERRORS: ROW.replace("INVALID", "WRONG")}, "unknown class WRONG"),
     ("errors", {ERRORS: ROW.replace("Do this", "Do that")}, "run tools/errors-doc"),
     ("errors", {ERRORS: ROW + "SL_ERR(broken)\n"}, "not a row"),
+    ("fuzz", FUZZ, None),
+    ("fuzz", {**FUZZ, "lib/core/b.h": HEAD + "int sl_b_read(void);\n"}, "sl_b_read is in no row"),
+    ("fuzz", {**FUZZ, PARSERS: "| `sl_a_parse` | `b` |\n"}, "there is no target b"),
+    ("fuzz", {**FUZZ, TARGETS: ""}, "does not build a"),
+    ("fuzz", {**FUZZ, "tests/fuzz/fuzz_b.c": SOURCE}, "corpora/b: 0 inputs"),
+    ("attacks", ATTACKS, None),
+    ("attacks", {**ATTACKS, SCENARIOS: ATTACKS[SCENARIOS].replace("f),", 'f), ROW("two", f),')}, "attack g/two of the simulation is in no row"),
+    ("attacks", {**ATTACKS, PAGE: ATTACKS[PAGE].replace("g/one", "g/two")}, "the simulation has no attack g/two"),
+    ("attacks", {**ATTACKS, PAGE: ATTACKS[PAGE].replace("test_one", "test_two")}, "no test test_two"),
 ]
 
 
