@@ -46,17 +46,24 @@ class Remote(unittest.TestCase):
     def wait_equal(self):
         self.f.wait("the remote has everything", lambda: self.refs(self.remote) == self.refs(os.path.join(self.f.state, "state.git")))
 
+    def wait_quiet(self):
+        """Nothing is written any more and the remote has all of it: the next who writes is the test."""
+        seqs = []
+        self.f.wait("the ledger is quiet", lambda: seqs.append(self.f.status()["ledger"]["seq"]) or seqs[-10:] == seqs[-1:] * 10)
+        self.wait_equal()
+
     def test_required_and_away(self):
         self.begin(True)
         self.f.push("first")
         self.f.wait_healthy("test", "first")
+        self.wait_quiet()
         self.away()
         # One request may be under way when the remote goes: it is not answered before the remote has it.
         late = subprocess.Popen([fleet.BIN + "/sluice", "pin", "app/test", "--reason", "late"], env=self.f.env,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         alarm = self.f.wait("it is said", lambda: self.f.alarm("state-remote"))
         self.assertEqual(alarm["code"], "SLU3013")
-        self.assertIsNone(late.poll(), "nothing is acknowledged that the remote does not have")
+        self.assertIsNone(late.poll(), "it is neither acknowledged, for the remote does not have it, nor refused, for it may yet")
         status, answer = self.f.act("promote", app="app", env="prod", reason="away")
         self.assertEqual((status, answer["error"]["code"]), (503, "SLU3013"))
         self.assertEqual(self.f.serves("test"), "one weights 0.95\n")
