@@ -112,7 +112,7 @@ typedef struct {
 
 typedef struct {
     const char *name; /* "I2 seq-never-back" */
-    const char *from; /* where the promise stands */
+    const char *promise;
     unsigned moments; /* of MomentType */
     void (*look)(World *w, const Moment *m);
 } Check;
@@ -123,7 +123,7 @@ typedef struct {
 #define ACTOR(id) extern const Actor actor_##id;
 #include "actors.def"
 #undef ACTOR
-#define CHECK(function, name, from, moments) void function(World *w, const Moment *m);
+#define CHECK(function, name, promise, moments) void function(World *w, const Moment *m);
 #include "checks.def"
 #undef CHECK
 extern const Check CHECKS[];

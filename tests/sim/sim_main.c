@@ -39,7 +39,7 @@ static int list(void)
     attacks_list();
     (void)printf("checks:\n");
     for (size_t i = 0; i < CHECKS_COUNT; i++) {
-        (void)printf("  %-24s %s\n", CHECKS[i].name, CHECKS[i].from);
+        (void)printf("  %-24s %s\n", CHECKS[i].name, CHECKS[i].promise);
     }
     return 0;
 }

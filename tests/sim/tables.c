@@ -17,7 +17,7 @@ const size_t ACTORS_COUNT = G_N_ELEMENTS(ACTORS);
 _Static_assert(G_N_ELEMENTS(ACTORS) <= SIM_ACTORS_MAX, "an actor is a bit of a mask");
 
 const Check CHECKS[] = {
-#define CHECK(function, name, from, moments) {name, from, moments, function},
+#define CHECK(function, name, promise, moments) {name, promise, moments, function},
 #include "checks.def"
 #undef CHECK
 };

@@ -1,5 +1,5 @@
 /* test_sshsig.c - both ways with the real ssh-keygen, a security key's vector, and every refusal of
- * the checklist (security-reliability 2.4). */
+ * the checklist (ADR 0011). */
 #include "base/digest.h"
 #include "core/sshsig.h"
 #include "core/sshwire.h"
