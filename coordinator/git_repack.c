@@ -1,6 +1,6 @@
-/* git_repack.c - see git_repack.h. The order is all: list, write one pack (synced, in place), then unlink
- * what was listed. Killed anywhere, an object lies in at least one pack. A reader that had an old
- * pack open goes on with it; one that had not finds the object in the new one. */
+/* git_repack.c - see git_repack.h. The order is all: list, write one pack (synced, in place), then
+ * unlink what was listed. Killed anywhere, an object lies in at least one pack. A reader that had an
+ * old pack open goes on with it; one that had not finds the object in the new one. */
 #include "coordinator/git_repack.h"
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 typedef struct {
     char *stem; /* .../pack-<name> */
     uint32_t objects;
+    uint64_t bytes;
 } Pack;
 
 typedef struct {
@@ -27,6 +29,7 @@ typedef struct {
     GArray *packs;    /* of Pack, small ones first */
     guint merged;     /* so many of them */
     GPtrArray *loose; /* of char*: paths */
+    uint64_t loose_bytes;
     git_packbuilder *builder;
 } Repack;
 
@@ -44,16 +47,19 @@ static int by_objects(gconstpointer a, gconstpointer b)
 }
 
 /* From the pack's header: "PACK", version, number of objects. */
-static gboolean count_objects(const char *path, uint32_t *ret)
+static gboolean measure(const char *path, Pack *ret)
 {
     uint32_t header[3];
+    struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     gboolean good = fd >= 0 && read(fd, header, sizeof header) == sizeof header &&
-                    memcmp(header, "PACK", 4) == 0;
+                    memcmp(header, "PACK", 4) == 0 && fstat(fd, &st) == 0;
     if (fd >= 0)
         close(fd);
-    if (good)
-        *ret = ntohl(header[2]);
+    if (good) {
+        ret->objects = ntohl(header[2]);
+        ret->bytes = (uint64_t)st.st_size;
+    }
     return good;
 }
 
@@ -79,8 +85,7 @@ static void list_packs(Repack *r)
         g_autofree char *stem = g_build_filename(r->packs_dir, name, NULL);
         g_autofree char *path = with(stem, ".pack");
         Pack pack = {0};
-        if (has(stem, ".keep") || !count_objects(path, &pack.objects) ||
-            pack.objects >= PACK_OBJECTS_MAX)
+        if (has(stem, ".keep") || !measure(path, &pack) || pack.objects >= PACK_OBJECTS_MAX)
             continue;
         pack.stem = g_steal_pointer(&stem);
         g_array_append_val(r->packs, pack);
@@ -95,6 +100,13 @@ static gboolean is_hex(const char *text, size_t len)
     return strlen(text) == len && strspn(text, "0123456789abcdef") == len;
 }
 
+static void note_loose(Repack *r, char *path)
+{
+    struct stat st;
+    r->loose_bytes += lstat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+    g_ptr_array_add(r->loose, path);
+}
+
 static void list_loose(Repack *r)
 {
     for (unsigned n = 0; n < 256; n++) {
@@ -103,7 +115,7 @@ static void list_loose(Repack *r)
         const struct dirent *entry = NULL;
         while (dir != NULL && (entry = readdir(dir)) != NULL)
             if (is_hex(entry->d_name, HEX_LEN - 2))
-                g_ptr_array_add(r->loose, g_build_filename(folder, entry->d_name, NULL));
+                note_loose(r, g_build_filename(folder, entry->d_name, NULL));
         if (dir != NULL)
             closedir(dir);
     }
@@ -119,6 +131,20 @@ static void choose(Repack *r)
             r->merged = i + 1;
         below += pack->objects;
     }
+}
+
+/* The new pack beside the old ones, and as much again for whoever writes meanwhile: libgit2 writes
+ * through mappings, which on a full disk is no error but SIGBUS. */
+static int check_room(const Repack *r)
+{
+    struct statvfs fs;
+    uint64_t bytes = r->loose_bytes;
+    for (guint i = 0; i < r->merged; i++)
+        bytes += g_array_index(r->packs, Pack, i).bytes;
+    if (statvfs(r->objects_dir, &fs) != 0 || (uint64_t)fs.f_bavail * fs.f_frsize / 2 >= bytes)
+        return 0;
+    git_error_set_str(GIT_ERROR_OS, "there is no room on the disk for the merged pack");
+    return GIT_ERROR;
 }
 
 static int insert(const git_oid *oid, void *builder)
@@ -155,7 +181,9 @@ static int insert_loose(Repack *r, const char *path)
 
 static int write_merged(Repack *r, git_repository *repo)
 {
-    int rc = git_packbuilder_new(&r->builder, repo);
+    int rc = check_room(r);
+    if (rc == 0)
+        rc = git_packbuilder_new(&r->builder, repo);
     for (guint i = 0; rc == 0 && i < r->merged; i++)
         rc = insert_pack(r, &g_array_index(r->packs, Pack, i));
     for (guint i = 0; rc == 0 && i < r->loose->len; i++)
@@ -213,6 +241,7 @@ int sl_repack(const char *repo_dir, SlRepacked *ret)
     r.objects_dir = g_build_filename(repo_dir, "objects", NULL);
     r.packs_dir = g_build_filename(r.objects_dir, "pack", NULL);
     *ret = (SlRepacked){0};
+    remove_stale(&r); /* whatever comes of the merge: what was left takes room */
     list_loose(&r);
     list_packs(&r);
     choose(&r);
@@ -224,8 +253,6 @@ int sl_repack(const char *repo_dir, SlRepacked *ret)
             ret->packs = remove_merged(&r);
         }
     }
-    if (rc == 0)
-        remove_stale(&r);
     git_packbuilder_free(r.builder);
     git_repository_free(repo);
     g_array_unref(r.packs);

@@ -1,7 +1,8 @@
 /* keepup.c - repacks of our bare repositories by the child sluice-git, one at a time, while
- * everything goes on: the state repository when batches have piled up, all of them now and then.
- * After the state repository's its handles are opened anew; until then they read what they had open,
- * and the new pack. A repack that fails costs speed, nothing else. */
+ * everything goes on: the state repository when batches have piled up, all of them now and then;
+ * none while room on the disk is short. After the state repository's its handles are opened anew;
+ * until then they read what they had open, and the new pack. A repack that fails costs speed,
+ * nothing else. */
 #include "coordinator/coordinator.h"
 #include "coordinator/store/upkeep.h"
 #include <string.h>
@@ -65,7 +66,8 @@ static void repacked(const SlChildEnd *end, void *user)
 
 static void next(SlCoordinator *c)
 {
-    while (c->repacking == NULL && !c->failed && !g_queue_is_empty(&c->repack_next)) {
+    bool may = !c->failed && c->short_since_us == 0;
+    while (may && c->repacking == NULL && !g_queue_is_empty(&c->repack_next)) {
         const char *repo = g_queue_peek_head(&c->repack_next);
         const char *argv[] = {c->config->git_path, "merge-packs", "--repo", repo, NULL};
         SlSpawn how = {.argv = argv,

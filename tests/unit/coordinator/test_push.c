@@ -186,6 +186,38 @@ static void test_repack(GitFixture *f, gconstpointer data)
     append(ledger, 21);
 }
 
+static pid_t repack_beside(const char *state)
+{
+    const char *argv[] = {SLUICE_BIN_DIR "/sluice-git", "merge-packs", "--repo", state, NULL};
+    GPid pid = 0;
+    g_assert_true(g_spawn_async(NULL, (char **)argv, NULL,
+                                G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL,
+                                &pid, NULL));
+    return pid;
+}
+
+/* A killed repack left its part, and the next one fails for another reason: the part goes anyway. */
+static void test_repack_clears_up(GitFixture *f, gconstpointer data)
+{
+    (void)data;
+    static const char broken[] = "objects/17/00000000000000000000000000000000000000";
+    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL),
+                    *part = g_build_filename(state, "objects", "pack", "pack_git2_dead", NULL),
+                    *folder = g_build_filename(state, "objects", "17", NULL),
+                    *loose = g_build_filename(state, broken, NULL);
+    sl_ledger_free(make(state));
+    const struct utimbuf old = {.actime = 1700000000, .modtime = 1700000000};
+    g_assert_true(g_file_set_contents(part, "PACK", -1, NULL));
+    g_assert_cmpint(utime(part, &old), ==, 0);
+    g_assert_cmpint(g_mkdir_with_parents(folder, 0755), ==, 0);
+    g_assert_true(g_file_set_contents(loose, "", 0, NULL));
+    int status = 0;
+    g_assert_cmpint(waitpid(repack_beside(state), &status, 0), >, 0);
+    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
+    g_assert_false(g_file_test(part, G_FILE_TEST_EXISTS));
+    g_assert_true(g_file_test(loose, G_FILE_TEST_EXISTS));
+}
+
 static void test_upkeep(GitFixture *f, gconstpointer data)
 {
     (void)data;
@@ -199,16 +231,6 @@ static void test_upkeep(GitFixture *f, gconstpointer data)
         g_assert_true(g_file_set_contents(name, "", 0, NULL));
     }
     g_assert_true(sl_upkeep_wanted(state));
-}
-
-static pid_t repack_beside(const char *state)
-{
-    const char *argv[] = {SLUICE_BIN_DIR "/sluice-git", "merge-packs", "--repo", state, NULL};
-    GPid pid = 0;
-    g_assert_true(g_spawn_async(NULL, (char **)argv, NULL,
-                                G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL,
-                                &pid, NULL));
-    return pid;
 }
 
 static int64_t replayed(SlLedger *ledger)
@@ -263,6 +285,8 @@ int main(int argc, char **argv)
     g_test_add("/push/all-branches-or-none", GitFixture, NULL, set_up, test_all_branches_or_none,
                tear_down);
     g_test_add("/push/repack", GitFixture, NULL, set_up, test_repack, tear_down);
+    g_test_add("/push/repack-clears-up", GitFixture, NULL, set_up, test_repack_clears_up,
+               tear_down);
     g_test_add("/push/upkeep", GitFixture, NULL, set_up, test_upkeep, tear_down);
     g_test_add("/push/repack-beside-a-writer", GitFixture, NULL, set_up,
                test_repack_beside_a_writer, tear_down);
