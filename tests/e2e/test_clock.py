@@ -62,6 +62,9 @@ class Clock(unittest.TestCase):
         self.serving = subject
         self.f.wait("it serves", lambda: self.f.serves("prod") == f"{subject} weights 0.95\n")
 
+    def head_version(self):
+        return next(c["headVersion"] for c in self.f.status()["clusters"] if c["name"] == "prod1")
+
     def troubles(self):
         status = self.f.status()
         return [flag for c in status["clusters"] for flag in c["flags"] + [r["what"] for r in c["refused"]]] + [a["what"] for a in status["alarms"]]
@@ -85,8 +88,11 @@ class Clock(unittest.TestCase):
         self.under_faketime("prod1")
         self.turn("prod1", time.strftime("%Y-%m-%d %H:%M:%S"))  # stands still
         self.serves_on()
-        for offset in ["+2m", "-2m", "+4m", "-4m", "+0"] * 2:  # less than what the root forgives
+        for n, offset in enumerate(["+2m", "-2m", "+4m", "-4m", "+0", "+0"]):  # less than what the root forgives
             self.turn("prod1", offset)
+            before = self.head_version()
+            self.f.sluice("resume" if n % 2 else "pause", "prod", "--reason", "a head by this clock", "--yes")
+            self.f.wait(f"a head is taken at {offset}", lambda: self.head_version() > before)
             self.serves_on()
         self.next_version()
 
