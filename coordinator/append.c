@@ -13,13 +13,14 @@
 
 #define HELD_AGAIN_FIRST_US SL_SECOND_US
 #define HELD_AGAIN_MAX_US (8 * SL_SECOND_US) /* so that it goes on within 10 s */
-#define HELD_EFFECTS_MAX 4096                /* what waits behind a held batch: some MiB */
+#define HELD_BEHIND_MAX 4096                 /* events and effects behind a held batch: some MiB */
 
 struct SlAppend {
     SlCoordinator *c;
     SlBatch batch;
     bool written; /* the ledger has it; only the push is missing */
     GError *error;
+    int waits_for; /* code of why it is held */
 };
 
 /* Store queue. */
@@ -63,6 +64,7 @@ static void hold(SlCoordinator *c, SlAppend *append)
         sl_log_error(c->log, "ledger-waits", append->error);
     }
     c->held = append;
+    append->waits_for = append->error->code;
     int64_t wait = HELD_AGAIN_FIRST_US << MIN(c->held_tries++, 10u);
     if (append->error->code == SLU_STORAGE_FULL && sl_space_lost(c, append->error->message))
         wait = 0; /* the ballast made room */
@@ -138,6 +140,11 @@ bool sl_append_open(const SlCoordinator *c, GError **error)
     if (c->held == NULL)
         return true;
     g_autofree char *since = sl_format_time(c->held_since_us);
+    if (c->held->waits_for == SLU_STORAGE_FULL) /* room again, and not tried again yet */
+        return sl_throw(error, SLU_STORAGE_FULL,
+                        "nothing was recorded: the disk of the state folder was full, since %s; "
+                        "the next try is within seconds",
+                        since);
     return sl_throw(error, SLU_STATE_REMOTE_AWAY,
                     "nothing was recorded: the remote of the state repository, which the "
                     "configuration requires, has been away since %s",
@@ -148,7 +155,8 @@ bool sl_append_takes(const SlCoordinator *c, SlCoordInputType type)
 {
     bool comes_again = type == SL_COORD_TICK || type == SL_COORD_HELLO || type == SL_COORD_REPORT ||
                        type == SL_COORD_SEAL || type == SL_COORD_ENROL;
-    return c->held == NULL || !comes_again || c->batch.effects->len < HELD_EFFECTS_MAX;
+    return c->held == NULL || !comes_again ||
+           c->batch.events->len + c->batch.effects->len < HELD_BEHIND_MAX;
 }
 
 void sl_append_init(SlCoordinator *c)
