@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #define LOOK_US (2 * SL_SECOND_US)
 /* Room that is short, as a part of the ballast: 8 MiB of 64, the batches of some seconds. */
@@ -51,7 +52,9 @@ static bool make_ballast(const SlCoordinator *c)
     if (room < wanted)
         return false;
     sl_autofd fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd >= 0 && (there || bytes == 0 || posix_fallocate(fd, 0, (off_t)bytes) == 0))
+    /* Cut first: one of another configuration may be larger, and would not be known as ours. */
+    if (fd >= 0 &&
+        (there || (ftruncate(fd, (off_t)bytes) == 0 && posix_fallocate(fd, 0, (off_t)bytes) == 0)))
         return true;
     if (fd >= 0)
         unlink(path);
