@@ -121,6 +121,7 @@ SlCoordinator *sl_coordinator_new(const SlConfig *config, SlLoop *loop, SlLog *l
     c->polls = g_ptr_array_new();
     c->started_us = sl_now_us();
     sl_turn_init(c);
+    sl_lent_docs_init(&c->lent_docs);
     sl_append_init(c);
     sl_history_init(c);
     sl_finds_init(c);
@@ -179,6 +180,8 @@ void sl_coordinator_free(SlCoordinator *c)
     sl_space_free(c);
     sl_history_free(c);
     sl_coord_free(c->brain);
+    sl_lent_docs_clear(&c->lent_docs);
+    g_clear_pointer(&c->docs_text, g_bytes_unref);
     g_clear_pointer(&c->lent, g_bytes_unref);
     g_clear_pointer(&c->snapshot.bytes, g_bytes_unref);
     g_clear_pointer(&c->committed, g_hash_table_unref);

@@ -59,6 +59,12 @@ typedef struct {
     bool asked;   /* of a person, who wants to see what it did */
 } SlSnapshot;
 
+/* Documents that were read and that no render uses now, oldest first; any thread. */
+typedef struct {
+    pthread_mutex_t mutex;
+    GQueue free_ones;
+} SlLentDocs;
+
 typedef struct SlCoordinator {
     SlConfig *config;
     SlLoop *loop;
@@ -104,6 +110,9 @@ typedef struct SlCoordinator {
     int inotify;
     SlWatch *inotify_watch;
     char *docs_digest; /* of what is in force, to notice a change */
+    uint64_t docs_followed, docs_written; /* version of the documents that docs_digest, docs_text are of */
+    GBytes *docs_text;                    /* what is in force, as JSON */
+    SlLentDocs lent_docs;
     /* agents */
     SlServer *server;
     SlServerEvents server_events;
@@ -168,6 +177,11 @@ void sl_effect_perform(SlCoordinator *c,
                        SlCoordEffect *effect); /* takes over what it needs by stealing */
 /* render.c: RENDER on the work queue; consumes @effect. */
 void sl_render_start(SlCoordinator *c, SlCoordEffect *effect);
+/* lentdocs.c: @key says what the documents were read from. take: (transfer full, NULL); give: consumes @docs. */
+void sl_lent_docs_init(SlLentDocs *kept);
+void sl_lent_docs_clear(SlLentDocs *kept);
+SlFleetDocs *sl_lent_docs_take(SlLentDocs *kept, const char *key);
+void sl_lent_docs_give(SlLentDocs *kept, const char *key, SlFleetDocs *docs);
 /* branches.c: ENV_WRITE, ENV_MOVE on the store queue; tips at start. Consume @effect. */
 void sl_branch_write(SlCoordinator *c, SlCoordEffect *effect);
 void sl_branch_move(SlCoordinator *c, SlCoordEffect *effect);

@@ -400,6 +400,9 @@ void sl_polls_follow_docs(SlCoordinator *c)
     const SlFleetDocs *docs = sl_coord_docs(c->brain);
     if (docs == NULL || c->polls == NULL || c->polls->len == 0)
         return;
+    if (c->docs_followed == sl_coord_docs_version(c->brain))
+        return;
+    c->docs_followed = sl_coord_docs_version(c->brain);
     g_autoptr(json_t) json = sl_fleet_to_json(docs);
     g_autofree char *digest = sl_json_digest(json);
     if (g_strcmp0(digest, c->docs_digest) == 0)

@@ -1,14 +1,17 @@
 /* render.c - RENDER on the work queue: the unit's tree is rendered twice and compared, its bytes go
- * into the cache, and the result into the brain. A job touches only itself; documents are read
- * again from the commit (or copied as JSON). */
+ * into the cache, and the result into the brain. A job touches only itself and the documents lent to
+ * it, which were read from the commit (or from the JSON of those in force). */
 #include "coordinator/coordinator.h"
 #include "sluice/source.h"
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct {
     SlCoordinator *c;
     SlCoordEffect *effect;
     SlSourceConfig source;
-    json_t *docs_json; /* in force: for applications of other repositories */
+    GBytes *docs_text; /* in force: for applications of other repositories */
+    uint64_t docs_version;
     SlBlobs *blobs;
     SlRendered *rendered;
     GPtrArray *problems;
@@ -19,7 +22,7 @@ static void job_free(RenderJob *job)
 {
     sl_coord_effect_free(job->effect);
     sl_poll_config_clear(&job->source);
-    json_decref(job->docs_json);
+    g_clear_pointer(&job->docs_text, g_bytes_unref);
     sl_rendered_free(job->rendered);
     g_ptr_array_unref(job->problems);
     g_clear_error(&job->error);
@@ -28,19 +31,31 @@ static void job_free(RenderJob *job)
 
 /* The documents of the very commit where the application's own repository is the fleet's, else
  * those in force. */
-static SlFleetDocs *read_docs(RenderJob *job, const SlTree *tree)
+static SlFleetDocs *read_docs(RenderJob *job, const SlTree *tree, char **ret_key)
 {
-    g_autoptr(SlFleetDocs) docs = NULL;
     if (job->source.name[0] == '\0') {
+        g_autofree char *key = g_strdup_printf("%s %s", job->source.url, job->effect->commit);
         g_autoptr(GPtrArray) ignored =
             g_ptr_array_new_with_free_func((GDestroyNotify)sl_problem_free);
-        docs = sl_fleet_read(tree, ignored);
-        if (docs != NULL && sl_fleet_app(docs, job->effect->app) != NULL)
-            return g_steal_pointer(&docs);
+        SlFleetDocs *docs = sl_lent_docs_take(&job->c->lent_docs, key);
+        if (docs == NULL)
+            docs = sl_fleet_read(tree, ignored);
+        if (docs != NULL && sl_fleet_app(docs, job->effect->app) != NULL) {
+            *ret_key = g_steal_pointer(&key);
+            return docs;
+        }
+        if (docs != NULL)
+            sl_lent_docs_give(&job->c->lent_docs, key, docs);
     }
-    return job->docs_json != NULL
-               ? sl_fleet_from_json(job->docs_json, &job->error)
-               : sl_throw_null(&job->error, SLU_NOT_FOUND, "no fleet documents are in force yet");
+    if (job->docs_text == NULL)
+        return sl_throw_null(&job->error, SLU_NOT_FOUND, "no fleet documents are in force yet");
+    *ret_key = g_strdup_printf("in force %" G_GUINT64_FORMAT, job->docs_version);
+    SlFleetDocs *docs = sl_lent_docs_take(&job->c->lent_docs, *ret_key);
+    if (docs != NULL)
+        return docs;
+    g_autoptr(json_t) json = json_loadb(g_bytes_get_data(job->docs_text, NULL),
+                                        g_bytes_get_size(job->docs_text), 0, NULL); /* our own */
+    return sl_fleet_from_json(json, &job->error);
 }
 
 static SlRendered *render_once(RenderJob *job, const SlTree *tree, const SlFleetDocs *docs,
@@ -72,7 +87,8 @@ static void work(void *user)
                      job->source.url);
         return;
     }
-    g_autoptr(SlFleetDocs) docs = read_docs(job, tree);
+    g_autofree char *key = NULL;
+    SlFleetDocs *docs = read_docs(job, tree, &key);
     if (docs != NULL)
         job->rendered = render_once(job, tree, docs, job->problems);
     if (job->rendered != NULL) {
@@ -86,6 +102,8 @@ static void work(void *user)
         else if (!sl_blobs_put_all(job->blobs, job->rendered->blobs, &job->error))
             sl_prefix(&job->error, "keeping the rendered bytes");
     }
+    if (docs != NULL)
+        sl_lent_docs_give(&job->c->lent_docs, key, docs);
     sl_source_tree_free(tree);
 }
 
@@ -105,6 +123,22 @@ static void done(void *user, bool cancelled)
     job_free(job);
 }
 
+/* Written once for all renders under the same documents. */
+static GBytes *docs_text(SlCoordinator *c)
+{
+    const SlFleetDocs *docs = sl_coord_docs(c->brain);
+    if (docs == NULL)
+        return NULL;
+    if (c->docs_text == NULL || c->docs_written != sl_coord_docs_version(c->brain)) {
+        g_autoptr(json_t) json = sl_fleet_to_json(docs);
+        char *text = json_dumps(json, JSON_COMPACT);
+        g_clear_pointer(&c->docs_text, g_bytes_unref);
+        c->docs_text = g_bytes_new_with_free_func(text, strlen(text), free, text);
+        c->docs_written = sl_coord_docs_version(c->brain);
+    }
+    return g_bytes_ref(c->docs_text);
+}
+
 void sl_render_start(SlCoordinator *c, SlCoordEffect *effect)
 {
     RenderJob *job = g_new0(RenderJob, 1);
@@ -112,8 +146,8 @@ void sl_render_start(SlCoordinator *c, SlCoordEffect *effect)
     job->effect = effect;
     job->blobs = c->blobs;
     job->problems = g_ptr_array_new_with_free_func((GDestroyNotify)sl_problem_free);
-    const SlFleetDocs *docs = sl_coord_docs(c->brain);
-    job->docs_json = docs != NULL ? sl_fleet_to_json(docs) : NULL;
+    job->docs_text = docs_text(c);
+    job->docs_version = sl_coord_docs_version(c->brain);
     if (!sl_polls_config(c, effect->repository, &job->source))
         sl_throw(&job->error, SLU_NOT_FOUND, "repository `%s` is not in the documents",
                  effect->repository);

@@ -199,6 +199,11 @@ const SlFleetDocs *sl_coord_docs(const SlCoord *c)
     return c->docs;
 }
 
+uint64_t sl_coord_docs_version(const SlCoord *c)
+{
+    return c->docs_version;
+}
+
 const char *sl_coord_followed(const SlCoord *c, const char *repository)
 {
     const SlSourceState *s = g_hash_table_lookup(c->sources, repository != NULL ? repository : "");

@@ -254,6 +254,7 @@ SL_MUST_USE bool sl_coord_token_check(const SlCoord *coord, const char *token, i
  * and `audit`. (transfer full) */
 json_t *sl_coord_dump(const SlCoord *coord);
 const SlFleetDocs *sl_coord_docs(const SlCoord *coord); /* in force; NULL before the first */
+uint64_t sl_coord_docs_version(const SlCoord *coord);   /* raised when others come into force */
 const char *sl_coord_followed(const SlCoord *coord,
                               const char *repository); /* last commit read; NULL */
 /* Registered and not revoked: the ZAP table. Of char* 64 hex. (transfer full) */

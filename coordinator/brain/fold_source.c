@@ -142,6 +142,7 @@ bool sl_fold_documents(SlCoord *c, const json_t *event, int64_t at_us, GError **
     sl_fleet_docs_free(c->docs);
     json_decref(c->docs_json);
     c->docs = docs;
+    c->docs_version++;
     c->docs_json = g_steal_pointer(&all);
     g_free(c->docs_commit);
     c->docs_commit = g_strdup(sl_json_str(event, "commit"));

@@ -242,6 +242,7 @@ struct SlCoord {
     uint64_t term;
     json_t *docs_json; /* sl_fleet_to_json of what is in force, or NULL */
     SlFleetDocs *docs;
+    uint64_t docs_version;
     char *docs_commit;
     GHashTable *releases;     /* id -> SlRelease* */
     GHashTable *app_releases; /* app -> GPtrArray* of SlRelease*, in order of minting, borrowed */
