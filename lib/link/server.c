@@ -8,9 +8,10 @@
  * connection of the same key (a restarted agent whose HELLO was lost, or a second agent with a
  * copied key) is dropped and answered by RESET, so that a living agent says HELLO there.
  *
- * A peer that sends MALFORMED_MAX messages within a minute that are none, or goes on above its share,
- * is cut off and not let in for SUSPEND_US. Must never
- * block: a peer that does not read fills its own queue only. */
+ * A peer that sends MALFORMED_MAX messages within a minute that are none, or goes on above its
+ * share, is cut off and not let in for SUSPEND_US.
+ *
+ * Must never block: a peer that does not read fills its own queue only. */
 #include "link/server.h"
 
 #include "link/enrolport.h"
@@ -30,13 +31,13 @@
 #define HALF_OPEN_MAX 256   /* connections besides one per peer: handshakes, and who comes back */
 #define OTHER_FILES 2560    /* descriptors besides: HTTP API on two ports, enrolment, Git, SQLite */
 #define OTHER_FILES_MIN 512 /* if nobody asked for a number of peers */
-#define ACCEPTS_PER_SECOND                                                                         \
-    300 /* handshakes: a fifth of a core; a whole fleet at once is the burst */
+/* Handshakes: a fifth of a core; a whole fleet at once is the burst. */
+#define ACCEPTS_PER_SECOND 300
 #define MUTE_US (60 * SL_SECOND_US) /* HELLO follows the handshake at once, which has 30 s */
-#define MALFORMED_MAX 10
-#define FLOODS_MAX 1000
-#define HELLO_COST 4096 /* of the share: 64 a second */
-#define TWINS_MAX 3
+#define MALFORMED_MAX 10 /* within a minute (said as "ten"): our own agents send none */
+#define FLOODS_MAX 1000  /* dropped within a minute: a burst after a pause is far below */
+#define HELLO_COST 4096  /* of the share: 64 a second */
+#define TWINS_MAX 3      /* within a minute: a restart is one */
 #define SUSPEND_US SL_MINUTE_US
 #define SILENT_DEFAULT_US (100 * SL_SECOND_US)
 #define FLUSH_US (SL_SECOND_US / 20) /* a full peer is tried again after this */
