@@ -1,6 +1,5 @@
-/* gitstore.c - see gitstore.h. git_mempack_dump would pack the whole tree of
- * every commit again, so new objects are found by walking the new tree beside
- * the old one. */
+/* gitstore.c - see gitstore.h. git_mempack_dump would pack the whole tree of every commit again, so
+ * new objects are found by walking the new tree beside the old one. */
 #include "coordinator/store/gitstore.h"
 #include "base/auto.h"
 #include "coordinator/store/gitodb.h"
@@ -10,7 +9,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define REF_DEPTH_MAX 32 /* folders in a branch's name: a source's may have many */
+#define REF_DEPTH_MAX 32        /* folders in a branch's name: a source's may have many */
 #define ROOM_OBJECT 64          /* header and index entry of an object, at most */
 #define ROOM_SPARE (128 * 1024) /* folders, the ref, an index */
 

@@ -5,8 +5,8 @@
 #pragma once
 #include "git/gitutil.h"
 
-#define SL_STORE_HELD_MAX                                                                          \
-    ((size_t)64 << 20) /* bytes held back for the next flush: above, they get a pack of their own */
+/* Bytes held back for the next flush: above, they get a pack of their own. */
+#define SL_STORE_HELD_MAX ((size_t)64 << 20)
 
 typedef struct SlGitStore SlGitStore;
 /* Removes lock files of refs and configuration that a killed process left in DIR. Only for whoever
@@ -31,11 +31,11 @@ SL_MUST_USE bool sl_git_store_blob(SlGitStore *store, const void *bytes, size_t 
 SL_MUST_USE bool sl_git_store_commit(SlGitStore *store, const git_oid *tree, const git_oid *parent,
                                      int64_t time_us, const char *message, git_oid *ret,
                                      GError **error);
-/* Makes everything new that @commit (NULL: none) reaches durable, and what was held. What its parent reaches is
- * there already. Forgets the memory. */
+/* Makes everything new that @commit (NULL: none) reaches durable, and what was held. What its parent
+ * reaches is there already. Forgets the memory. Errors: STORAGE_FULL (nothing was written), IO. */
 SL_MUST_USE bool sl_git_store_flush(SlGitStore *store, const git_oid *commit, GError **error);
 /* What is new in @commit becomes durable with the next flush: one pack instead of two. Until then
- * only this store can read it, and no branch may name it. */
+ * only this store can read it, and no branch may name it. Errors: as of a flush. */
 SL_MUST_USE bool sl_git_store_hold(SlGitStore *store, const git_oid *commit, GError **error);
 /* Forgets what was gathered and is not held. */
 void sl_git_store_discard(SlGitStore *store);

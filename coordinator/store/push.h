@@ -21,6 +21,6 @@ typedef struct {
 } SlPush;
 /* Errors: PUSH_FAILED (again later), PUSH_REWOUND. */
 SL_MUST_USE bool sl_push_state(const SlPush *push, GError **error);
-/* Names of all branches of the state repository and of what is staged. Errors: PUSH_FAILED, also if there are too many.
- * (transfer full, NULL-terminated) */
+/* Names of all branches of the state repository and of what is staged. Errors: PUSH_FAILED, also if
+ * there are too many. (transfer full, NULL-terminated) */
 SL_MUST_USE char **sl_push_refs(const char *repo, GError **error);
