@@ -13,6 +13,9 @@ typedef struct {
     json_t *json;
 } Say;
 
+#define SAYS_AT_ONCE                                                                               \
+    256 /* in one turn: what they change is saved together, and messages still get their turn */
+
 struct SlEventQueue {
     SlEngineEvents out;
     SlTimer *timer;
@@ -59,12 +62,13 @@ static void say_one(const SlEngineEvents *out, const Say *say)
 static void flush(void *data)
 {
     SlEventQueue *queue = data;
-    Say *say = g_queue_pop_head(&queue->says);
-    if (!say)
-        return;
+    guint left = MIN(queue->says.length, SAYS_AT_ONCE);
+    for (; left > 0; left--) {
+        Say *say = g_queue_pop_head(&queue->says);
+        say_one(&queue->out, say); /* may add more: they come in the next turn */
+        say_free(say);
+    }
     sl_timer_arm(queue->timer, g_queue_is_empty(&queue->says) ? -1 : 0);
-    say_one(&queue->out, say); /* may add more */
-    say_free(say);
 }
 
 static Say *add(SlEventQueue *queue, SayType type, const SlEngineRef *ref)
