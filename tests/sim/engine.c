@@ -78,15 +78,22 @@ static void observe_later(World *w, Agent *a, const Event *e, int64_t us)
     later->c = g_strdup(e->c);
 }
 
-/* The text after @word in an argument of the object; NULL = it has no such argument. */
-static const char *argument(const Agent *a, const char *digest, const char *word)
+/* The object has an argument that starts so. */
+static bool has_argument(const Agent *a, const char *digest, const char *word)
 {
     g_autofree char *quoted = g_strdup_printf("\"%s", word);
     GBytes *bytes = g_hash_table_lookup(a->blobs, digest);
     gsize size = 0;
     const char *text = bytes != NULL ? g_bytes_get_data(bytes, &size) : NULL;
-    const char *at = text != NULL ? g_strstr_len(text, (gssize)size, quoted) : NULL;
-    return at != NULL ? at + strlen(quoted) : NULL;
+    return text != NULL && g_strstr_len(text, (gssize)size, quoted) != NULL;
+}
+
+/* What follows @word up to a quote or space, at most @most bytes; NULL if @word is not there. */
+static char *value_after(const char *text, const char *word, size_t most)
+{
+    const char *at = strstr(text, word);
+    return at != NULL ? g_strndup(at + strlen(word), MIN(strcspn(at + strlen(word), "\" "), most))
+                      : NULL;
 }
 
 static void put_object(World *w, Agent *a, const Event *e)
@@ -101,8 +108,8 @@ static void put_object(World *w, Agent *a, const Event *e)
     o->digest = g_strdup(e->c);
     o->healthy_at = w->now + rng_between(&w->rng, SL_SECOND_US / 10, 4 * SL_SECOND_US);
     o->ours = true;
-    o->broken = argument(a, e->c, "broken\"") != NULL || argument(a, e->c, here) != NULL;
-    o->healthy_at += argument(a, e->c, "slow\"") != NULL ? 7 * SL_MINUTE_US : 0;
+    o->broken = has_argument(a, e->c, "broken\"") || has_argument(a, e->c, here);
+    o->healthy_at += has_argument(a, e->c, "slow\"") ? 7 * SL_MINUTE_US : 0;
     g_hash_table_replace(a->objects, g_strdup(e->b), o);
 }
 
@@ -172,29 +179,26 @@ static EngineRun *run_new(World *w, Agent *a, const SlAgentEffect *e)
     run->metrics = g_ptr_array_new_with_free_func(g_free);
     GBytes *bytes = g_hash_table_lookup(a->blobs, e->digest);
     gsize size = 0;
-    const char *text = bytes != NULL ? g_bytes_get_data(bytes, &size) : NULL;
-    if (text == NULL) {
+    const char *blob = bytes != NULL ? g_bytes_get_data(bytes, &size) : NULL;
+    if (blob == NULL) {
         fail(w, "%s starts run %.12s, but its object is not there", a->cluster, e->run_id);
         return run;
     }
-    const char *take = argument(a, e->digest, "take=");
-    g_autofree char *seconds = take != NULL ? g_strndup(take, strspn(take, "0123456789")) : NULL;
+    g_autofree char *text = g_strndup(blob, size);
+    g_autofree char *take = value_after(text, "\"take=", 10),
+                    *accuracy = value_after(text, "accuracy=", 4);
     int64_t lasts = 0;
-    if (seconds != NULL && sl_parse_int64(seconds, &lasts)) {
+    if (take != NULL && sl_parse_int64(take, &lasts)) {
         run->ends = w->now + lasts * SL_SECOND_US;
     }
-    run->fails = argument(a, e->digest, "fail\"") != NULL;
+    run->fails = strstr(text, "\"fail\"") != NULL;
     if (run->fails) {
         return run;
     }
-    const char *at = g_strstr_len(text, (gssize)size, "accuracy=");
-    if (at != NULL) {
-        g_ptr_array_add(run->metrics,
-                        g_strdup_printf("final.accuracy %.*s",
-                                        (int)MIN(strcspn(at + strlen("accuracy="), "\" "), 4),
-                                        at + strlen("accuracy=")));
+    if (accuracy != NULL) {
+        g_ptr_array_add(run->metrics, g_strdup_printf("final.accuracy %s", accuracy));
     }
-    if (g_strstr_len(text, (gssize)size, "\"outputs\":[{") != NULL) {
+    if (strstr(text, "\"outputs\":[{") != NULL) {
         g_autofree char *seed = g_strdup_printf("model %s", e->run_key),
                         *digest = sl_sha256_hex(seed, strlen(seed));
         g_ptr_array_add(run->outputs, g_strdup_printf("model sha256:%s 1000", digest));
@@ -206,7 +210,9 @@ static void say_end(World *w, Agent *a, EngineRun *run)
 {
     SlRunEnd end = {.run_id = run->id,
                     .phase = run->fails ? SL_RUN_FAILED : SL_RUN_SUCCEEDED,
-                    .reason = run->stopped ? "Stopped" : run->fails ? "NonZeroExit" : "Completed",
+                    .reason = run->stopped ? "Stopped"
+                              : run->fails ? "NonZeroExit"
+                                           : "Completed",
                     .exit = run->fails ? "1" : "0",
                     .attempts = 1,
                     .started_us = run->started,
@@ -236,8 +242,7 @@ static void run_ends(World *w, Event *e)
 static void say_run(World *w, Agent *a, const EngineRun *run)
 {
     const char *phase = !run->ended ? "Running" : run->fails ? "Failed" : "Succeeded";
-    g_autoptr(json_t) record =
-        json_pack("{s:s,s:{s:i}}", "phase", phase, "progress", "step", 1);
+    g_autoptr(json_t) record = json_pack("{s:s,s:{s:i}}", "phase", phase, "progress", "step", 1);
     g_autofree char *id = g_strdup(run->id);
     agent_step(w, a, &(SlAgentInput){.type = SL_AGENT_RUN, .run_id = id, .record = record});
 }

@@ -258,7 +258,7 @@ static void add_result(Totals *t, const SimResult *r)
     t->sum.cpu_us += r->cpu_us;
     t->sum.virtual_us += r->virtual_us / SL_SECOND_US;
     t->agents_most = MAX(t->agents_most, r->agents);
-    t->by_story[r->story % SIM_ACTORS_MAX]++;
+    t->by_story[r->story % SIM_ACTORS_MAX] += r->steps > 0 ? 1 : 0; /* of a crash it is not known */
     for (size_t i = 0; i < N_FAULTS; i++) {
         t->sum.struck[i] += r->struck[i];
     }
@@ -276,7 +276,7 @@ static void add_result(Totals *t, const SimResult *r)
     g_autofree char *dev = command_of(&o, "./dev sim");
     (void)fprintf(stderr,
                   "seed %" G_GUINT64_FORMAT " (%s): %s\n  repeat it: %s --verbose   (or: %s)\n",
-                  r->seed, STORIES[r->story]->name, r->failure, dev, mine);
+                  r->seed, r->steps > 0 ? STORIES[r->story]->name : "?", r->failure, dev, mine);
     g_array_append_val(t->failing, r->seed);
 }
 
