@@ -34,10 +34,10 @@
 /* Handshakes: a fifth of a core; a whole fleet at once is the burst. */
 #define ACCEPTS_PER_SECOND 300
 #define MUTE_US (60 * SL_SECOND_US) /* HELLO follows the handshake at once, which has 30 s */
-#define MALFORMED_MAX 10 /* within a minute (said as "ten"): our own agents send none */
-#define FLOODS_MAX 1000  /* dropped within a minute: a burst after a pause is far below */
-#define HELLO_COST 4096  /* of the share: 64 a second */
-#define TWINS_MAX 3      /* within a minute: a restart is one */
+#define MALFORMED_MAX 10            /* within a minute (said as "ten"): our own agents send none */
+#define FLOODS_MAX 1000 /* dropped within a minute: a burst after a pause is far below */
+#define HELLO_COST 4096 /* of the share: 64 a second */
+#define TWINS_MAX 3     /* within a minute: a restart is one */
 #define SUSPEND_US SL_MINUTE_US
 #define SILENT_DEFAULT_US (100 * SL_SECOND_US)
 #define FLUSH_US (SL_SECOND_US / 20) /* a full peer is tried again after this */
