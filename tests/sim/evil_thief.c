@@ -104,7 +104,7 @@ static void act(World *w, Rng *rng)
                 .root = (uint64_t)sl_json_int(view, "rootVersion", 1),
                 .registry = (uint64_t)sl_json_int(view, "registryVersion", 1),
                 .ledger_seq = w->ledger->len,
-                .ledger_hash = promotion,
+                .ledger_hash = list,
                 .issued_us = w->now,
                 .expires_us = w->now + SL_MINUTE_US * (int64_t)rng_below(rng, 30),
                 .desired = list};

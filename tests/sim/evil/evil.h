@@ -27,6 +27,7 @@ typedef struct {
     char *as;            /* digest under which it is named and served, instead of its own */
     GPtrArray *sigs;     /* beside the signers' */
     bool hidden;         /* nobody serves it */
+    bool vain;           /* there is nothing here to forge it from */
 } Forging;
 
 /* What is waited for after an attack. */

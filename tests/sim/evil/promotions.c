@@ -200,6 +200,7 @@ static void edit_list(Forging *f, const char *was, const char *is)
     g_autofree char *list = forge_list_text(f->w, f->a);
     g_auto(GStrv) parts = g_strsplit(list, was, 2);
     g_autofree char *text = g_strjoinv(is, parts);
+    f->vain = g_strv_length(parts) < 2;
     listing(f, text);
 }
 
@@ -297,7 +298,7 @@ static char *forge_it(Forging *f)
         f->attack->edit(f);
     }
     g_autoptr(GBytes) text = sl_promotion_format(f->p, NULL);
-    return text != NULL ? forge_statement(f, SL_STATEMENT_PROMOTION, text) : NULL;
+    return text != NULL && !f->vain ? forge_statement(f, SL_STATEMENT_PROMOTION, text) : NULL;
 }
 
 void fire_promotion(World *w, const Attack *attack, Agent *a, Shot *shot)
