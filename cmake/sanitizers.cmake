@@ -6,6 +6,8 @@ if(SLUICE_SANITIZE)
   target_compile_options(sluice_sanitizers INTERFACE
     -fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(sluice_sanitizers INTERFACE -fsanitize=${SLUICE_SANITIZE})
+  set(SLUICE_REPORTS ${CMAKE_BINARY_DIR}/reports) # what they find in programs (sanitized.c); tests look there
+  file(MAKE_DIRECTORY ${SLUICE_REPORTS})
 endif()
 if(SLUICE_COVERAGE)
   target_compile_options(sluice_sanitizers INTERFACE --coverage)
