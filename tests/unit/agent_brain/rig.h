@@ -279,6 +279,7 @@ RIG void rig_wait(Rig *r, int64_t us)
 
 RIG GBytes *rig_blob(const char *digest, void *user)
 {
+    ((Rig *)user)->looks++;
     return g_hash_table_lookup(((Rig *)user)->store, digest);
 }
 

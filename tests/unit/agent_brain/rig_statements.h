@@ -30,6 +30,7 @@ typedef struct {
     SlAgent *agent;
     int64_t now;
     unsigned boots, sessions;
+    unsigned looks; /* times that the agent looked for bytes */
     char *nonce;
     uint64_t term, version, registry_version;
     SlMap *list;         /* desired list being built */

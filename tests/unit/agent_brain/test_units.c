@@ -171,6 +171,36 @@ static void many_units(void)
     g_assert_cmpuint(healthy, ==, 150);
 }
 
+/* 150 units wait for bytes: a step that is about none of them looks for none of them. */
+static void a_step_costs_what_it_is_about(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+    for (int i = 0; i < 150; i++) {
+        g_autofree char *name = g_strdup_printf("app%d", i),
+                        *object = g_strdup_printf("server%d", i);
+        g_autofree char *b = rig_servers(r, object, i);
+        g_autofree char *d =
+            rig_publish(r, rig_promotion(r, &(RigPromotion){.app = name, .seq = 1, .bundle = b},
+                                         RIG_KEYS(&r->alice)));
+        g_ptr_array_add(lines, g_strdup_printf("unit/%s/prod %s", name, d));
+        g_hash_table_remove(r->origin, b);
+    }
+    g_ptr_array_add(lines, NULL);
+    rig_list(r, (const char *const *)lines->pdata);
+    rig_wait(r, SL_MINUTE_US);
+    unsigned before = r->looks;
+    g_assert_cmpuint(before, >=, 150);
+    rig_tick(r, 1000);
+    rig_tick(r, 1000);
+    g_assert_cmpuint(r->looks - before, <=, 150); /* at most the look at all of every 10 s */
+    before = r->looks;
+    for (int i = 0; i < 100; i++) {
+        rig_tick(r, 1000);
+    }
+    g_assert_cmpuint(r->looks - before, <, 20);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -182,5 +212,6 @@ int main(int argc, char **argv)
     g_test_add_func("/units/not-before", not_before);
     g_test_add_func("/units/only-own-line-counts", only_own_line_counts);
     g_test_add_func("/units/many-units", many_units);
+    g_test_add_func("/units/a-step-costs-what-it-is-about", a_step_costs_what_it_is_about);
     return g_test_run();
 }
