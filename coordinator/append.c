@@ -65,7 +65,8 @@ static void hold(SlCoordinator *c, SlAppend *append)
     }
     c->held = append;
     append->waits_for = append->error->code;
-    int64_t wait = HELD_AGAIN_FIRST_US << MIN(c->held_tries++, 10u);
+    int64_t wait = HELD_AGAIN_FIRST_US << MIN(c->held_tries, 10u);
+    c->held_tries++; /* not in MIN(), which takes its argument twice */
     if (append->error->code == SLU_STORAGE_FULL && sl_space_lost(c, append->error->message))
         wait = 0; /* the ballast made room */
     sl_timer_arm(c->held_timer, MIN(wait, HELD_AGAIN_MAX_US));
