@@ -9,6 +9,12 @@ const char *__asan_default_options(void)
     return REPORTS ":detect_leaks=1:strict_string_checks=1";
 }
 
+const char *__lsan_default_options(void);
+const char *__lsan_default_options(void)
+{
+    return "print_suppressions=0"; /* a report that nothing was found is none */
+}
+
 const char *__ubsan_default_options(void);
 const char *__ubsan_default_options(void)
 {
