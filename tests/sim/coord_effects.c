@@ -102,7 +102,9 @@ static void env_written(World *w, Event *e)
         return;
     }
     g_autoptr(GError) error = NULL;
-    if (w->now < w->disk_full_until) {
+    if (e->n != 0) {
+        (void)sl_throw(&error, SLU_BLOB_MISSING, "bytes are not in the cache");
+    } else if (w->now < w->disk_full_until) {
         (void)sl_throw(&error, SLU_STORAGE_FULL, "no room");
     } else if (w->now < w->remote_away_until) {
         (void)sl_throw(&error, SLU_STATE_REMOTE_AWAY, "the remote does not answer");
@@ -130,38 +132,44 @@ static GHashTable *strings_copy(GHashTable *from)
     return copy;
 }
 
-/* The branch holds what its bundles are made of: from there a lost cache is filled again. */
-static void keep_bundle(World *w, const char *digest)
+/* The branch holds what its bundles are made of: from there a lost cache is filled again. false =
+ * bytes are nowhere any more. */
+static bool keep_bytes(World *w, const char *digest)
 {
-    GBytes *list = coord_blob(w, digest);
-    g_autoptr(SlBundle) bundle = list != NULL ? sl_bundle_parse(list, NULL) : NULL;
-    if (bundle == NULL) {
-        return;
+    GBytes *bytes = coord_blob(w, digest);
+    if (bytes != NULL) {
+        g_hash_table_replace(w->branch_blobs, g_strdup(digest), g_bytes_ref(bytes));
     }
-    g_hash_table_replace(w->branch_blobs, g_strdup(digest), g_bytes_ref(list));
-    for (guint i = 0; i < bundle->objects->len + bundle->blobs->len; i++) {
-        const char *d =
-            i < bundle->objects->len
-                ? ((SlBundleObject *)bundle->objects->pdata[i])->digest
-                : ((SlBundleBlob *)bundle->blobs->pdata[i - bundle->objects->len])->digest;
-        GBytes *bytes = coord_blob(w, d);
-        if (bytes != NULL) {
-            g_hash_table_replace(w->branch_blobs, g_strdup(d), g_bytes_ref(bytes));
-        }
-    }
+    return bytes != NULL;
 }
 
+static bool keep_bundle(World *w, const char *digest)
+{
+    GBytes *list = keep_bytes(w, digest) ? coord_blob(w, digest) : NULL;
+    g_autoptr(SlBundle) bundle = list != NULL ? sl_bundle_parse(list, NULL) : NULL;
+    bool all = bundle != NULL;
+    for (guint i = 0; all && i < bundle->objects->len; i++) {
+        all = keep_bytes(w, ((SlBundleObject *)bundle->objects->pdata[i])->digest);
+    }
+    for (guint i = 0; all && i < bundle->blobs->len; i++) {
+        all = keep_bytes(w, ((SlBundleBlob *)bundle->blobs->pdata[i])->digest);
+    }
+    return all;
+}
+
+/* NULL: bytes of a bundle are missing. */
 static char *targets_text(World *w, GHashTable *target_of)
 {
     g_autoptr(json_t) o = json_object();
     GHashTableIter iter;
     gpointer key, value;
+    bool all = true;
     g_hash_table_iter_init(&iter, target_of);
     while (g_hash_table_iter_next(&iter, &key, &value)) {
         json_object_set_new(o, key, json_string(value));
-        keep_bundle(w, value);
+        all = keep_bundle(w, value) && all;
     }
-    return sl_json_canonical(o, NULL);
+    return all ? sl_json_canonical(o, NULL) : NULL;
 }
 
 static void do_env_write(World *w, const SlCoordEffect *e)
@@ -170,6 +178,7 @@ static void do_env_write(World *w, const SlCoordEffect *e)
     EnvCommit *c = g_new0(EnvCommit, 1);
     c->parent = g_strdup(e->old);
     c->target_of = strings_copy(parent != NULL ? parent->target_of : NULL);
+    bool missing = false;
     GString *text = g_string_new(e->old != NULL ? e->old : "-");
     g_string_append_printf(text, "\n%s\n%s\n%" G_GINT64_FORMAT "\n", e->env, e->message,
                            e->time_us);
@@ -180,6 +189,10 @@ static void do_env_write(World *w, const SlCoordEffect *e)
             continue;
         }
         char *targets = targets_text(w, unit->target_of);
+        if (targets == NULL) {
+            missing = true;
+            continue;
+        }
         g_string_append_printf(text, "%s %s %s\n", unit->app, targets, unit->provenance);
         g_hash_table_replace(c->target_of, g_strdup(unit->app), targets);
     }
@@ -192,6 +205,7 @@ static void do_env_write(World *w, const SlCoordEffect *e)
     later->a = g_strdup(e->env);
     later->b = g_strdup(e->old);
     later->c = id;
+    later->n = missing ? 1 : 0;
 }
 
 /* A move under way when the process ends has happened or not. */

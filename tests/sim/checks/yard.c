@@ -178,8 +178,8 @@ bool yard_has_line(World *w, const Agent *a, const char *bundle, const char *wha
 bool yard_all_healthy(World *w, const Agent *a, const char *bundle)
 {
     GBytes *bytes = bundle != NULL ? yard_blob(w, a, bundle) : NULL;
-    if (bytes == NULL) {
-        return false;
+    if (bytes == NULL || g_bytes_get_size(bytes) == 0) { /* an empty one has no address */
+        return bytes != NULL;
     }
     g_autofree char *text = g_strndup(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
