@@ -41,7 +41,9 @@ void sl_shell_step(SlShell *shell, const SlAgentInput *input)
         return;
     g_autoptr(SlAgentOutput) out = sl_agent_output_new();
     int64_t now = now_us();
-    sl_agent_step(shell->brain, input, now, out);
+    SlAgentInput timed = *input;
+    timed.monotonic_us = sl_clock_real.monotonic_us(NULL);
+    sl_agent_step(shell->brain, &timed, now, out);
     for (guint i = 0; i < out->effects->len; i++)
         sl_shell_perform(shell, g_ptr_array_index(out->effects, i));
     int64_t wait = out->next_us == INT64_MAX ? TICK_MAX_US : out->next_us - now;

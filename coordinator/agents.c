@@ -241,7 +241,7 @@ void sl_agents_log(SlCoordinator *c, const json_t *args, SlLogDone done, void *u
     const char *cluster = sl_json_str(args, "cluster"), *env = sl_json_str(args, "env");
     if (sl_json_str(args, "run") != NULL) {
         g_autoptr(json_t) ask = json_pack("{s:s}", "id", sl_json_str(args, "run"));
-        run = sl_coord_view(c->brain, "run", ask, sl_now_us(), &error);
+        run = sl_coord_view(c->brain, "run", ask, sl_now_us(c), &error);
         cluster = run != NULL ? sl_json_str(run, "cluster") : NULL;
         env = run != NULL ? sl_json_str(run, "env") : NULL;
     } else if (env == NULL || sl_json_str(args, "app") == NULL ||

@@ -59,7 +59,7 @@ static void hold(SlCoordinator *c, SlAppend *append)
 {
     bool again = c->held != NULL && c->held->error != NULL;
     if (!again) {
-        c->held_since_us = sl_now_us();
+        c->held_since_us = sl_now_us(c);
         c->held_tries = 0;
         sl_log_error(c->log, "ledger-waits", append->error);
     }

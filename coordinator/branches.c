@@ -133,7 +133,7 @@ void sl_branch_tips(SlCoordinator *c)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) args = json_object();
-    g_autoptr(json_t) view = sl_coord_view(c->brain, "roots", args, sl_now_us(), &error);
+    g_autoptr(json_t) view = sl_coord_view(c->brain, "roots", args, sl_now_us(c), &error);
     json_t *roots = json_object_get(view, "roots");
     const char *text = sl_json_str(json_array_get(roots, json_array_size(roots) - 1), "text");
     g_autoptr(GBytes) bytes =

@@ -74,7 +74,7 @@ static bool open_store(SlCoordinator *c, GError **error)
 static bool check_online_key(SlCoordinator *c, GError **error)
 {
     g_autoptr(json_t) args = json_object();
-    g_autoptr(json_t) view = sl_coord_view(c->brain, "roots", args, sl_now_us(), error);
+    g_autoptr(json_t) view = sl_coord_view(c->brain, "roots", args, sl_now_us(c), error);
     json_t *roots = json_object_get(view, "roots");
     const char *text = sl_json_str(json_array_get(roots, json_array_size(roots) - 1), "text");
     if (text == NULL)
@@ -119,7 +119,7 @@ SlCoordinator *sl_coordinator_new(const SlConfig *config, SlLoop *loop, SlLog *l
     c->lock_fd = c->inotify = -1;
     c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     c->polls = g_ptr_array_new();
-    c->started_us = sl_now_us();
+    c->started_us = sl_now_us(c);
     sl_turn_init(c);
     sl_lent_docs_init(&c->lent_docs);
     sl_append_init(c);

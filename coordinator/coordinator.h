@@ -150,7 +150,7 @@ void sl_turn_clear(SlCoordinator *c);
 /* Bytes by digest for the loop thread: memory, cache, ledger maps. (transfer full, NULL) */
 GBytes *sl_turn_blob(SlCoordinator *c, const char *digest);
 void sl_turn_remember(SlCoordinator *c, const char *digest, GBytes *bytes);
-int64_t sl_now_us(void);
+int64_t sl_now_us(const SlCoordinator *c); /* the time that the brain believes */
 
 /* Performs what was appended, and appends what gathered meanwhile. */
 void sl_turn_appended(SlCoordinator *c, SlBatch *batch);

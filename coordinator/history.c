@@ -54,7 +54,7 @@ static json_t *new_points(SlCoordinator *c)
 {
     g_autoptr(json_t) args = json_pack("{s:s}", "active", "1");
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) view = sl_coord_view(c->brain, "runs", args, sl_now_us(), &error);
+    g_autoptr(json_t) view = sl_coord_view(c->brain, "runs", args, sl_now_us(c), &error);
     json_t *rows = json_array();
     size_t index = 0;
     json_t *run = NULL;
@@ -162,7 +162,7 @@ static void push_done(void *user, bool cancelled)
     if (!cancelled && job->error != NULL) {
         sl_log_error(c->log, "state-push-failed", job->error);
         if (c->push_error == NULL)
-            c->push_failed_us = sl_now_us();
+            c->push_failed_us = sl_now_us(c);
         g_clear_error(&c->push_error);
         c->push_error = g_steal_pointer(&job->error);
         int64_t wait = PUSH_RETRY_FIRST_US << MIN(c->push_failures, 8u);

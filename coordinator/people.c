@@ -40,7 +40,7 @@ static void add_own_alarms(const SlCoordinator *c, json_t *alarms)
 static json_t *view(void *user, const char *what, const json_t *args, GError **error)
 {
     SlCoordinator *c = user;
-    json_t *answer = sl_coord_view(c->brain, what, args, sl_now_us(), error);
+    json_t *answer = sl_coord_view(c->brain, what, args, sl_now_us(c), error);
     json_t *alarms = json_object_get(answer, "alarms");
     if (json_is_array(alarms) && strcmp(what, "status") == 0)
         add_own_alarms(c, alarms);
@@ -146,7 +146,7 @@ static bool token(void *user, const char *text, const char **ret_person, const c
                   GError **error)
 {
     SlCoordinator *c = user;
-    return sl_coord_token_check(c->brain, text, sl_now_us(), ret_person, ret_scope, error);
+    return sl_coord_token_check(c->brain, text, sl_now_us(c), ret_person, ret_scope, error);
 }
 
 static bool writable(void *user, GError **error)

@@ -80,7 +80,7 @@ bool sl_space_lost(SlCoordinator *c, const char *why)
     bool more = give_back(c);
     if (c->short_since_us != 0)
         return more;
-    c->short_since_us = sl_now_us();
+    c->short_since_us = sl_now_us(c);
     c->short_why = g_strdup(why);
     sl_log(c->log, SL_LOG_WARNING, "storage-short", "dir", c->config->dir, "why", why, "ballast",
            more ? "given back" : "none", NULL);

@@ -3,9 +3,17 @@
  * ends the process: memory is ahead of the disk, and the next start folds the disk again. */
 #include "coordinator/coordinator.h"
 
-int64_t sl_now_us(void)
+#define TICK_MAX_US (10 * SL_SECOND_US) /* a wrong clock is seen after this at the latest */
+
+static int64_t monotonic_us(void)
 {
-    return sl_clock_real.utc_us(sl_clock_real.user);
+    return sl_clock_real.monotonic_us(sl_clock_real.user);
+}
+
+int64_t sl_now_us(const SlCoordinator *c)
+{
+    int64_t wall_us = sl_clock_real.utc_us(sl_clock_real.user);
+    return c->brain != NULL ? sl_coord_time(c->brain, wall_us, monotonic_us()) : wall_us;
 }
 
 static void batch_init(SlBatch *batch)
@@ -140,7 +148,7 @@ static void arm_tick(SlCoordinator *c, int64_t next_us)
 {
     if (next_us <= 0)
         return;
-    sl_timer_arm(c->tick, CLAMP(next_us - sl_now_us(), 1000, SL_HOUR_US));
+    sl_timer_arm(c->tick, CLAMP(next_us - sl_now_us(c), 1000, TICK_MAX_US));
 }
 
 void sl_turn_input(SlCoordinator *c, const SlCoordInput *input)
@@ -152,7 +160,9 @@ void sl_turn_input(SlCoordinator *c, const SlCoordInput *input)
         return;
     }
     g_autoptr(SlCoordOutput) out = sl_coord_output_new();
-    sl_coord_step(c->brain, input, sl_now_us(), out);
+    SlCoordInput timed = *input;
+    timed.monotonic_us = monotonic_us();
+    sl_coord_step(c->brain, &timed, sl_clock_real.utc_us(sl_clock_real.user), out);
     c->snapshot.changed = true;
     if (input->type == SL_COORD_REQUEST)
         c->snapshot.asked = true;

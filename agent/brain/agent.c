@@ -330,7 +330,7 @@ void sl_agent_step(SlAgent *a, const SlAgentInput *input, int64_t now_us, SlAgen
     g_return_if_fail(input->type >= 0 && input->type < SL_AGENT_N_INPUTS);
     a->out = out;
     a->due_us = INT64_MAX;
-    sl_agent_clock(a, now_us);
+    sl_agent_clock(a, now_us, input->monotonic_us);
     sl_agent_stir_input(a, input);
     INPUTS[input->type](a, input);
     if (a->started) {
@@ -471,6 +471,7 @@ void sl_agent_free(SlAgent *a)
     sl_signed_free(a->pending_head);
     sl_head_free(a->pending);
     sl_signed_free(a->report);
+    sl_signed_free(a->said);
     sl_head_state_clear(&a->head);
     g_free(a->cluster);
     g_free(a->env);

@@ -102,6 +102,7 @@ typedef struct {
 
 typedef struct {
     SlAgentInputType type;
+    int64_t monotonic_us; /* now, by a clock that nobody sets; 0 = now_us never steps (tests) */
     const char *nonce;                   /* CONNECTED, RESET */
     const GPtrArray *roots, *registries; /* STEPS: of SlSigned* */
     const SlSigned *statement;           /* HEAD, STATEMENT */

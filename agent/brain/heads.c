@@ -28,6 +28,7 @@ static void enter_head(SlAgent *a, const SlSigned *s, const SlHead *h)
     }
     bool new_list = g_strcmp0(a->head.desired, h->desired) != 0;
     int64_t expires_us = sl_head_expires(a, h);
+    sl_agent_refused_time_over(a);
     sl_head_state_clear(&a->head);
     a->head = (SlHeadState){
         .epoch = h->epoch,

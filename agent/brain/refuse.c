@@ -67,6 +67,16 @@ void sl_agent_unrefuse(SlAgent *a, const char *what)
     }
 }
 
+/* A head was accepted: what an earlier one was refused for by its times was a clock's fault, here or
+ * there, and is over. Long enough to be seen, not as long as an attack. */
+void sl_agent_refused_time_over(SlAgent *a)
+{
+    SlRefusal *r = g_hash_table_lookup(a->refusals, "head");
+    if (r != NULL && (r->code == SLU_AGENT_EXPIRED || r->code == SLU_AGENT_FUTURE)) {
+        r->until_us = MIN(r->until_us, a->elapsed_us + SL_AGENT_CLOCK_SHOWN_US);
+    }
+}
+
 void sl_agent_refuse_settle(SlAgent *a)
 {
     static const char *const PASSING[] = {"head", "root", "registry"};

@@ -256,6 +256,19 @@ static char *reported_root(SlAgent *a, uint64_t *ret_count)
     return sl_map_root(map);
 }
 
+/* What is not durable yet may be of an older head after a restart: the order of the last report that
+ * was durable is said again. */
+static void say_order_of(SlReport *report, const SlReport *last)
+{
+    report->head = last->head;
+    report->term = last->term;
+    report->version = last->version;
+    report->root = last->root;
+    report->registry = last->registry;
+    report->ledger_seq = last->ledger_seq;
+    report->ledger_hash = last->ledger_hash;
+}
+
 static void make_report(SlAgent *a)
 {
     static const char NO_HASH[] =
@@ -289,7 +302,12 @@ static void make_report(SlAgent *a)
         .changes = lines,
     };
     g_autoptr(GError) error = NULL;
-    g_autoptr(GBytes) text = sl_report_format(&report, &error);
+    g_autoptr(SlReport) last =
+        sl_agent_durable(a) ? NULL : sl_report_parse(a->said->text, &error);
+    if (last != NULL) {
+        say_order_of(&report, last);
+    }
+    g_autoptr(GBytes) text = error == NULL ? sl_report_format(&report, &error) : NULL;
     a->report_us = a->elapsed_us;
     a->report_paid_us = MAX(a->report_paid_us, a->elapsed_us) + SL_AGENT_REPORT_GAP_US;
     a->report_full = a->report_full && !full;
@@ -302,6 +320,10 @@ static void make_report(SlAgent *a)
     a->report_counter++;
     a->report = sl_signed_new(text);
     sl_signed_sign(a->report, SL_STATEMENT_REPORT, a->secret);
+    if (sl_agent_durable(a)) {
+        sl_signed_free(a->said);
+        a->said = sl_signed_copy(a->report);
+    }
     a->report_sent_us = -1;
 }
 
@@ -320,7 +342,7 @@ static int64_t report_due(const SlAgent *a)
 
 void sl_agent_report_settle(SlAgent *a)
 {
-    if (!a->connected || a->root == NULL) {
+    if (!a->connected || a->root == NULL || (!sl_agent_durable(a) && a->said == NULL)) {
         return;
     }
     if (a->report == NULL) {

@@ -34,6 +34,7 @@
 #define SL_AGENT_FETCH_TIMEOUT_US SL_MINUTE_US
 #define SL_AGENT_BACKOFF_MAX_US SL_MINUTE_US
 #define SL_AGENT_REFUSAL_SHOWN_US (10 * SL_MINUTE_US) /* a refused head stays visible */
+#define SL_AGENT_CLOCK_SHOWN_US (15 * SL_SECOND_US)   /* one that a clock was to blame for, once it is right */
 #define SL_AGENT_RETRY_REFUSED_US SL_MINUTE_US
 #define SL_AGENT_LAZY_SAVE_US SL_SECOND_US
 #define SL_AGENT_LOOK_ALL_US (10 * SL_SECOND_US) /* a wake that was forgotten costs at most this */
@@ -271,7 +272,7 @@ struct SlAgent {
     int64_t lazy_us, save_retry_us;
 
     /* memory */
-    int64_t now_us, elapsed_us;
+    int64_t now_us, monotonic_us, elapsed_us;
     bool started, connected;
     char *nonce;
     int64_t hello_us; /* elapsed; of the last */
@@ -287,6 +288,7 @@ struct SlAgent {
     GHashTable *changed;    /* set of keys that differ from the last report */
     bool report_now, report_full;
     SlSigned *report; /* not acknowledged */
+    SlSigned *said; /* the last report of a durable state */
     uint64_t report_counter;
     int64_t report_us, report_sent_us; /* elapsed */
     int64_t
@@ -312,7 +314,7 @@ int64_t sl_agent_backoff(unsigned tries);
 void sl_agent_hello(SlAgent *a);
 
 /* time.c */
-void sl_agent_clock(SlAgent *a, int64_t now_us);
+void sl_agent_clock(SlAgent *a, int64_t now_us, int64_t monotonic_us);
 int64_t sl_agent_trusted(const SlAgent *a);
 void sl_agent_wake_at(SlAgent *a, int64_t utc_us);
 bool sl_agent_head_fresh(const SlAgent *a);
@@ -358,6 +360,7 @@ bool sl_check_known_signer(const SlAgent *a, const SlSigned *s, SlStatementKind 
 /* refuse.c */
 void sl_agent_refuse(SlAgent *a, const char *what, const char *kind, const GError *error);
 void sl_agent_unrefuse(SlAgent *a, const char *what);
+void sl_agent_refused_time_over(SlAgent *a);
 void sl_agent_refuse_settle(SlAgent *a);
 void sl_refusal_free(SlRefusal *r);
 

@@ -4,12 +4,17 @@
  * ahead must not lock the agent up after it was corrected. Expiry only blocks what is new. */
 #include "agent/brain/state.h"
 
-void sl_agent_clock(SlAgent *a, int64_t now_us)
+/* What elapsed is not taken from the wall clock: set ahead, it would age every timer, and an
+ * unconfirmed promotion would be gone back from. */
+void sl_agent_clock(SlAgent *a, int64_t now_us, int64_t monotonic_us)
 {
-    if (a->now_us != 0 && now_us > a->now_us) {
-        a->elapsed_us += now_us - a->now_us;
+    bool counts = a->monotonic_us != 0 && monotonic_us != 0;
+    int64_t lived_us = counts ? monotonic_us - a->monotonic_us : now_us - a->now_us;
+    if (a->now_us != 0 && lived_us > 0) {
+        a->elapsed_us += lived_us;
     }
     a->now_us = now_us;
+    a->monotonic_us = monotonic_us;
 }
 
 int64_t sl_agent_trusted(const SlAgent *a)

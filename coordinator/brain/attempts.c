@@ -101,6 +101,8 @@ static void advance_queued(SlCoord *c, SlAttempt *a)
     a->wants_slot = false;
     if (a->retry_us > c->now_us) {
         sl_wake(c, a->retry_us);
+    } else if (c->clock_wrong) { /* its window would be one of another time */
+        sl_attempt_wait_for(a, "this machine's clock to be set right: most clusters' differ");
     } else if (a->act == SL_ACT_ROLLBACK) {
         sl_brain_render_rollback(c, a);
     } else if (a->act == SL_ACT_REMOVE) {

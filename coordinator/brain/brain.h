@@ -23,6 +23,10 @@ void sl_brain_touch_session(SlCoord *c, const SlSession *session);
 void sl_brain_touch_sessions(SlCoord *c, const char *env); /* NULL = of every environment */
 void sl_brain_touch_targets(SlCoord *c,
                             const char *cluster); /* live attempts that it is a target of */
+/* clock.c */
+void sl_brain_clock_step(SlCoord *c, int64_t wall_us, int64_t monotonic_us);
+void sl_brain_clock_heard(SlCoord *c, SlSeen *seen, int64_t clock_us); /* a report's clock */
+void sl_brain_clock_look(SlCoord *c); /* who is wrong; marks all when that changes */
 void sl_brain_clock_back(SlCoord *c); /* no time that was noted lies ahead of now any more */
 void sl_brain_touch_time(SlCoord *c); /* at each step: a clock that went back marks all */
 void sl_brain_wait_auto(SlCoord *c, const char *app, int64_t at_us);

@@ -178,19 +178,20 @@ static void settle(SlCoord *c)
     }
 }
 
-void sl_coord_step(SlCoord *c, const SlCoordInput *input, int64_t now_us, SlCoordOutput *out)
+void sl_coord_step(SlCoord *c, const SlCoordInput *input, int64_t wall_us, SlCoordOutput *out)
 {
     c->out = out;
-    c->now_us = now_us;
+    sl_brain_clock_step(c, wall_us, input->monotonic_us);
     c->next_us = INT64_MAX;
     if (c->root != NULL && (c->started || input->type == SL_COORD_START)) {
         sl_brain_touch_time(c);
         take(c, input);
+        sl_brain_clock_look(c);
         settle(c);
         sl_brain_heads(c);
         sl_brain_troubles_end(c);
     }
-    out->next_us = MIN(out->next_us, MAX(c->next_us, now_us + 1000));
+    out->next_us = MIN(out->next_us, MAX(c->next_us, c->now_us + 1000));
     c->out = NULL;
 }
 

@@ -148,6 +148,7 @@ typedef struct {
 
 typedef struct {
     SlCoordInputType type;
+    int64_t monotonic_us; /* now, by a clock that nobody sets; 0 = @wall_us never steps (tests) */
     union {
         SlCoordRequest request;
         SlCoordSource source;
@@ -226,7 +227,7 @@ typedef struct {
     GHashTable *ledger_blobs; /* digest -> GBytes*: written with the events under maps/ */
     GHashTable *cache_blobs;  /* digest -> GBytes*: desired lists and so on; can be made again */
     GPtrArray *effects;       /* of SlCoordEffect* */
-    int64_t next_us;          /* UTC; when to TICK at the latest */
+    int64_t next_us;          /* in sl_coord_time(); when to TICK at the latest */
 } SlCoordOutput;
 SlCoordOutput *sl_coord_output_new(void);
 void sl_coord_output_free(SlCoordOutput *output);
@@ -234,7 +235,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlCoordOutput, sl_coord_output_free)
 
 /* The one decision function. Appends to @out. Never fails: what is wrong becomes a reply, a state
  * or an event. */
-void sl_coord_step(SlCoord *coord, const SlCoordInput *input, int64_t now_us, SlCoordOutput *out);
+void sl_coord_step(SlCoord *coord, const SlCoordInput *input, int64_t wall_us, SlCoordOutput *out);
+/* The time that it believes, in which it says `next_us`: for views, and for the shell's timers. */
+int64_t sl_coord_time(const SlCoord *coord, int64_t wall_us, int64_t monotonic_us);
 
 /* ---- views: JSON answers of docs/api.md, from the state in memory (transfer full) ---- */
 

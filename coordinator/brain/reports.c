@@ -189,6 +189,7 @@ void sl_brain_report(SlCoord *c, const SlCoordStatement *in)
     seen->term = report->term;
     seen->head_version = report->version;
     seen->root = report->root;
+    sl_brain_clock_heard(c, seen, report->clock_us);
     apply(seen, report, in->statement, &want_full);
     sl_brain_touch_targets(c, cluster->id);
     sl_brain_head_seen(c, session);

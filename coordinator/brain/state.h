@@ -224,6 +224,8 @@ typedef struct {
     int64_t seen_us;
     uint64_t term, head_version, root;
     char *head;
+    int64_t clock_off_us, clock_lived_us; /* its clock less ours, and when it said so (lived) */
+    bool clock_known, clock_alarm;
     bool known;      /* root compared equal */
     bool collecting; /* parts of a full report are coming in */
     char *alarm;
@@ -288,7 +290,9 @@ struct SlCoord {
     GPtrArray *doc_problems; /* of json_t*: problems of the last source read */
     unsigned renders;
     SlCoordOutput *out; /* of the step under way */
-    int64_t now_us;
+    int64_t now_us; /* believed: clock.c */
+    int64_t monotonic_us, lived_us, wall_off_us, clock_look_us;
+    bool clock_wrong; /* most agents say so */
     int64_t next_us;
 };
 

@@ -1,4 +1,4 @@
-"""A clock set wrong (libfaketime), by minutes, hours, years, frozen, stepping while running: of an agent.
+"""A clock set wrong (libfaketime), by minutes, hours, years, frozen, stepping while running: of an agent, of the coordinator.
 Nothing is activated that should not be, nothing is deleted, it is said, and it is over when the clock is right again."""
 import glob
 import os
@@ -34,18 +34,21 @@ class Clock(unittest.TestCase):
             out.write(offset + "\n")
         os.rename(path + ".new", path)
 
-    def under_faketime(self, name):
+    def under_faketime(self, name, offset="+0"):
         self.f.kill(name)
-        self.turn(name, "+0")
+        self.turn(name, offset)
         honest = dict(self.f.env)
         self.f.env.update(LD_PRELOAD=self.library, FAKETIME_TIMESTAMP_FILE=os.path.join(self.f.dir, f"clock-{name}"),
                           FAKETIME_DONT_FAKE_MONOTONIC="1", FAKETIME_CACHE_DURATION="0")
         try:
-            self.f.start_agent(name)
+            if name == "coordinator":
+                self.f.start_coordinator()
+            else:
+                self.f.start_agent(name)
         finally:
             self.f.env.clear()
             self.f.env.update(honest)
-        self.f.wait(f"{name} is back", lambda: all(c["connected"] and not c["stale"] for c in self.f.status()["clusters"]))
+        self.f.wait(f"{name} is back", lambda: all(c["connected"] for c in self.f.status()["clusters"]))
 
     def serves_on(self):
         for env in ("dev", "test", "prod"):
@@ -95,6 +98,49 @@ class Clock(unittest.TestCase):
             self.f.wait(f"a head is taken at {offset}", lambda: self.head_version() > before)
             self.serves_on()
         self.next_version()
+
+    def own_alarm(self):
+        return next((a for a in self.f.status()["alarms"] if a["what"] == "clock" and not a.get("cluster")), None)
+
+    def test_coordinator(self):
+        """Set wrong while it runs: agents contradict, so it is said, and time goes on as before: nothing expires."""
+        self.under_faketime("coordinator")
+        token = self.f.sluice("cluster", "add", "dev2", "--env", "dev", "--token").stdout.strip()
+        self.f.canaries.join_token(token)
+        for offset in [o for o in OFFSETS if not o.endswith("5m")] + ["+26h"]:  # 5 minutes are forgiven
+            with self.subTest(offset=offset):
+                self.turn("coordinator", offset)
+                alarm = self.f.wait(f"{offset} is said", self.own_alarm, 30)
+                self.assertEqual(alarm["code"], "SLU3014")
+                self.assertIn("was set ahead" if offset[0] == "+" else "was set back", alarm["message"])
+                self.serves_on()
+                self.next_version()  # by the time that agents agree with
+                self.assertEqual(len(self.f.json("clusters")["pending"]), 0)
+                self.turn("coordinator", "+0")
+                self.f.wait("all is well again", lambda: not self.troubles(), 60)
+        self.serves_on()
+        self.assertEqual(len(self.f.runs()), 1, "nothing was trained again")
+
+    def test_coordinator_starts_wrong(self):
+        """Its clock is wrong when it starts: nothing new is rendered to be signed, and it follows the clock that agents confirm."""
+        for offset in ("-1h", "+3650d"):
+            with self.subTest(offset=offset):
+                self.under_faketime("coordinator", offset)
+                alarm = self.f.wait(f"{offset} is said", self.own_alarm, 60)
+                self.assertIn("3 of 3 clusters", alarm["message"])
+                self.version += 1
+                subject, old = f"v{self.version}", self.serving
+                self.f.edit("app/serve/code/serve.py", f'"{old}"', f'"{subject}"')
+                self.f.push(subject)
+                self.f.wait("it waits for the clock", lambda: "clock" in str(self.f.unit("dev").get("waiting") or self.f.unit("dev").get("active")), 30)
+                self.serves_on()
+                self.turn("coordinator", "+0")
+                self.f.wait("all is well again", lambda: not self.troubles(), 60)
+                self.f.wait_healthy("test", subject, 60)
+                self.f.promote()
+                self.serving = subject
+                self.f.wait("it serves", lambda: self.f.serves("prod") == f"{subject} weights 0.95\n")
+        self.assertEqual(len(self.f.runs()), 1, "nothing was trained again")
 
 
 if __name__ == "__main__":

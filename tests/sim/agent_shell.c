@@ -253,7 +253,9 @@ void agent_step(World *w, Agent *a, const SlAgentInput *in)
     w->steps++;
     check(w, &(Moment){.type = AT_AGENT_INPUT, .agent = a, .agent_in = in});
     g_autoptr(SlAgentOutput) out = sl_agent_output_new();
-    sl_agent_step(a->brain, in, agent_now(w, a), out);
+    SlAgentInput timed = *in;
+    timed.monotonic_us = w->now;
+    sl_agent_step(a->brain, &timed, agent_now(w, a), out);
     bool crash = in->type != SL_AGENT_TICK && strikes(w, FAULT_AGENT_TEAR);
     uint64_t where =
         crash ? rng_below(&w->fault_rng[FAULT_AGENT_TEAR], out->effects->len + 1) : UINT64_MAX;

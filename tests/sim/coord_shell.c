@@ -27,7 +27,8 @@ static GBytes *read_blob(const char *digest, void *user)
 
 int64_t coord_now(const World *w)
 {
-    return clock_now(w, &w->coord_clock);
+    int64_t wall_us = clock_now(w, &w->coord_clock);
+    return w->coord != NULL ? sl_coord_time(w->coord, wall_us, w->now) : wall_us;
 }
 
 void blobs_merge(GHashTable *into, GHashTable *from)
@@ -202,7 +203,9 @@ void coord_step(World *w, const SlCoordInput *in)
     check(w, &(Moment){.type = AT_COORD_INPUT, .coord_in = in});
     g_autoptr(SlCoordOutput) out = sl_coord_output_new();
     w->reading = true;
-    sl_coord_step(w->coord, in, coord_now(w), out);
+    SlCoordInput timed = *in;
+    timed.monotonic_us = w->now;
+    sl_coord_step(w->coord, &timed, clock_now(w, &w->coord_clock), out);
     w->reading = false;
     int64_t next_us = out->next_us;
     store_take(w, out);

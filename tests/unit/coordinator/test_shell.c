@@ -44,7 +44,7 @@ static void write_root(Fixture *f)
                      .person_key = person_key,
                      .online_key = online_key,
                      .envs = envs,
-                     .now_us = sl_now_us()};
+                     .now_us = sl_now_us(f->c)};
     SlRoot *root = sl_root_new(&how, &error);
     g_assert_no_error(error);
     g_autoptr(GBytes) text = sl_root_format(root, &error);
@@ -123,7 +123,7 @@ static json_t *status(Fixture *f)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) args = json_object();
-    json_t *view = sl_coord_view(f->c->brain, "status", args, sl_now_us(), &error);
+    json_t *view = sl_coord_view(f->c->brain, "status", args, sl_now_us(f->c), &error);
     g_assert_no_error(error);
     return view;
 }
@@ -378,12 +378,12 @@ static void test_views_of_the_past_are_bounded(Fixture *f, gconstpointer data)
     g_autoptr(json_t) args = json_object();
     unsigned counts[2] = {0};
     for (int i = 0; i < 10; i++)
-        sl_people_ops.view_at(f->c, sl_now_us(), args, count_view, counts);
+        sl_people_ops.view_at(f->c, sl_now_us(f->c), args, count_view, counts);
     for (int i = 0; i < 1000 && counts[0] + counts[1] < 10; i++)
         sl_loop_turn(f->loop, 10000);
     g_assert_cmpuint(counts[0], ==, SL_REPLAYS_MAX);
     g_assert_cmpuint(counts[1], ==, 10 - SL_REPLAYS_MAX);
-    sl_people_ops.view_at(f->c, sl_now_us(), args, count_view, counts); /* and it goes on */
+    sl_people_ops.view_at(f->c, sl_now_us(f->c), args, count_view, counts); /* and it goes on */
     for (int i = 0; i < 1000 && counts[0] < SL_REPLAYS_MAX + 1; i++)
         sl_loop_turn(f->loop, 10000);
     g_assert_cmpuint(counts[0], ==, SL_REPLAYS_MAX + 1);
