@@ -113,6 +113,10 @@ void fire_head(World *w, const Attack *attack, Agent *a, Shot *shot)
     forge_begin(&f, w, attack, a);
     g_autofree char *list = forge_map(w, f.lines);
     f.h = hand_head(w, a, list);
+    bool is_first = f.h->version == 1; /* nothing is older than no head at all */
+    if (is_first && (attack->edit == same_version || attack->edit == older_term)) {
+        return;
+    }
     attack->edit(&f);
     g_autoptr(GBytes) text = sl_head_format(f.h, NULL);
     if (text == NULL) {
