@@ -245,7 +245,9 @@ RIG void rig_perform(Rig *r, const SlAgentEffect *e)
 RIG void rig_step(Rig *r, const SlAgentInput *in)
 {
     g_autoptr(SlAgentOutput) out = sl_agent_output_new();
-    sl_agent_step(r->agent, in, r->now, out);
+    SlAgentInput timed = *in;
+    timed.monotonic_us = r->monotonic;
+    sl_agent_step(r->agent, &timed, r->now, out);
     for (guint i = 0; i < out->effects->len; i++) {
         rig_perform(r, out->effects->pdata[i]);
     }

@@ -41,6 +41,7 @@ typedef struct {
     GHashTable *applied; /* the map as reported */
     SlSigned *last_report, *last_seal;
     uint64_t reports;
+    int64_t monotonic; /* 0 = `now` never steps */
     bool hold_saves, fail_saves, no_acks, no_engine;
     GError *apply_error; /* answered to APPLY if set */
     GQueue *inputs;

@@ -119,6 +119,21 @@ static void unknown_never(void)
     rig_assert_reported(t.r, "unit/digits/prod", "bundle", t.bad);
 }
 
+/* The wall clock set ahead by hours is no time that passed. */
+static void not_because_of_a_clock(void)
+{
+    g_auto(Two) t = two_new("Progressing");
+    Rig *r = t.r;
+    r->monotonic = SL_HOUR_US;
+    rig_tick(r, 0);
+    r->monotonic += SL_SECOND_US;
+    rig_tick(r, 5 * SL_HOUR_US);
+    rig_assert_reported(r, "unit/digits/prod", "latched", "false");
+    r->monotonic += 11 * SL_MINUTE_US;
+    rig_tick(r, 0);
+    rig_assert_reported(r, "unit/digits/prod", "latched", "true");
+}
+
 static void a_short_dip(void)
 {
     g_auto(Two) t = two_new("Degraded");
@@ -168,6 +183,7 @@ int main(int argc, char **argv)
     g_test_add_func("/rollback/too-slow", too_slow);
     g_test_add_func("/rollback/not-because-of-a-pause", not_because_of_a_pause);
     g_test_add_func("/rollback/unknown-never", unknown_never);
+    g_test_add_func("/rollback/not-because-of-a-clock", not_because_of_a_clock);
     g_test_add_func("/rollback/a-short-dip", a_short_dip);
     g_test_add_func("/rollback/not-after-it-was-confirmed", not_after_it_was_confirmed);
     g_test_add_func("/rollback/rollback-by-people", rollback_by_people);

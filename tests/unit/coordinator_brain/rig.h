@@ -42,6 +42,8 @@ typedef struct {
     int status;
     json_t *enrol;
     int64_t now_us, next_us;
+    int64_t wall_off_us; /* of the coordinator's clock */
+    bool monotonic;      /* what passes is said, too */
     uint8_t online[64], alice[64], bob[64], random[64];
     uint64_t position;
     guint renders, writes, moves, refreshed;
@@ -386,7 +388,8 @@ static inline void rig_merge(GHashTable *to, GHashTable *from)
 static inline void rig_step(Rig *rig, SlCoordInput *input)
 {
     g_autoptr(SlCoordOutput) out = sl_coord_output_new();
-    sl_coord_step(rig->coord, input, rig->now_us, out);
+    input->monotonic_us = rig->monotonic ? rig->now_us : 0;
+    sl_coord_step(rig->coord, input, rig->now_us + rig->wall_off_us, out);
     for (guint i = 0; i < out->events->len; i++) {
         g_ptr_array_add(rig->ledger, json_incref(g_ptr_array_index(out->events, i)));
     }

@@ -81,6 +81,96 @@ static void test_head_again(void)
     rig_free(rig);
 }
 
+static void all_report(Rig *rig)
+{
+    GHashTableIter iter;
+    gpointer agent;
+    g_hash_table_iter_init(&iter, rig->agents);
+    while (g_hash_table_iter_next(&iter, NULL, &agent)) {
+        agent_send_report(rig, agent);
+    }
+}
+
+/* The message of the coordinator's own alarm; NULL. */
+static char *own_alarm(Rig *rig)
+{
+    size_t i;
+    json_t *alarm;
+    g_autoptr(json_t) view = rig_view(rig, "status", json_object());
+    json_array_foreach (json_object_get(view, "alarms"), i, alarm) {
+        if (g_strcmp0(sl_json_str(alarm, "what"), "clock") == 0 &&
+            g_strcmp0(sl_json_str(alarm, "cluster"), "") == 0) {
+            return g_strdup(sl_json_str(alarm, "message"));
+        }
+    }
+    return NULL;
+}
+
+/* The clock is set while it runs, and agents contradict: said, and nothing expires. */
+static void test_step_ages_nothing(void)
+{
+    static const int64_t offsets[] = {YEARS_US, -YEARS_US, SL_HOUR_US, -SL_HOUR_US};
+    for (size_t i = 0; i < G_N_ELEMENTS(offsets); i++) {
+        Rig *rig = rig_new();
+        rig->monotonic = true;
+        all_report(rig);
+        rig_agent(rig, "dev1")->mute = true;
+        rig_push(rig, "c1", "1", "1");
+        rig->wall_off_us = offsets[i];
+        rig_tick(rig, SL_SECOND_US);
+        g_autofree char *said = own_alarm(rig);
+        g_assert_nonnull(strstr(said, offsets[i] > 0 ? "set ahead" : "set back"));
+        g_assert_cmpint(sl_coord_time(rig->coord, rig->now_us + offsets[i], rig->now_us), ==,
+                        rig->now_us);
+        g_assert_false(is_final(rig, 1));
+        rig->wall_off_us = 0;
+        rig_tick(rig, SL_SECOND_US);
+        g_assert_null(own_alarm(rig));
+        g_assert_false(is_final(rig, 1));
+        rig_free(rig);
+    }
+}
+
+/* Nobody contradicts: the wall clock is believed. */
+static void test_nobody_to_ask(void)
+{
+    Rig *rig = rig_new();
+    rig->monotonic = true;
+    GHashTableIter iter;
+    gpointer agent;
+    g_hash_table_iter_init(&iter, rig->agents);
+    while (g_hash_table_iter_next(&iter, NULL, &agent)) {
+        ((Agent *)agent)->mute = true;
+    }
+    rig_tick(rig, SL_HOUR_US); /* who spoke before is not heard any more */
+    rig->wall_off_us = SL_HOUR_US;
+    rig_tick(rig, SL_SECOND_US);
+    g_assert_cmpint(sl_coord_time(rig->coord, rig->now_us + SL_HOUR_US, rig->now_us), ==,
+                    rig->now_us + SL_HOUR_US);
+    rig_free(rig);
+}
+
+/* It starts with a wrong clock: nothing is rendered before it is right, which agents confirm. */
+static void test_starts_wrong(void)
+{
+    Rig *rig = rig_new();
+    rig->monotonic = true;
+    rig->wall_off_us = -SL_HOUR_US;
+    rig_restart(rig);
+    all_report(rig);
+    rig_tick(rig, SL_SECOND_US);
+    g_autofree char *said = own_alarm(rig);
+    g_assert_nonnull(strstr(said, "ahead of this machine's"));
+    rig_push(rig, "c1", "1", "1");
+    rig_assert_state(rig, 1, "QUEUED");
+    rig->wall_off_us = 0;
+    rig_tick(rig, SL_SECOND_US);
+    g_assert_null(own_alarm(rig));
+    g_autofree char *state = rig_state(rig, 1);
+    g_assert_cmpstr(state, !=, "QUEUED");
+    rig_free(rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -88,5 +178,8 @@ int main(int argc, char **argv)
     g_test_add_func("/clock/ends-after-restart", test_ends_after_restart);
     g_test_add_func("/clock/made-anew", test_made_anew);
     g_test_add_func("/clock/head-again", test_head_again);
+    g_test_add_func("/clock/step-ages-nothing", test_step_ages_nothing);
+    g_test_add_func("/clock/nobody-to-ask", test_nobody_to_ask);
+    g_test_add_func("/clock/starts-wrong", test_starts_wrong);
     return g_test_run();
 }
