@@ -157,6 +157,12 @@ static void test_starts_wrong(void)
     rig->monotonic = true;
     rig->wall_off_us = -SL_HOUR_US;
     rig_restart(rig);
+    GHashTableIter iter;
+    gpointer cluster;
+    g_hash_table_iter_init(&iter, rig->agents);
+    while (g_hash_table_iter_next(&iter, &cluster, NULL)) {
+        agent_hello(rig, cluster);
+    }
     all_report(rig);
     rig_tick(rig, SL_SECOND_US);
     g_autofree char *said = own_alarm(rig);
