@@ -44,7 +44,7 @@ static void write_root(Fixture *f)
                      .person_key = person_key,
                      .online_key = online_key,
                      .envs = envs,
-                     .now_us = sl_now_us(f->c)};
+                     .now_us = sl_clock_real.utc_us(NULL)};
     SlRoot *root = sl_root_new(&how, &error);
     g_assert_no_error(error);
     g_autoptr(GBytes) text = sl_root_format(root, &error);
