@@ -72,7 +72,8 @@ void sl_agent_unrefuse(SlAgent *a, const char *what)
 void sl_agent_refused_time_over(SlAgent *a)
 {
     SlRefusal *r = g_hash_table_lookup(a->refusals, "head");
-    if (r != NULL && (r->code == SLU_AGENT_EXPIRED || r->code == SLU_AGENT_FUTURE)) {
+    if (r != NULL && (r->code == SLU_AGENT_EXPIRED || r->code == SLU_AGENT_FUTURE ||
+                      r->code == SLU_AGENT_ROOT_EXPIRED)) {
         r->until_us = MIN(r->until_us, a->elapsed_us + SL_AGENT_CLOCK_SHOWN_US);
     }
 }

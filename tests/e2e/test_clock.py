@@ -69,8 +69,10 @@ class Clock(unittest.TestCase):
         return next(c["headVersion"] for c in self.f.status()["clusters"] if c["name"] == "prod1")
 
     def troubles(self):
+        """What is said; but not a head of the session before this test's restart (SLU2211), which is no clock's fault."""
         status = self.f.status()
-        return [flag for c in status["clusters"] for flag in c["flags"] + [r["what"] for r in c["refused"]]] + [a["what"] for a in status["alarms"]]
+        said = [r for c in status["clusters"] for r in c["refused"]] + status["alarms"]
+        return [flag for c in status["clusters"] for flag in c["flags"]] + [r["what"] for r in said if r["code"] != "SLU2211"]
 
     def test_agent(self):
         self.under_faketime("prod1")
@@ -82,6 +84,7 @@ class Clock(unittest.TestCase):
                 self.f.wait(f"{offset} is said", self.troubles, 30)
                 self.serves_on()
                 self.turn("prod1", "+0")
+                self.f.wait("the pause holds", lambda: any(f.startswith("paused") for c in self.f.status()["clusters"] for f in c["flags"]), 60)
                 self.f.sluice("resume", "prod", "--reason", "right again", "--yes", code=None)
                 self.f.wait("all is well again", lambda: not self.troubles(), 60)
         self.next_version()
@@ -107,7 +110,7 @@ class Clock(unittest.TestCase):
         self.under_faketime("coordinator")
         token = self.f.sluice("cluster", "add", "dev2", "--env", "dev", "--token").stdout.strip()
         self.f.canaries.join_token(token)
-        for offset in [o for o in OFFSETS if not o.endswith("5m")] + ["+26h"]:  # 5 minutes are forgiven
+        for offset in [o for o in OFFSETS if not o.endswith("5m")]:  # 5 minutes are forgiven
             with self.subTest(offset=offset):
                 self.turn("coordinator", offset)
                 alarm = self.f.wait(f"{offset} is said", self.own_alarm, 30)
@@ -123,7 +126,7 @@ class Clock(unittest.TestCase):
 
     def test_coordinator_starts_wrong(self):
         """Its clock is wrong when it starts: nothing new is rendered to be signed, and it follows the clock that agents confirm."""
-        for offset in ("-1h", "+3650d"):
+        for offset in OFFSETS[-2:] if len(OFFSETS) > 2 else OFFSETS[:1]:
             with self.subTest(offset=offset):
                 self.under_faketime("coordinator", offset)
                 alarm = self.f.wait(f"{offset} is said", self.own_alarm, 60)
