@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define TOKEN_MAX 4096
+#define CTRL_C 3
 
 static GBytes *unbase64url(const char *text)
 {
@@ -37,7 +38,7 @@ static char *read_line(int fd, GError **error)
 {
     char line[TOKEN_MAX + 2];
     size_t len = 0;
-    while (len < sizeof line && !memchr(line, '\n', len)) {
+    while (len < sizeof line && !memchr(line, '\n', len) && !memchr(line, CTRL_C, len)) {
         ssize_t n = read(fd, line + len, sizeof line - len);
         if (n < 0 && errno == EINTR)
             continue;
@@ -49,6 +50,8 @@ static char *read_line(int fd, GError **error)
     g_autofree char *text = g_strndup(line, end ? (size_t)(end - line) : len);
     sodium_memzero(line, sizeof line);
     g_strstrip(text);
+    if (strchr(text, CTRL_C))
+        return sl_throw_null(error, SLU_TOKEN_FORMAT, "join token: given up");
     if (!*text)
         return sl_throw_null(
             error, SLU_TOKEN_FORMAT,
@@ -62,9 +65,10 @@ char *sl_join_token_read(int fd, GError **error)
     if (tcgetattr(fd, &before) != 0)
         return read_line(fd, error);
     struct termios quiet = before;
-    quiet.c_lflag &= ~(tcflag_t)(ECHO | ICANON); /* ICANON: its lines end at 4095 bytes */
+    /* ICANON: its lines end at 4095 bytes. ISIG: Ctrl-C must not leave a terminal without echo. */
+    quiet.c_lflag &= ~(tcflag_t)(ECHO | ICANON | ISIG);
     fputs("join token: ", stderr);
-    tcsetattr(fd, TCSAFLUSH, &quiet);
+    tcsetattr(fd, TCSADRAIN, &quiet); /* what was pasted before is kept */
     char *text = read_line(fd, error);
     tcsetattr(fd, TCSAFLUSH, &before);
     fputs("\n", stderr);
