@@ -39,8 +39,9 @@ class Away(unittest.TestCase):
         # What serves is killed without its model: nothing starts before that was verified again, and nobody goes back.
         shutil.rmtree(copies)  # under the running agent
         seq = self.f.unit("test")["seq"]
-        pid = next(pid for pid, _ in self.f.processes_below("serve.py", "test1/engine"))
-        os.kill(pid, signal.SIGKILL)
+        servers = lambda: [pid for pid, _ in self.f.processes_below("serve.py", "test1/engine")]
+        self.f.wait("the version before is gone", lambda: len(servers()) == 1)
+        os.kill(servers()[0], signal.SIGKILL)
         self.f.wait("a restart without its model is Unknown", lambda: self.verdict("test") == ("Unknown", "ModelUnavailable"))
         os.rename(self.store + ".away", self.store)
         self.f.wait_healthy("test", "two")
