@@ -77,12 +77,6 @@ static bool whole_runs(World *w, Plot *p)
     return runs(w, p, "c", "v3");
 }
 
-static bool calm(World *w, Plot *p)
-{
-    (void)p;
-    return kit_calm(w);
-}
-
 /* a and d changed once: one release, and what people or faults asked for, no more. */
 static void end(World *w)
 {
@@ -106,7 +100,7 @@ static const PlotStep STEPS[] = {
     {"b runs in prod, c stays", half_runs},
     {"c's document is mended, with a change", push_whole},
     {"c runs in prod", whole_runs},
-    {"everything is calm", calm},
+    {"everything is calm", kit_calm},
 };
 
 PLOT_STORY(apps, "applications", 4, shape, STEPS, end);

@@ -2,46 +2,11 @@
  * stay there until a higher number comes. */
 #include "kit.h"
 
-static void push(World *w, const char *server)
-{
-    KitApp app = {.name = "web", .server = server, .maps = 1};
-    kit_push(w, server, KIT_ENVS, &app, 1);
-}
-
-static void shape(World *w)
-{
-    static const char *const apps[] = {"web", NULL};
-    kit_shape_apps(w, apps);
-}
-
-static bool push_first(World *w, Plot *p)
-{
-    (void)p;
-    push(w, "v1");
-    return true;
-}
-
-static bool runs(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test") &&
-           kit_bring(w, p, "web", "prod");
-}
-
 static bool push_broken(World *w, Plot *p)
 {
     (void)p;
-    push(w, "broken-prod");
+    kit_web_push(w, "broken-prod");
     return true;
-}
-
-static bool broken_upstream(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test");
-}
-
-static bool ask_broken(World *w, Plot *p)
-{
-    return kit_ask(w, p, "promote", "web", "prod", NULL);
 }
 
 static bool is_latched(World *w, Agent *a)
@@ -83,32 +48,26 @@ static bool stays(World *w, Plot *p)
 static bool push_good(World *w, Plot *p)
 {
     (void)p;
-    push(w, "v3");
+    kit_web_push(w, "v3");
     return true;
 }
 
 static bool good_runs(World *w, Plot *p)
 {
-    return runs(w, p) && kit_serves(w, "web", "prod", "v3");
-}
-
-static bool calm(World *w, Plot *p)
-{
-    (void)p;
-    return kit_calm(w);
+    return kit_web_runs(w, p) && kit_serves(w, "web", "prod", "v3");
 }
 
 static const PlotStep STEPS[] = {
-    {"push v1", push_first},
-    {"v1 runs in prod", runs},
+    {"push v1", kit_web_first},
+    {"v1 runs in prod", kit_web_runs},
     {"push what is broken in prod", push_broken},
-    {"it runs in test", broken_upstream},
-    {"alice asks for it in prod", ask_broken},
+    {"it runs in test", kit_web_upstream},
+    {"alice asks for it in prod", kit_web_ask},
     {"agents of prod go back by themselves", went_back},
     {"and stay there", stays},
     {"push v3", push_good},
     {"v3 runs in prod", good_runs},
-    {"everything is calm", calm},
+    {"everything is calm", kit_calm},
 };
 
-PLOT_STORY(back, "goes-back", 6, shape, STEPS, NULL);
+PLOT_STORY(back, "goes-back", 6, kit_web_shape, STEPS, NULL);

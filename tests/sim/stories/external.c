@@ -2,31 +2,6 @@
  * a person takes it over. */
 #include "kit.h"
 
-static void push(World *w, const char *server)
-{
-    KitApp app = {.name = "web", .server = server, .maps = 1};
-    kit_push(w, server, KIT_ENVS, &app, 1);
-}
-
-static void shape(World *w)
-{
-    static const char *const apps[] = {"web", NULL};
-    kit_shape_apps(w, apps);
-}
-
-static bool push_first(World *w, Plot *p)
-{
-    (void)p;
-    push(w, "v1");
-    return true;
-}
-
-static bool runs(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test") &&
-           kit_bring(w, p, "web", "prod");
-}
-
 /* A commit of a person on top of ours: f0... (checks/coord.c). */
 static void meddle(World *w, const char *env)
 {
@@ -51,13 +26,8 @@ static bool meddle_both(World *w, Plot *p)
     if (rng_chance(&w->people_rng, 500)) {
         coord_crash(w);
     }
-    push(w, "v2");
+    kit_web_push(w, "v2");
     return true;
-}
-
-static bool upstream(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test");
 }
 
 static bool adopted(World *w, Plot *p)
@@ -74,19 +44,13 @@ static bool adopted(World *w, Plot *p)
     return kit_bring(w, p, "web", "prod") && kit_serves(w, "web", "prod", "v2");
 }
 
-static bool calm(World *w, Plot *p)
-{
-    (void)p;
-    return kit_calm(w);
-}
-
 static const PlotStep STEPS[] = {
-    {"push v1", push_first},
-    {"v1 runs in prod", runs},
+    {"push v1", kit_web_first},
+    {"v1 runs in prod", kit_web_runs},
     {"somebody moves the branches of dev and prod", meddle_both},
-    {"v2 runs in test", upstream},
+    {"v2 runs in test", kit_web_upstream},
     {"prod is taken over and runs v2", adopted},
-    {"everything is calm", calm},
+    {"everything is calm", kit_calm},
 };
 
-PLOT_STORY(external, "external", 4, shape, STEPS, NULL);
+PLOT_STORY(external, "external", 4, kit_web_shape, STEPS, NULL);

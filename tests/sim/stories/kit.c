@@ -76,7 +76,7 @@ const char KIT_ENVS[] =
     DOCUMENT "Fleet\nmetadata: {name: sim}\n---\n" DOCUMENT
              "Environment\nmetadata: {name: dev}\nspec: {promotion: newest, healthTimeout: "
              "3m}\n---\n" DOCUMENT "Environment\nmetadata: {name: test}\nspec: {after: [dev], "
-                                   "promotion: newest, healthTimeout: 3m}\n---\n" DOCUMENT
+             "promotion: newest, healthTimeout: 3m}\n---\n" DOCUMENT
              "Environment\nmetadata: {name: prod}\nspec: {after: [test], promotion: manual, "
              "healthTimeout: 3m}\n";
 
@@ -192,8 +192,16 @@ bool kit_healthy(World *w, const char *app, const char *env)
     return is_healthy(u);
 }
 
-bool kit_calm(World *w)
+void kit_one_run(World *w)
 {
+    if (g_hash_table_size(w->run_starts) != 1) {
+        fail(w, "%u runs were started, not 1", g_hash_table_size(w->run_starts));
+    }
+}
+
+bool kit_calm(World *w, Plot *p)
+{
+    (void)p;
     if (w->faults || w->now < w->healed_at + SIM_SETTLE_US) {
         return false;
     }
@@ -432,4 +440,51 @@ bool kit_root(World *w, Plot *p, uint64_t version)
         say(w, "root: %s", sl_json_str_or(body, "error.message", "?"));
     }
     return false;
+}
+
+/* ---- web ---- */
+
+void kit_web_shape(World *w)
+{
+    static const char *const apps[] = {"web", NULL};
+    kit_shape_apps(w, apps);
+}
+
+void kit_web_push(World *w, const char *server)
+{
+    KitApp app = {.name = "web", .server = server, .maps = 1};
+    kit_push(w, server, KIT_ENVS, &app, 1);
+}
+
+bool kit_web_first(World *w, Plot *p)
+{
+    (void)p;
+    kit_web_push(w, "v1");
+    return true;
+}
+
+bool kit_web_upstream(World *w, Plot *p)
+{
+    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test");
+}
+
+bool kit_web_runs(World *w, Plot *p)
+{
+    return kit_web_upstream(w, p) && kit_bring(w, p, "web", "prod");
+}
+
+bool kit_web_ask(World *w, Plot *p)
+{
+    return kit_ask(w, p, "promote", "web", "prod", NULL);
+}
+
+bool kit_web_redeploy(World *w, Plot *p)
+{
+    const BookAttempt *a = kit_attempt(w, p->attempt);
+    bool is_it = a != NULL && a->act == SL_ACT_REDEPLOY;
+    int how = is_it ? kit_follow(w, p) : -1;
+    if (how < 0) {
+        (void)kit_ask(w, p, "redeploy", "web", "prod", NULL);
+    }
+    return how > 0;
 }

@@ -65,12 +65,24 @@ void kit_push(World *w, const char *subject, const char *envs, const KitApp *app
 /* shape: dev, test, prod, one cluster each (more by chance), solo; apps by the kit are checked */
 void kit_shape_apps(World *w, const char *const *apps);
 
+/* ---- steps and an end that many stories have ---- */
+
+bool kit_calm(World *w, Plot *p); /* faults are over for a while and nothing is under way */
+void kit_one_run(World *w);       /* an end: whatever happened, one run was started */
+/* web: the one application of most stories, a server and a ConfigMap */
+void kit_web_shape(World *w);
+void kit_web_push(World *w, const char *server);
+bool kit_web_first(World *w, Plot *p);    /* pushes v1 */
+bool kit_web_upstream(World *w, Plot *p); /* the newest runs in dev and test */
+bool kit_web_runs(World *w, Plot *p);     /* ... and in prod */
+bool kit_web_ask(World *w, Plot *p);      /* one promotion to prod is asked for */
+bool kit_web_redeploy(World *w, Plot *p); /* prod is signed anew, until that succeeded */
+
 /* ---- looking ---- */
 
 json_t *kit_unit(World *w, const char *app, const char *env); /* of status; full; NULL */
 /* The newest commit is what runs there, whole, Healthy, with nothing under way. */
 bool kit_runs_newest(World *w, const char *app, const char *env);
-bool kit_calm(World *w); /* faults are over for a while and nothing is under way */
 bool kit_healthy(World *w, const char *app, const char *env);
 const BookAttempt *kit_attempt(World *w, uint64_t n); /* NULL */
 /* The server's bytes in every cluster of the environment contain this word. */

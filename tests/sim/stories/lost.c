@@ -8,23 +8,11 @@ static void push(World *w, const char *server)
     kit_push(w, server, KIT_ENVS, &app, 1);
 }
 
-static void shape(World *w)
-{
-    static const char *const apps[] = {"web", NULL};
-    kit_shape_apps(w, apps);
-}
-
 static bool push_first(World *w, Plot *p)
 {
     (void)p;
     push(w, "v1");
     return true;
-}
-
-static bool first_runs(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test") &&
-           kit_bring(w, p, "web", "prod");
 }
 
 static void lose(World *w, const char *env)
@@ -62,11 +50,6 @@ static bool push_second(World *w, Plot *p)
     return true;
 }
 
-static bool second_upstream(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test");
-}
-
 static bool resume(World *w, Plot *p)
 {
     if (!is_lost(w, "prod")) {
@@ -84,29 +67,16 @@ static bool second_runs(World *w, Plot *p)
     return kit_bring(w, p, "web", "prod") && kit_serves(w, "web", "prod", "v2");
 }
 
-static bool calm(World *w, Plot *p)
-{
-    (void)p;
-    return kit_calm(w);
-}
-
 /* Nothing was trained again because of it. */
-static void end(World *w)
-{
-    if (g_hash_table_size(w->run_starts) != 1) {
-        fail(w, "%u runs were started, not 1", g_hash_table_size(w->run_starts));
-    }
-}
-
 static const PlotStep STEPS[] = {
     {"push v1", push_first},
-    {"v1 runs in prod", first_runs},
+    {"v1 runs in prod", kit_web_runs},
     {"agents of prod and dev lose their slots", lose_state},
     {"push v2", push_second},
-    {"v2 runs in test", second_upstream},
+    {"v2 runs in test", kit_web_upstream},
     {"alice resumes the agent of prod", resume},
     {"v2 runs in prod", second_runs},
-    {"everything is calm", calm},
+    {"everything is calm", kit_calm},
 };
 
-PLOT_STORY(lost, "state-lost", 5, shape, STEPS, end);
+PLOT_STORY(lost, "state-lost", 5, kit_web_shape, STEPS, kit_one_run);

@@ -2,35 +2,10 @@
  * with faults between. In the end the newest runs once nothing stands against it. */
 #include "kit.h"
 
-static void push(World *w, const char *server)
-{
-    KitApp app = {.name = "web", .server = server, .maps = 1};
-    kit_push(w, server, KIT_ENVS, &app, 1);
-}
-
-static void shape(World *w)
-{
-    static const char *const apps[] = {"web", NULL};
-    kit_shape_apps(w, apps);
-}
-
-static bool push_first(World *w, Plot *p)
-{
-    (void)p;
-    push(w, "v1");
-    return true;
-}
-
-static bool runs(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test") &&
-           kit_bring(w, p, "web", "prod");
-}
-
 static bool push_more(World *w, Plot *p)
 {
     g_autofree char *server = g_strdup_printf("v%" G_GINT64_FORMAT, 2 + p->n);
-    push(w, server);
+    kit_web_push(w, server);
     return true;
 }
 
@@ -79,7 +54,7 @@ static bool change_minds(World *w, Plot *p)
     p->n++;
     if (p->n % 12 == 0) {
         g_autofree char *server = g_strdup_printf("v%" G_GINT64_FORMAT, 2 + p->n / 12);
-        push(w, server);
+        kit_web_push(w, server);
     }
     return p->n >= 50;
 }
@@ -111,7 +86,7 @@ static bool clear_marks(World *w, Plot *p)
 static bool push_last(World *w, Plot *p)
 {
     (void)p;
-    push(w, "last");
+    kit_web_push(w, "last");
     return true;
 }
 
@@ -121,24 +96,18 @@ static bool last_runs(World *w, Plot *p)
     if (!clear_marks(w, p)) {
         return false;
     }
-    return runs(w, p) && kit_serves(w, "web", "prod", "last");
-}
-
-static bool calm(World *w, Plot *p)
-{
-    (void)p;
-    return kit_calm(w);
+    return kit_web_runs(w, p) && kit_serves(w, "web", "prod", "last");
 }
 
 static const PlotStep STEPS[] = {
-    {"push v1", push_first},
-    {"v1 runs in prod", runs},
+    {"push v1", kit_web_first},
+    {"v1 runs in prod", kit_web_runs},
     {"push v2", push_more},
     {"people change their minds", change_minds},
     {"nothing stands against anything", clear_marks},
     {"push the last one", push_last},
     {"it runs in prod", last_runs},
-    {"everything is calm", calm},
+    {"everything is calm", kit_calm},
 };
 
-PLOT_STORY(marks, "marks", 6, shape, STEPS, NULL);
+PLOT_STORY(marks, "marks", 6, kit_web_shape, STEPS, NULL);

@@ -4,33 +4,13 @@
 
 #define AWAY_US (6 * SL_HOUR_US)
 
-static void push(World *w, const char *server)
-{
-    KitApp app = {.name = "web", .server = server, .maps = 1};
-    kit_push(w, server, KIT_ENVS, &app, 1);
-}
-
 static void shape(World *w)
 {
-    static const char *const apps[] = {"web", NULL};
-    kit_shape_apps(w, apps);
+    kit_web_shape(w);
     for (guint i = 0; i < w->envs->len; i++) {
         Env *env = w->envs->pdata[i];
         env->clusters = strcmp(env->name, "prod") == 0 ? MAX(env->clusters, 3) : env->clusters;
     }
-}
-
-static bool push_first(World *w, Plot *p)
-{
-    (void)p;
-    push(w, "v1");
-    return true;
-}
-
-static bool runs(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test") &&
-           kit_bring(w, p, "web", "prod");
 }
 
 static void come_back(World *w, Event *e)
@@ -48,18 +28,8 @@ static bool go_away(World *w, Plot *p)
         a->away_until = w->now + (i == 1 ? SL_HOUR_US : AWAY_US);
         (void)world_after(w, a->away_until + 1 - w->now, come_back, a->index);
     }
-    push(w, "v2");
+    kit_web_push(w, "v2");
     return true;
-}
-
-static bool upstream(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test");
-}
-
-static bool ask(World *w, Plot *p)
-{
-    return kit_ask(w, p, "promote", "web", "prod", NULL);
 }
 
 /* Mid-promotion one more joins: it is no target of what was admitted before. */
@@ -125,23 +95,6 @@ static bool take_out(World *w, Plot *p)
 }
 
 /* A promotion names only who is a member: the rest of prod runs v2, the newcomer too. */
-static bool redeployed(World *w, Plot *p)
-{
-    const BookAttempt *a = kit_attempt(w, p->attempt);
-    bool is_it = a != NULL && a->act == SL_ACT_REDEPLOY;
-    int how = is_it ? kit_follow(w, p) : -1;
-    if (how < 0) {
-        (void)kit_ask(w, p, "redeploy", "web", "prod", NULL);
-    }
-    return how > 0;
-}
-
-static bool calm(World *w, Plot *p)
-{
-    (void)p;
-    return kit_calm(w);
-}
-
 static void end(World *w)
 {
     const BookAttempt *last = NULL;
@@ -160,16 +113,16 @@ static void end(World *w)
 }
 
 static const PlotStep STEPS[] = {
-    {"push v1", push_first},
-    {"v1 runs in prod", runs},
+    {"push v1", kit_web_first},
+    {"v1 runs in prod", kit_web_runs},
     {"two clusters of prod are away", go_away},
-    {"v2 runs in test", upstream},
-    {"alice asks for v2 in prod", ask},
+    {"v2 runs in test", kit_web_upstream},
+    {"alice asks for v2 in prod", kit_web_ask},
     {"a cluster joins meanwhile", join},
     {"the attempt ends by its time", ends_without},
     {"the one that stays away is taken out", take_out},
-    {"redeploy reaches the others and the newcomer", redeployed},
-    {"everything is calm", calm},
+    {"redeploy reaches the others and the newcomer", kit_web_redeploy},
+    {"everything is calm", kit_calm},
 };
 
 PLOT_STORY(members, "members", 4, shape, STEPS, end);

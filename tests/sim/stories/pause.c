@@ -8,23 +8,11 @@ static void push(World *w, const char *server)
     kit_push(w, server, KIT_ENVS, &app, 1);
 }
 
-static void shape(World *w)
-{
-    static const char *const apps[] = {"web", NULL};
-    kit_shape_apps(w, apps);
-}
-
 static bool push_first(World *w, Plot *p)
 {
     (void)p;
     push(w, "v1");
     return true;
-}
-
-static bool first_runs(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test") &&
-           kit_bring(w, p, "web", "prod");
 }
 
 static json_t *draft(Plot *p, const char *act)
@@ -70,11 +58,6 @@ static bool push_second(World *w, Plot *p)
     return true;
 }
 
-static bool second_upstream(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test");
-}
-
 /* Asked for and signed; for four minutes nothing changes there. */
 static bool second_waits(World *w, Plot *p)
 {
@@ -100,23 +83,17 @@ static bool second_runs(World *w, Plot *p)
     return kit_bring(w, p, "web", "prod") && kit_serves(w, "web", "prod", "v2");
 }
 
-static bool calm(World *w, Plot *p)
-{
-    (void)p;
-    return kit_calm(w);
-}
-
 static const PlotStep STEPS[] = {
     {"push v1", push_first},
-    {"v1 runs in prod", first_runs},
+    {"v1 runs in prod", kit_web_runs},
     {"alice pauses prod", pause_prod},
     {"every agent holds the pause", all_paused},
     {"push v2", push_second},
-    {"v2 runs in test", second_upstream},
+    {"v2 runs in test", kit_web_upstream},
     {"v2 is approved for prod and waits", second_waits},
     {"alice resumes prod", resume},
     {"v2 runs in prod", second_runs},
-    {"everything is calm", calm},
+    {"everything is calm", kit_calm},
 };
 
-PLOT_STORY(pause, "pause", 6, shape, STEPS, NULL);
+PLOT_STORY(pause, "pause", 6, kit_web_shape, STEPS, NULL);

@@ -22,12 +22,6 @@ static bool push_first(World *w, Plot *p)
     return true;
 }
 
-static bool runs(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test") &&
-           kit_bring(w, p, "web", "prod");
-}
-
 static bool push_small(World *w, Plot *p)
 {
     (void)p;
@@ -135,12 +129,6 @@ static bool others_go_on(World *w, Plot *p)
            kit_bring(w, p, "other", "prod");
 }
 
-static bool calm(World *w, Plot *p)
-{
-    (void)p;
-    return kit_calm(w);
-}
-
 static void end(World *w)
 {
     if (!kit_serves(w, "web", "dev", "v2") || !kit_serves(w, "web", "test", "v2")) {
@@ -150,7 +138,7 @@ static void end(World *w)
 
 static const PlotStep STEPS[] = {
     {"push seven objects", push_first},
-    {"they run in prod", runs},
+    {"they run in prod", kit_web_runs},
     {"push two", push_small},
     {"dev refuses to take five away", refused},
     {"people allow it", small_runs},
@@ -159,7 +147,7 @@ static const PlotStep STEPS[] = {
     {"nothing of it is left", is_gone},
     {"its files are deleted", delete_files},
     {"the other one goes on", others_go_on},
-    {"everything is calm", calm},
+    {"everything is calm", kit_calm},
 };
 
 PLOT_STORY(removal, "removal", 4, shape, STEPS, end);

@@ -10,8 +10,7 @@ static void push(World *w, const char *server)
 
 static void shape(World *w)
 {
-    static const char *const apps[] = {"web", NULL};
-    kit_shape_apps(w, apps);
+    kit_web_shape(w);
     for (guint i = 0; i < w->envs->len; i++) {
         ((Env *)w->envs->pdata[i])->clusters = 1; /* a run that was forgotten is placed again */
     }
@@ -22,12 +21,6 @@ static bool push_first(World *w, Plot *p)
     (void)p;
     push(w, "v1");
     return true;
-}
-
-static bool runs(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test") &&
-           kit_bring(w, p, "web", "prod");
 }
 
 static bool back_up(World *w, Plot *p)
@@ -88,31 +81,18 @@ static bool push_third(World *w, Plot *p)
 
 static bool third_runs(World *w, Plot *p)
 {
-    return runs(w, p) && kit_serves(w, "web", "prod", "v3");
-}
-
-static bool calm(World *w, Plot *p)
-{
-    (void)p;
-    return kit_calm(w);
-}
-
-static void end(World *w)
-{
-    if (g_hash_table_size(w->run_starts) != 1) {
-        fail(w, "%u runs were started, not 1", g_hash_table_size(w->run_starts));
-    }
+    return kit_web_runs(w, p) && kit_serves(w, "web", "prod", "v3");
 }
 
 static const PlotStep STEPS[] = {
     {"push v1", push_first},
-    {"v1 runs in prod", runs},
+    {"v1 runs in prod", kit_web_runs},
     {"a copy is made; push v2", back_up},
-    {"v2 runs in prod", runs},
+    {"v2 runs in prod", kit_web_runs},
     {"the copy is put back", restore},
     {"push v3", push_third},
     {"v3 runs in prod", third_runs},
-    {"everything is calm", calm},
+    {"everything is calm", kit_calm},
 };
 
-PLOT_STORY(restored, "restored", 4, shape, STEPS, end);
+PLOT_STORY(restored, "restored", 4, shape, STEPS, kit_one_run);

@@ -2,47 +2,17 @@
  * signature waits; an epoch that is raised. */
 #include "kit.h"
 
-static void push(World *w, const char *server)
-{
-    KitApp app = {.name = "web", .server = server, .maps = 1};
-    kit_push(w, server, KIT_ENVS, &app, 1);
-}
-
 static void shape(World *w)
 {
-    static const char *const apps[] = {"web", NULL};
-    kit_shape_apps(w, apps);
+    kit_web_shape(w);
     w->profile = SL_PROFILE_TEAM;
-}
-
-static bool push_first(World *w, Plot *p)
-{
-    (void)p;
-    push(w, "v1");
-    return true;
-}
-
-static bool runs(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test") &&
-           kit_bring(w, p, "web", "prod");
 }
 
 static bool push_second(World *w, Plot *p)
 {
     (void)p;
-    push(w, "v2");
+    kit_web_push(w, "v2");
     return true;
-}
-
-static bool upstream(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test");
-}
-
-static bool ask(World *w, Plot *p)
-{
-    return kit_ask(w, p, "promote", "web", "prod", NULL);
 }
 
 /* 1: signed, -1: refused, 0: no answer yet. */
@@ -151,9 +121,9 @@ static bool overload(World *w, Plot *p)
     int64_t status = 0;
     if (p->n < 100) {
         p->n = 100; /* own number: asked so often */
-        push(w, "v3");
+        kit_web_push(w, "v3");
     }
-    if (!upstream(w, p)) {
+    if (!kit_web_upstream(w, p)) {
         return false;
     }
     const BookAttempt *last = kit_attempt(w, p->attempt);
@@ -203,30 +173,12 @@ static bool stays(World *w, Plot *p)
     return w->now > p->since + 2 * SL_MINUTE_US;
 }
 
-/* redeploy signs it anew. */
-static bool redeploy(World *w, Plot *p)
-{
-    const BookAttempt *a = kit_attempt(w, p->attempt);
-    bool is_it = a != NULL && a->act == SL_ACT_REDEPLOY;
-    int how = is_it ? kit_follow(w, p) : -1;
-    if (how < 0) {
-        (void)kit_ask(w, p, "redeploy", "web", "prod", NULL);
-    }
-    return how > 0;
-}
-
-static bool calm(World *w, Plot *p)
-{
-    (void)p;
-    return kit_calm(w);
-}
-
 static const PlotStep STEPS[] = {
-    {"push v1", push_first},
-    {"v1 runs in prod, signed by two", runs},
+    {"push v1", kit_web_first},
+    {"v1 runs in prod, signed by two", kit_web_runs},
     {"push v2", push_second},
-    {"v2 runs in test", upstream},
-    {"alice asks for it in prod", ask},
+    {"v2 runs in test", kit_web_upstream},
+    {"alice asks for it in prod", kit_web_ask},
     {"her own signature does not count", own_signature},
     {"bob signs", bob_signs},
     {"bob's key is revoked", revoke_bob},
@@ -236,8 +188,8 @@ static const PlotStep STEPS[] = {
     {"v3 runs in prod", third_runs},
     {"the epoch of prod is raised", raise_epoch},
     {"what runs stays", stays},
-    {"redeploy signs it anew", redeploy},
-    {"everything is calm", calm},
+    {"redeploy signs it anew", kit_web_redeploy},
+    {"everything is calm", kit_calm},
 };
 
 PLOT_STORY(team, "team", 6, shape, STEPS, NULL);

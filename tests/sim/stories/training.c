@@ -17,12 +17,6 @@ static void push(World *w, Plot *p, const char *server, const char *train)
     kit_push(w, train, KIT_ENVS, &app, 1);
 }
 
-static void shape(World *w)
-{
-    static const char *const apps[] = {"web", NULL};
-    kit_shape_apps(w, apps);
-}
-
 static bool push_failing(World *w, Plot *p)
 {
     p->n = 3 + (int64_t)rng_below(&w->people_rng, 3);
@@ -127,12 +121,6 @@ static bool good_runs(World *w, Plot *p)
     return kit_bring(w, p, "web", "test") && kit_bring(w, p, "web", "prod");
 }
 
-static bool calm(World *w, Plot *p)
-{
-    (void)p;
-    return kit_calm(w);
-}
-
 static const PlotStep STEPS[] = {
     {"push a job that fails", push_failing},
     {"it failed", has_failed},
@@ -143,7 +131,7 @@ static const PlotStep STEPS[] = {
     {"push a good one", push_good},
     {"its model serves in dev", good_is_trained},
     {"and in prod", good_runs},
-    {"everything is calm", calm},
+    {"everything is calm", kit_calm},
 };
 
-PLOT_STORY(training, "training", 5, shape, STEPS, NULL);
+PLOT_STORY(training, "training", 5, kit_web_shape, STEPS, NULL);
