@@ -97,8 +97,9 @@ static char *keep_targets(SlCoord *c, GHashTable *target_of, GError **error)
     return sl_map_root(map);
 }
 
-/* Did an agent go back from what is live? Only a higher number ends that. */
-static bool is_latched(const SlCoord *c, const SlAttempt *live)
+/* Does what one of its clusters reported of the unit match? */
+static bool any_target(const SlCoord *c, const SlAttempt *live,
+                       bool (*matches)(const json_t *entry, const SlAttempt *live))
 {
     GHashTableIter iter;
     gpointer cluster;
@@ -106,12 +107,23 @@ static bool is_latched(const SlCoord *c, const SlAttempt *live)
     while (g_hash_table_iter_next(&iter, &cluster, NULL)) {
         g_autoptr(json_t) entry =
             sl_brain_seen_entry(c, cluster, "unit/%s/%s", live->app, live->env);
-        if (sl_json_bool(entry, "latched", false) &&
-            g_strcmp0(sl_json_str(entry, "promotion"), live->promotion) == 0) {
+        if (matches(entry, live)) {
             return true;
         }
     }
-    return live->error_code == SLU_LATCHED;
+    return false;
+}
+
+static bool went_back(const json_t *entry, const SlAttempt *live)
+{
+    return sl_json_bool(entry, "latched", false) &&
+           g_strcmp0(sl_json_str(entry, "promotion"), live->promotion) == 0;
+}
+
+/* Did an agent go back from what is live? Only a higher number ends that. */
+static bool is_latched(const SlCoord *c, const SlAttempt *live)
+{
+    return any_target(c, live, went_back) || live->error_code == SLU_LATCHED;
 }
 
 /* It succeeded, or agents still take it: its time has come (a clock may have been ahead when it was
@@ -133,23 +145,18 @@ static bool says_more(const SlAttempt *a, const SlPromotion *live)
     return more;
 }
 
+static bool stands_beyond(const json_t *entry, const SlAttempt *live)
+{
+    const char *promotion = sl_json_str(entry, "promotion");
+    return promotion != NULL && (uint64_t)sl_json_int(entry, "seq", 0) >= live->seq &&
+           strcmp(promotion, live->promotion) != 0;
+}
+
 /* Does a cluster stand on this number, or a higher one, with another text? After a restored ledger,
  * or a theft: it will never take the live one. */
 static bool is_overtaken(const SlCoord *c, const SlAttempt *live)
 {
-    GHashTableIter iter;
-    gpointer cluster;
-    g_hash_table_iter_init(&iter, live->target_of);
-    while (g_hash_table_iter_next(&iter, &cluster, NULL)) {
-        g_autoptr(json_t) entry =
-            sl_brain_seen_entry(c, cluster, "unit/%s/%s", live->app, live->env);
-        const char *promotion = sl_json_str(entry, "promotion");
-        if (promotion != NULL && (uint64_t)sl_json_int(entry, "seq", 0) >= live->seq &&
-            strcmp(promotion, live->promotion) != 0) {
-            return true;
-        }
-    }
-    return false;
+    return any_target(c, live, stands_beyond);
 }
 
 /* The same bundles for the same clusters, under the epoch in force, without a latch, and still to be
