@@ -106,6 +106,10 @@ bool sl_brain_signers_hold(SlCoord *c, const SlCoordSource *in, json_t **ret_aut
 void sl_brain_signers_again(SlCoord *c); /* the root changed: refused revisions are read again */
 void sl_brain_refresh(SlCoord *c, const char *repository); /* effect: the shell reads it again */
 void sl_brain_children(SlCoord *c, const SlRun *run);
+/* authors.c. What a read leaves unsettled, for its event; NULL: as before. Who may have changed what
+ * is offered since the application's last release. (transfer full) */
+json_t *sl_brain_unsettled(SlCoord *c, const SlCoordSource *in);
+json_t *sl_brain_offer_authors(SlCoord *c, const SlCoordSource *in, const SlOffer *offer);
 /* seals.c, reports.c, sessions.c, enrol.c */
 void sl_brain_seal(SlCoord *c, const SlCoordStatement *in);
 void sl_brain_report(SlCoord *c, const SlCoordStatement *in);

@@ -155,13 +155,22 @@ static json_t *answer_any(const void *value)
     return json_string(((const SlAnswer *)value)->digest);
 }
 
+static json_t *read_any(const void *value)
+{
+    return json_integer((json_int_t) * (const uint64_t *)value);
+}
+
 static json_t *source_any(const void *value)
 {
     const SlSourceState *s = value;
     json_t *json = json_object();
     sl_json_set_str(json, "commit", s->commit);
     sl_json_set_str(json, "accept", s->accept);
-    json_object_set_new(json, "authors", sl_json_strv((const char *const *)s->authors));
+    sl_json_set_int(json, "reads", (int64_t)s->reads);
+    sl_json_set_int(json, "forgotten", (int64_t)s->forgotten);
+    json_object_set_new(json, "authors", table_json(s->authors, read_any));
+    json_object_set_new(json, "floors", table_json(s->floors, read_any));
+    json_object_set_new(json, "unsettled", sl_json_strv((const char *const *)s->unsettled));
     return json;
 }
 

@@ -23,19 +23,7 @@ bool sl_fold_source_read(SlCoord *c, const json_t *event, int64_t at_us, GError 
     g_clear_pointer(&s->accept, g_free);
     g_clear_pointer(&s->error, g_free);
     g_clear_pointer(&s->rewound, g_free);
-    g_auto(GStrv) authors = sl_json_strv_at(event, "authors");
-    GPtrArray *all = g_ptr_array_new();
-    for (char **old = s->authors; *old != NULL; old++) {
-        g_ptr_array_add(all, g_strdup(*old));
-    }
-    for (char **new = authors; *new != NULL; new ++) {
-        if (!g_strv_contains((const char *const *)s->authors, *new)) {
-            g_ptr_array_add(all, g_strdup(*new));
-        }
-    }
-    g_ptr_array_add(all, NULL);
-    g_strfreev(s->authors);
-    s->authors = (char **)g_ptr_array_free(all, FALSE);
+    sl_fold_authors(s, event);
     return true;
 }
 

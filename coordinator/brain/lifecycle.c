@@ -11,7 +11,9 @@ static void source_free(SlSourceState *s)
     g_free(s->error);
     g_free(s->accept);
     json_decref(s->problems);
-    g_strfreev(s->authors);
+    g_hash_table_unref(s->authors);
+    g_hash_table_unref(s->floors);
+    g_strfreev(s->unsettled);
     g_free(s->rewound);
     g_free(s->unsigned_);
     g_free(s);

@@ -141,30 +141,13 @@ static char *release_name(const SlCoord *c)
     return g_strdup_printf("R%" G_GUINT64_FORMAT, c->release_count + 1);
 }
 
-static json_t *take_authors(SlCoord *c, const SlCoordSource *in)
-{
-    const SlSourceState *s = sl_brain_source_make(c, in->repository != NULL ? in->repository : "");
-    return sl_json_strv((const char *const *)s->authors);
-}
-
-static SlRelease *latest_release(const SlCoord *c, const char *app)
-{
-    GPtrArray *releases = g_hash_table_lookup(c->app_releases, app);
-    SlRelease *latest = NULL;
-    for (guint i = 0; releases != NULL && i < releases->len; i++) {
-        SlRelease *r = g_ptr_array_index(releases, i);
-        latest = latest == NULL || sl_release_compare(r, latest) > 0 ? r : latest;
-    }
-    return latest;
-}
-
 /* The same inputs as another release, items aside: parent and child. */
 static bool same_inputs(const SlRelease *a, const json_t *trees, const char *document)
 {
     return strcmp(a->document, document) == 0 && json_equal(a->trees, trees);
 }
 
-static void put_commit(SlCoord *c, json_t *event, const SlCoordSource *in)
+static void put_commit(SlCoord *c, json_t *event, const SlCoordSource *in, const SlOffer *offer)
 {
     json_object_set_new(event, "time", sl_json_time(in->time_us != 0 ? in->time_us : c->now_us));
     sl_json_set_str(event, "repository", in->repository != NULL ? in->repository : "");
@@ -174,7 +157,7 @@ static void put_commit(SlCoord *c, json_t *event, const SlCoordSource *in)
     g_autofree char *subject = sl_escape_for_people(in->subject != NULL ? in->subject : "", 200);
     sl_json_set_str(event, "author", author);
     sl_json_set_str(event, "subject", subject);
-    json_object_set_new(event, "authors", take_authors(c, in));
+    json_object_set_new(event, "authors", sl_brain_offer_authors(c, in, offer));
 }
 
 static void mint(SlCoord *c, const SlCoordSource *in, const SlOffer *offer)
@@ -197,14 +180,15 @@ static void mint(SlCoord *c, const SlCoordSource *in, const SlOffer *offer)
         add_item(items, values, &item);
     }
     g_autofree char *id = sl_release_id(offer->app, offer->trees, offer->document, values);
-    const SlRelease *known = sl_brain_release(c, id), *latest = latest_release(c, offer->app);
+    const SlRelease *known = sl_brain_release(c, id),
+                    *latest = sl_brain_latest_release(c, offer->app);
     if (known != NULL && latest != NULL && same_inputs(latest, offer->trees, offer->document)) {
         return; /* nothing changed for this application */
     }
     json_t *event = sl_event(known != NULL ? "ReleaseSeen" : "ReleaseMinted");
     sl_json_set_str(event, "release", id);
     sl_json_set_str(event, "app", offer->app);
-    put_commit(c, event, in);
+    put_commit(c, event, in, offer);
     if (known == NULL) {
         g_autofree char *name = release_name(c);
         sl_json_set_str(event, "name", name);
@@ -274,6 +258,10 @@ static void emit_source_read(SlCoord *c, const SlCoordSource *in, const json_t *
     g_autofree char *subject = sl_escape_for_people(in->subject != NULL ? in->subject : "", 200);
     sl_json_set_str(event, "subject", subject);
     json_object_set_new(event, "authors", authors != NULL ? json_deep_copy(authors) : json_array());
+    json_t *unsettled = sl_brain_unsettled(c, in);
+    if (unsettled != NULL) {
+        json_object_set_new(event, "unsettled", unsettled);
+    }
     if (json_array_size(problems) > 0) {
         json_object_set(event, "problems", problems);
     }

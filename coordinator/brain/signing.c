@@ -16,14 +16,16 @@ char *sl_brain_policy_digest(const SlCoord *c, const char *app, const char *env)
 }
 
 /* A statement has 16 KiB: more strangers than that are named by the release. People of the root are
- * never left out: whoever is not named here is not excluded from approving. */
+ * never left out, nor is SL_AUTHOR_EVERYONE: whoever is not named here is not excluded from approving. */
 #define STRANGERS_MAX 64
 
 static void add_author(GPtrArray *all, const SlRoot *root, const char *author)
 {
     const SlPerson *person = sl_root_person_of_email(root, author);
     const char *name = person != NULL ? person->name : author;
-    if (person == NULL && sl_root_person(root, author) == NULL && all->len >= STRANGERS_MAX) {
+    bool matters = person != NULL || sl_root_person(root, author) != NULL ||
+                   strcmp(author, SL_AUTHOR_EVERYONE) == 0;
+    if (!matters && all->len >= STRANGERS_MAX) {
         return;
     }
     for (guint i = 0; i < all->len; i++) {

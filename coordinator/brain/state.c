@@ -269,10 +269,23 @@ SlSourceState *sl_brain_source_make(SlCoord *c, const char *repository)
     if (s == NULL) {
         s = g_new0(SlSourceState, 1);
         s->repository = g_strdup(repository);
-        s->authors = g_new0(char *, 1);
+        s->authors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        s->floors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        s->unsettled = g_new0(char *, 1);
         g_hash_table_insert(c->sources, s->repository, s);
     }
     return s;
+}
+
+SlRelease *sl_brain_latest_release(const SlCoord *c, const char *app)
+{
+    GPtrArray *releases = g_hash_table_lookup(c->app_releases, app);
+    SlRelease *latest = NULL;
+    for (guint i = 0; releases != NULL && i < releases->len; i++) {
+        SlRelease *r = g_ptr_array_index(releases, i);
+        latest = latest == NULL || sl_release_compare(r, latest) > 0 ? r : latest;
+    }
+    return latest;
 }
 
 bool sl_release_pending(const SlRelease *r)

@@ -195,7 +195,12 @@ typedef struct {
     uint64_t position;
     int64_t read_us;
     json_t *problems;
-    char **authors; /* since the last release that was minted from here */
+    /* authors.c */
+    uint64_t reads;      /* number of the last one */
+    GHashTable *authors; /* who -> uint64_t*: read that named them last */
+    uint64_t forgotten;  /* up to this read, for want of room */
+    GHashTable *floors;  /* application -> uint64_t*: read up to which its releases are complete */
+    char **unsettled;    /* applications: what comes after the last read may be about them too */
     char *rewound;  /* volatile: tip that is not a descendant */
     char *unsigned_; /* volatile: tip that is not signed as the documents demand */
 } SlSourceState;
@@ -312,6 +317,7 @@ void sl_seen_free(SlSeen *seen);
 /* Lookups; NULL if absent. */
 SlRelease *sl_brain_release(const SlCoord *c, const char *id);
 SlAttempt *sl_brain_attempt(const SlCoord *c, uint64_t n);
+SlRelease *sl_brain_latest_release(const SlCoord *c, const char *app); /* in release order */
 SlUnit *sl_brain_unit(const SlCoord *c, const char *app, const char *env);
 SlUnit *sl_brain_unit_make(SlCoord *c, const char *app, const char *env);
 SlEnv *sl_brain_env(const SlCoord *c, const char *name);

@@ -59,7 +59,8 @@ void sl_policy_need_clear(SlPolicyNeed *need)
 static bool is_author(const SlRoot *root, const SlPolicyAsk *ask, const SlPerson *person)
 {
     for (size_t i = 0; ask->authors != NULL && ask->authors[i] != NULL; i++) {
-        if (strcmp(ask->authors[i], person->name) == 0 ||
+        if (strcmp(ask->authors[i], SL_AUTHOR_EVERYONE) == 0 ||
+            strcmp(ask->authors[i], person->name) == 0 ||
             sl_root_person_of_email(root, ask->authors[i]) == person) {
             return true;
         }

@@ -3,6 +3,9 @@
 #pragma once
 #include "core/root.h"
 
+/* Among the authors of a change: everybody who signs is one of them. Nobody's e-mail has these bytes. */
+#define SL_AUTHOR_EVERYONE "<everyone>"
+
 typedef struct {
     /* app NULL for acts of a whole environment (registry, pause of an environment) */
     const char *env, *app;

@@ -5,6 +5,7 @@
  *   approval: {count: 2, people: [alice, bob], excludeRequester: true, excludeAuthors: true} */
 #include "base/text.h"
 #include "core/gates/gates.h"
+#include "core/policy.h"
 #include <string.h>
 
 #define PEOPLE_MAX 64
@@ -86,8 +87,9 @@ static bool counts(const json_t *config, const SlGateFacts *facts, const json_t 
         strcmp(facts->requester, person) == 0) {
         return false;
     }
+    const json_t *authors = json_object_get(approvals, "authors");
     return !sl_json_bool(config, "excludeAuthors", false) ||
-           !contains(json_object_get(approvals, "authors"), person);
+           (!contains(authors, person) && !contains(authors, SL_AUTHOR_EVERYONE));
 }
 
 /* Those of @list who count here, each once. */

@@ -50,6 +50,7 @@ typedef struct {
     bool hold_write, hold_move, hold_render, check, busy;
     const char *render_error;
     json_t *signers; /* of the next push, borrowed */
+    json_t *authors; /* likewise; NULL: bob */
 } Rig;
 
 static inline void rig_step(Rig *rig, SlCoordInput *input);

@@ -67,7 +67,8 @@ static inline void rig_push_tree(Rig *rig, const char *name, SlTree *tree, bool 
     if (docs != NULL) {
         g_hash_table_replace(rig->docs_of, g_strdup(commit), docs);
     }
-    g_autoptr(json_t) authors = json_pack("[s]", "bob@x.test");
+    g_autoptr(json_t) authors =
+        rig->authors != NULL ? json_incref(rig->authors) : json_pack("[s]", "bob@x.test");
     SlCoordInput in = {.type = SL_COORD_SOURCE,
                        .source = {.repository = "",
                                   .branch = "main",

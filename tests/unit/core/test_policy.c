@@ -130,6 +130,9 @@ static void test_fallback(void)
 
 static void test_excluded(void)
 {
+    const char *const everyone[] = {"x@x.test", SL_AUTHOR_EVERYONE, NULL};
+    expect((SlPolicyAsk){.env = "prod", .app = "web", .authors = everyone}, "123",
+           SLU_ROLE_THRESHOLD, "0 of 2 people: nobody is left who may sign");
     SlPolicyAsk asked = {PROMOTE, .requester = "alice"};
     expect(asked, "12", SLU_ROLE_EXCLUDED, "alice is author or requester");
     expect(asked, "123", 0, "bob carol");
