@@ -1,7 +1,8 @@
 /* engine.c - a cluster in memory. Objects and runs live on when the agent's process ends; an
  * operation under way then may have happened or not. What it does is said by arguments: a job has
  * `accuracy=0.97` and `take=600` (seconds) and may `fail`; a server may be `broken`, broken in one
- * environment (`broken-prod`) or `slow` to come up. A model is made from its run key. */
+ * environment (`broken-prod`), `slow` to come up, or written only after a minute (`tarries`). A model
+ * is made from its run key. */
 #include "sim.h"
 
 void engine_object_free(EngineObject *o)
@@ -31,6 +32,16 @@ static Event *object_event(World *w, int64_t us, void (*fire)(World *, Event *),
     later->b = g_strdup_printf("%s %s %s", e->kind, e->namespace_, e->name);
     later->c = g_strdup(e->digest);
     return later;
+}
+
+/* Operations of one object come in their order: each begins when the one before has answered. */
+static int64_t in_turn(World *w, Agent *a, const SlAgentEffect *e, int64_t us)
+{
+    g_autofree char *key = g_strdup_printf("%s %s %s", e->kind, e->namespace_, e->name);
+    const int64_t *busy_until = g_hash_table_lookup(a->busy, key);
+    int64_t done = (busy_until != NULL ? MAX(*busy_until, w->now) : w->now) + us;
+    g_hash_table_replace(a->busy, g_steal_pointer(&key), g_memdup2(&done, sizeof(done)));
+    return done - w->now;
 }
 
 static void tell_object(World *w, Agent *a, const Event *e, SlAgentInput *in)
@@ -347,16 +358,29 @@ void engine_drift(World *w, Agent *a)
     }
 }
 
+/* It says how something stands that nobody asked about: what was there before us, and is not ours. */
+void engine_stray(World *w, Agent *a)
+{
+    g_auto(GStrv) words = g_strsplit(SIM_FOREIGN, " ", 3);
+    agent_step(w, a,
+               &(SlAgentInput){.type = SL_AGENT_OBSERVED,
+                               .object = {w->apps->pdata[0], words[0], words[1], words[2]},
+                               .health = SL_HEALTH_HEALTHY,
+                               .reason = "Ready",
+                               .message = ""});
+}
+
 void engine_do(World *w, Agent *a, const SlAgentEffect *e)
 {
     int64_t delay = rng_between(&w->rng, 1000, w->faults ? SL_SECOND_US : 10000);
     EngineRun *run = e->run_id != NULL ? g_hash_table_lookup(a->runs, e->run_id) : NULL;
     switch (e->type) {
     case SL_AGENT_DO_APPLY:
-        (void)object_event(w, delay, applied, a, e);
+        delay += has_argument(a, e->digest, "tarries\"") ? SL_MINUTE_US : 0;
+        (void)object_event(w, in_turn(w, a, e, delay), applied, a, e);
         break;
     case SL_AGENT_DO_REMOVE:
-        (void)object_event(w, delay, removed, a, e);
+        (void)object_event(w, in_turn(w, a, e, delay), removed, a, e);
         break;
     case SL_AGENT_DO_ADOPT:
         do_adopt(w, a, e);

@@ -151,6 +151,9 @@ static void come(World *w, Event *e)
     if (strikes(w, FAULT_DRIFT)) {
         engine_drift(w, any_agent(w, FAULT_DRIFT));
     }
+    if (strikes(w, FAULT_STRAY)) {
+        engine_stray(w, any_agent(w, FAULT_STRAY));
+    }
     for (FaultKind kind = FAULT_CLOCK; kind <= FAULT_CLOCK_STOP; kind++) {
         if (strikes(w, kind)) {
             step_clock(w, kind);

@@ -272,11 +272,12 @@ static Agent *agent_make(World *w, const char *env)
     a->blobs = table_of((GDestroyNotify)g_bytes_unref);
     a->objects = table_of((GDestroyNotify)engine_object_free);
     a->runs = table_of((GDestroyNotify)engine_run_free);
+    a->busy = table_of(g_free);
     a->max_seq = table_of(g_free);
     a->sealed = table_of(NULL);
     EngineObject *foreign = g_new0(EngineObject, 1);
     foreign->digest = g_strdup(w->root_digest);
-    g_hash_table_insert(a->objects, g_strdup("core/ConfigMap - foreign"), foreign);
+    g_hash_table_insert(a->objects, g_strdup(SIM_FOREIGN), foreign);
     g_ptr_array_add(w->agents, a);
     return a;
 }
@@ -287,7 +288,7 @@ void agent_free(Agent *a)
     sl_public_key_free(a->key);
     g_clear_pointer(&a->slots[0], g_bytes_unref);
     g_clear_pointer(&a->slots[1], g_bytes_unref);
-    GHashTable *tables[] = {a->blobs, a->objects, a->runs, a->max_seq, a->sealed};
+    GHashTable *tables[] = {a->blobs, a->objects, a->runs, a->busy, a->max_seq, a->sealed};
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
         g_clear_pointer(&tables[i], g_hash_table_unref);
     }

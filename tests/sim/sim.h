@@ -29,6 +29,7 @@
 #define SIM_PEOPLE_IDLE 2     /* so many times nothing happened: they look all the same */
 #define SIM_AGENTS_MAX 200    /* rare seeds; most have 3 to 6 */
 #define SIM_EVENTS_MAX 200000 /* queued at once: more is a flood of ours */
+#define SIM_FOREIGN "core/ConfigMap - foreign" /* in every cluster before us, and for ever */
 
 typedef struct World World;
 typedef struct Agent Agent;
@@ -65,7 +66,7 @@ typedef struct {
     bool (*over)(const World *w); /* cheap: asked after every event */
     const char *(*stands)(const World *w); /* where it is, for messages */
     void (*end)(World *w);                 /* after it was over: what must be true then */
-    int64_t quiet_us;    /* not 0: no safety phase, this long at most */
+    int64_t quiet_us;                      /* not 0: no safety phase, this long at most */
     int64_t liveness_us;                   /* 0 = SIM_LIVENESS_US */
 } Story;
 
@@ -233,6 +234,7 @@ struct Agent {
     GHashTable *blobs;   /* on its disk */
     GHashTable *objects; /* engine: "kind ns name" -> EngineObject* */
     GHashTable *runs;    /* engine: id -> EngineRun* */
+    GHashTable *busy;    /* engine: key -> int64_t*, until when it works on that object */
     GHashTable *max_seq; /* checker: app -> highest seq that was applied */
     GHashTable *sealed;  /* checker: set of run ids whose seal went out */
     int64_t tick_at;
@@ -264,7 +266,7 @@ typedef struct {
     char story[32];  /* "" = the seed chooses */
     char attack[48]; /* of story attack: "promotion/online-only", "head/" and a star */
     uint64_t faults_off, actors_off; /* bits */
-    unsigned agents; /* of story day; 0 = 6 */
+    unsigned agents;                 /* of story day; 0 = 6 */
     int64_t safety_us;               /* 0 = the seed chooses */
     uint64_t events_shown;           /* 0 = all, for --verbose */
 } SimOptions;
@@ -434,6 +436,7 @@ int64_t agent_now(const World *w, const Agent *a);
 void engine_do(World *w, Agent *a, const SlAgentEffect *e);
 void engine_start(World *w, Agent *a);
 void engine_drift(World *w, Agent *a);
+void engine_stray(World *w, Agent *a);
 void engine_object_free(EngineObject *o);
 void engine_run_free(EngineRun *r);
 

@@ -382,7 +382,7 @@ void check_converged(World *w, const Moment *m)
     (void)m;
     for (guint i = 0; i < w->agents->len && w->failure == NULL; i++) {
         Agent *a = agent_at(w, (int)i);
-        const EngineObject *foreign = g_hash_table_lookup(a->objects, "core/ConfigMap - foreign");
+        const EngineObject *foreign = g_hash_table_lookup(a->objects, SIM_FOREIGN);
         if (foreign == NULL || foreign->ours) {
             fail(w, "I7: the foreign object of %s is gone", a->cluster);
         }
