@@ -107,6 +107,14 @@ static void put_files(SlTree *tree, const KitApp *app)
             app->name, i, i);
         sl_tree_memory_put(tree, path, text, SL_TREE_FILE);
     }
+    if (app->kept) {
+        g_autofree char *path = g_strdup_printf("%s/serve/kept.yaml", app->name);
+        g_autofree char *text = g_strdup_printf(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: %s-kept\n  annotations: "
+            "{gitops.sluice/prune: \"false\"}\ndata: {a: b}\n",
+            app->name);
+        sl_tree_memory_put(tree, path, text, SL_TREE_FILE);
+    }
     if (app->server != NULL) {
         g_autofree char *path = g_strdup_printf("%s/serve/serve.yaml", app->name);
         g_autofree char *text = g_strdup_printf(
@@ -343,6 +351,48 @@ int kit_follow(World *w, Plot *p)
         return 0;
     }
     return strcmp(a->end, "Succeeded") == 0 ? 1 : -1;
+}
+
+int kit_sign_as(World *w, Plot *p, const char *who)
+{
+    g_autofree char *n = g_strdup_printf("%" G_GUINT64_FORMAT, p->attempt);
+    g_autoptr(json_t) a = people_view(
+        w, "attempt", json_pack("{s:s,s:I}", "n", n, "attempt", (json_int_t)p->attempt));
+    const char *text = sl_json_str(a, "statement.text");
+    if (text == NULL) {
+        return 0;
+    }
+    size_t i;
+    json_t *name;
+    json_array_foreach (sl_json_at(a, "approvals.people"), i, name) {
+        if (g_strcmp0(json_string_value(name), who) == 0) {
+            return 1;
+        }
+    }
+    g_autofree char *sig = people_sign(w, who, SL_STATEMENT_PROMOTION, text);
+    int64_t status = 0;
+    if (p->signing != p->attempt) {
+        ask_clear(&p->second);
+        p->signing = p->attempt;
+    }
+    const json_t *body = people_ask(
+        w, &p->second, who, "approve",
+        json_pack("{s:I,s:s}", "attempt", (json_int_t)p->attempt, "signature", sig), &status);
+    return body == NULL ? 0 : status < 300 ? 1 : -1;
+}
+
+void kit_new_key(World *w, const char *who)
+{
+    Person *person = person_named(w, who);
+    SlPerson *in_root = (SlPerson *)(uintptr_t)sl_root_person(w->root, who);
+    uint8_t seed[crypto_hash_sha256_BYTES], public_key[32];
+    g_ptr_array_add(w->root->revoked, sl_public_key_copy(person->key));
+    (void)crypto_hash_sha256(seed, (const uint8_t *)person->key->line, strlen(person->key->line));
+    sl_public_key_free(person->key);
+    (void)crypto_sign_ed25519_seed_keypair(public_key, person->secret, seed);
+    person->key = sl_public_key_from_ed25519(public_key);
+    g_ptr_array_set_size(in_root->keys, 0);
+    g_ptr_array_add(in_root->keys, sl_public_key_copy(person->key));
 }
 
 /* The ledger's word first: it costs nothing. */

@@ -53,6 +53,7 @@ typedef struct {
     const char *name;
     const char *server; /* an argument of its server, NULL = no server; engine.c knows some */
     unsigned maps;      /* so many ConfigMaps */
+    bool kept;          /* and one that opted out of pruning */
     const char *train;  /* arguments of its job in dev, NULL = none */
     const char *job;    /* more lines of the job's spec, NULL */
     bool model;         /* the server needs the job's model */
@@ -97,6 +98,10 @@ bool kit_bring(World *w, Plot *p, const char *app, const char *env);
 bool kit_ask(World *w, Plot *p, const char *verb, const char *app, const char *env, json_t *more);
 /* Signs what waits for people, one person at a time. */
 void kit_sign(World *w, Plot *p, const char *app, const char *env);
+/* @who signs p->attempt: 1 signed, -1 refused, 0 no answer yet. */
+int kit_sign_as(World *w, Plot *p, const char *who);
+/* Somebody's laptop is gone: in the next root another key is theirs, and the old one is revoked. */
+void kit_new_key(World *w, const char *who);
 /* Follows p->attempt: 1 succeeded, -1 ended otherwise, 0 goes on; signs. */
 int kit_follow(World *w, Plot *p);
 /* Any verb by alice: true when it was answered 2xx; a refusal goes to @ret_refused (transfer full). */

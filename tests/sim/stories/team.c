@@ -15,35 +15,6 @@ static bool push_second(World *w, Plot *p)
     return true;
 }
 
-/* 1: signed, -1: refused, 0: no answer yet. */
-static int sign_as(World *w, Plot *p, const char *who)
-{
-    g_autofree char *n = g_strdup_printf("%" G_GUINT64_FORMAT, p->attempt);
-    g_autoptr(json_t) a = people_view(
-        w, "attempt", json_pack("{s:s,s:I}", "n", n, "attempt", (json_int_t)p->attempt));
-    const char *text = sl_json_str(a, "statement.text");
-    if (text == NULL) {
-        return 0;
-    }
-    size_t i;
-    json_t *name;
-    json_array_foreach (sl_json_at(a, "approvals.people"), i, name) {
-        if (g_strcmp0(json_string_value(name), who) == 0) {
-            return 1;
-        }
-    }
-    g_autofree char *sig = people_sign(w, who, SL_STATEMENT_PROMOTION, text);
-    int64_t status = 0;
-    if (p->signing != p->attempt) {
-        ask_clear(&p->second);
-        p->signing = p->attempt;
-    }
-    const json_t *body = people_ask(
-        w, &p->second, who, "approve",
-        json_pack("{s:I,s:s}", "attempt", (json_int_t)p->attempt, "signature", sig), &status);
-    return body == NULL ? 0 : status < 300 ? 1 : -1;
-}
-
 static bool over(World *w, Plot *p)
 {
     const BookAttempt *a = kit_attempt(w, p->attempt);
@@ -56,7 +27,7 @@ static bool own_signature(World *w, Plot *p)
     if (over(w, p)) {
         return true;
     }
-    int how = sign_as(w, p, "alice");
+    int how = kit_sign_as(w, p, "alice");
     if (how > 0) {
         fail(w, "alice asked for attempt %" G_GUINT64_FORMAT " and her signature counts",
              p->attempt);
@@ -66,7 +37,7 @@ static bool own_signature(World *w, Plot *p)
 
 static bool bob_signs(World *w, Plot *p)
 {
-    return over(w, p) || sign_as(w, p, "bob") > 0;
+    return over(w, p) || kit_sign_as(w, p, "bob") > 0;
 }
 
 static uint64_t next_version(World *w)
@@ -74,25 +45,12 @@ static uint64_t next_version(World *w)
     return book_root_newest(book_of(w))->version + 1;
 }
 
-/* Bob's laptop is gone: he gets another key, and the old one counts no more. */
-static void new_key(World *w)
-{
-    Person *bob = person_named(w, "bob");
-    SlPerson *in_root = (SlPerson *)(uintptr_t)sl_root_person(w->root, "bob");
-    uint8_t seed[32] = {'b'}, public_key[32];
-    g_ptr_array_add(w->root->revoked, sl_public_key_copy(bob->key));
-    sl_public_key_free(bob->key);
-    (void)crypto_sign_ed25519_seed_keypair(public_key, bob->secret, seed);
-    bob->key = sl_public_key_from_ed25519(public_key);
-    g_ptr_array_set_size(in_root->keys, 0);
-    g_ptr_array_add(in_root->keys, sl_public_key_copy(bob->key));
-}
-
+/* He gets another one; what waits under the old one counts no more. */
 static bool revoke_bob(World *w, Plot *p)
 {
     if (p->n == 0) {
         p->n = (int64_t)next_version(w);
-        new_key(w);
+        kit_new_key(w, "bob");
     }
     return kit_root(w, p, (uint64_t)p->n);
 }
@@ -107,7 +65,7 @@ static bool carol_signs(World *w, Plot *p)
         }
         return true;
     }
-    return sign_as(w, p, "carol") > 0 && w->now > p->since + 30 * SL_SECOND_US;
+    return kit_sign_as(w, p, "carol") > 0 && w->now > p->since + 30 * SL_SECOND_US;
 }
 
 static bool second_runs(World *w, Plot *p)
@@ -129,7 +87,7 @@ static bool overload(World *w, Plot *p)
     const BookAttempt *last = kit_attempt(w, p->attempt);
     bool waits = last != NULL && last->stage == BOOK_WAITS && last->approvals == 0;
     if (waits) {
-        (void)sign_as(w, p, "carol");
+        (void)kit_sign_as(w, p, "carol");
         return false;
     }
     const json_t *body =
