@@ -3,6 +3,7 @@
 #include "agent/brain/state.h"
 
 #define HELLO_AGAIN_US (5 * SL_SECOND_US)
+#define HELLO_UNKNOWN_US (30 * SL_SECOND_US) /* as often as others report */
 
 void sl_head_state_clear(SlHeadState *h)
 {
@@ -99,8 +100,22 @@ void sl_agent_take_head(SlAgent *a, const SlSigned *s)
     }
 }
 
+/* Without a root nothing is reported, and only a report would show the coordinator that our hello
+ * was lost. */
+static void ask_for_root(SlAgent *a)
+{
+    if (a->root != NULL || !a->connected || a->nonce == NULL) {
+        return;
+    }
+    if (a->elapsed_us - a->hello_us >= HELLO_UNKNOWN_US) {
+        sl_agent_hello(a);
+    }
+    sl_agent_wake(a, a->hello_us + HELLO_UNKNOWN_US);
+}
+
 void sl_agent_heads_settle(SlAgent *a)
 {
+    ask_for_root(a);
     if (a->pending_head == NULL) {
         return;
     }

@@ -142,14 +142,21 @@ static void check_order(SlAgent *a, SlAgentOrder *o)
     }
 }
 
+/* An order that is over is forgotten for good, its floor lets it in no second time: so only at a time
+ * that a head in force vouches for. A clock that once jumped ahead must not end a pause that holds
+ * again after it was corrected. */
 static void check_in_force(SlAgent *a, SlAgentOrder *o)
 {
-    if (sl_agent_trusted(a) >= o->order->expires_us) {
+    bool over = sl_agent_trusted(a) >= o->order->expires_us;
+    if (over != o->over) {
+        o->over = over;
+        sl_agent_units_recheck(a);
+    }
+    if (!over) {
+        sl_agent_wake_at(a, o->order->expires_us);
+    } else if (sl_agent_head_fresh(a)) {
         o->in_force = false;
         sl_agent_lazy(a);
-        sl_agent_units_recheck(a);
-    } else {
-        sl_agent_wake_at(a, o->order->expires_us);
     }
 }
 

@@ -206,6 +206,7 @@ typedef struct {
     SlOrder *order;
     bool in_force;               /* durable; else a line being checked */
     bool listed, refused, taken; /* taken: counted once, for ever */
+    bool over;                   /* in force, but past its expiry by a time that no head vouches for */
     int64_t retry_us;
 } SlAgentOrder;
 void sl_agent_order_free(SlAgentOrder *o);

@@ -45,6 +45,38 @@ static void pause_until_its_expiry(void)
     rig_assert_reported(r, "flag/paused", "since", "");
 }
 
+/* Only a head vouches for the time at which an order is forgotten. */
+static void a_clock_ahead_ends_no_pause(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_autofree char *u1 = unit_line(r, 1, 1), *u2 = unit_line(r, 2, 2);
+    rig_list(r, RIG_LINES(u1));
+    g_autofree char *pause = order_line(
+        r,
+        &(RigOrder){
+            .act = SL_ACT_PAUSE, .scope = "env prod", .number = 1, .expires = RIG_T0 + SL_DAY_US},
+        RIG_KEYS(&r->alice));
+    rig_list(r, RIG_LINES(pause, u1));
+    rig_wait(r, 2 * SL_SECOND_US);
+    int64_t right = r->now;
+    r->now += 1000 * SL_DAY_US;
+    rig_wait(r, SL_MINUTE_US);
+    rig_assert_reported(r, "flag/paused", "since", "");
+    r->now = right + SL_MINUTE_US;
+    rig_list(r, RIG_LINES(pause, u2));
+    assert_seq(r, "1");
+    g_autofree char *since = rig_reported(r, "flag/paused", "since");
+    g_assert_cmpstr(since, !=, "");
+    r->now = right + 1000 * SL_DAY_US; /* the same clock, ahead, while the agent starts again */
+    rig_crash(r);
+    r->now = right + 2 * SL_MINUTE_US;
+    rig_list(r, RIG_LINES(pause, u2));
+    assert_seq(r, "1");
+    r->now = RIG_T0 + 2 * SL_DAY_US;
+    rig_list(r, RIG_LINES(pause, u2));
+    assert_seq(r, "2");
+}
+
 static void paused_agents_change_nothing(void)
 {
     g_autoptr(Rig) r = rig_new("prod", false);
@@ -160,6 +192,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/orders/pause-until-its-expiry", pause_until_its_expiry);
+    g_test_add_func("/orders/a-clock-ahead-ends-no-pause", a_clock_ahead_ends_no_pause);
     g_test_add_func("/orders/paused-agents-change-nothing", paused_agents_change_nothing);
     g_test_add_func("/orders/resume-of-another-scope", resume_of_another_scope);
     g_test_add_func("/orders/refusals", refusals);

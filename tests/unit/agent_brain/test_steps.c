@@ -171,6 +171,22 @@ static void head_of_an_old_session(void)
     rig_free(r);
 }
 
+/* An agent that lost its state has nothing to report: a lost hello is said again. */
+static void hello_is_lost(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_clear_pointer(&r->slots[0], g_bytes_unref);
+    g_clear_pointer(&r->slots[1], g_bytes_unref);
+    rig_crash(r);
+    rig_clear(r);
+    rig_wait(r, 2 * SL_MINUTE_US);
+    g_assert_cmpuint(rig_count(r, "HELLO"), ==, 4);
+    rig_steps(r, sl_signed_copy(r->root_text), rig_registry(r, "prod", 1, RIG_KEYS(&r->alice)));
+    rig_clear(r);
+    rig_wait(r, 2 * SL_MINUTE_US);
+    g_assert_cmpuint(rig_count(r, "HELLO"), ==, 0);
+}
+
 static void clock_behind(void)
 {
     Rig *r = rig_new("prod", false);
@@ -194,6 +210,7 @@ int main(int argc, char **argv)
     g_test_add_func("/steps/epoch", raised_epoch);
     g_test_add_func("/heads/ahead", head_ahead_waits);
     g_test_add_func("/heads/old-session", head_of_an_old_session);
+    g_test_add_func("/heads/hello-is-lost", hello_is_lost);
     g_test_add_func("/heads/clock-behind", clock_behind);
     return g_test_run();
 }
