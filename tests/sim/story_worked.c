@@ -74,6 +74,13 @@ static json_t *unit(World *w, const char *env)
     return NULL;
 }
 
+/* A view may be ahead of the disk: a crash can take back what it says. Whoever goes on because of it
+ * waits for the ledger. */
+static bool is_on_disk(const World *w)
+{
+    return sl_coord_ledger_seq(w->coord) == w->ledger->len;
+}
+
 static const char *newest_commit(const World *w)
 {
     return source_newest(w)->id;
@@ -136,6 +143,9 @@ static Outcome follow_attempt(World *w)
     if (strcmp(state, "GATING") == 0) {
         approve(w, attempt);
     }
+    if (!is_on_disk(w)) {
+        return GOING;
+    }
     if (strcmp(state, "SUCCEEDED") == 0) {
         return DONE;
     }
@@ -163,7 +173,7 @@ static bool runs_newest(World *w, const char *env)
     const char *last = sl_json_str_or(u, "last.state", "");
     if (same && whole && idle && strcmp(last, "SUCCEEDED") == 0 &&
         sl_json_int(u, "last.withheld", 0) == 0) {
-        return true;
+        return is_on_disk(w);
     }
     bool gave_up =
         strcmp(last, "FAILED") == 0 || strcmp(last, "ERRORED") == 0 || strcmp(last, "EXPIRED") == 0;
@@ -234,9 +244,7 @@ static bool rotate_root(World *w)
     if (body != NULL && status >= 300) {
         say(w, "root: %s", sl_json_str_or(body, "error.message", "?"));
     }
-    /* A view may be ahead of the disk. */
-    return sl_json_int(fleet, "rootVersion", 0) == 2 &&
-           sl_coord_ledger_seq(w->coord) == w->ledger->len;
+    return sl_json_int(fleet, "rootVersion", 0) == 2 && is_on_disk(w);
 }
 
 static bool push_server(World *w)

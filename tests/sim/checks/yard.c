@@ -78,7 +78,8 @@ Yard *yard_of(World *w, const Agent *a)
 }
 
 /* What only the slots could remember. Floors stay: where people guard an environment, their resume
- * brings them back. */
+ * brings them back. A seal that nobody took is forgotten too: its run is asked for again, and that
+ * the engine starts none twice is looked at where it starts them (AT_RUN_START). */
 void yard_forget(World *w, const Agent *a)
 {
     Yard *y = yard_of(w, a);
@@ -92,6 +93,7 @@ void yard_forget(World *w, const Agent *a)
     sl_policy_need_clear(&need);
     g_ptr_array_set_size(y->pauses, 0);
     g_hash_table_remove_all(y->prunes);
+    g_hash_table_remove_all(a->sealed);
     y->epoch = y->term = y->version = 0;
 }
 
