@@ -6,7 +6,8 @@
  * not the one that was noted, and nothing is cut.
  *
  * Bytes of messages that have not ended: what the kernel received since the last whole message, less
- * what is still in its buffer. Looked at when memory grew, and every SCAN_US. */
+ * what is still in its buffer. Looked at when memory grew, and every SCAN_US; of strangers each time
+ * that bytes came, since a late look is what they can fill memory with. */
 #include "link/doorman.h"
 
 #include "link/socket.h"
@@ -19,17 +20,23 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <zmq.h>
 
 #define TURN_MS 40
+#define TURN_GROWING_MS 5 /* memory grew within GROWING_US */
+#define GROWING_US SL_SECOND_US
+#define STRANGERS_GAP_MS 1 /* between looks at what strangers sent; less would only cost a core */
+#define STRANGERS_AT_ONCE 64
 #define SWEEP_US SL_SECOND_US
 #define SCAN_US (10 * SL_SECOND_US)
 #define GROWN_PAGES 1024 /* 4 MiB more than at the last look: look now */
-#define TRIM_PAGES 8192  /* 32 MiB more than after the last trim: give back what is free */
-#define TRIM_GAP_US (10 * SL_SECOND_US)
+#define TRIM_PAGES 4096  /* 16 MiB more than after the last trim, */
+#define TRIM_PART 4      /* and a quarter: give back what is free */
+#define TRIM_GAP_US (5 * SL_SECOND_US)
 #define EVENTS (ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
 
 typedef struct {
@@ -45,14 +52,15 @@ typedef struct {
 struct SlDoorman {
     SlDoorLimits limits;
     void *router, *monitor;
-    int stop[2]; /* pipe */
+    int stop[2];  /* pipe */
+    int arrivals; /* epoll of strangers' descriptors, -1 = limits.strangers is not set */
     pthread_t thread;
     pthread_mutex_t lock; /* everything below */
     GHashTable *doors;    /* descriptor -> Door* */
     GQueue mute;          /* of Door*, oldest first */
     SlDoorCounts counts;
     double paces; /* tokens */
-    int64_t paced_us, swept_us, scanned_us, trimmed_us;
+    int64_t paced_us, swept_us, scanned_us, grown_us, trimmed_us;
     long scanned_pages, trimmed_pages;
 };
 
@@ -134,6 +142,15 @@ static Door *make_door(SlDoorman *d, int fd, int64_t now)
     return door;
 }
 
+/* Edge-triggered: an event for each arrival, none for what waits. Ends with the connection. */
+static void watch_arrivals(SlDoorman *d, const Door *door)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.fd = door->fd};
+    if (d->arrivals >= 0 && is_same(door)) {
+        epoll_ctl(d->arrivals, EPOLL_CTL_ADD, door->fd, &event); /* or it is watched already */
+    }
+}
+
 /* We may be so late that it has spoken already: then its record is there. */
 static void on_accepted(SlDoorman *d, int fd)
 {
@@ -143,6 +160,7 @@ static void on_accepted(SlDoorman *d, int fd)
         door = make_door(d, fd, now);
     }
     d->counts.accepted++;
+    watch_arrivals(d, door);
     if (!take_pace(d, now)) {
         cut(door, &d->counts.pace);
     } else if (g_hash_table_size(d->doors) > d->limits.connections_max) {
@@ -213,25 +231,43 @@ static bool bytes_taken(int fd, uint64_t *ret)
     return true;
 }
 
+static void look(SlDoorman *d, Door *door)
+{
+    uint64_t taken = 0;
+    if (door->cut || !bytes_taken(door->fd, &taken)) {
+        return;
+    }
+    if (!door->open_known) {
+        door->base = door->heard_us > 0 ? taken : 0;
+        door->open_known = true;
+    }
+    if (taken > door->base && taken - door->base > d->limits.open_max) {
+        cut(door, &d->counts.endless);
+    }
+}
+
 static void scan(SlDoorman *d)
 {
     GHashTableIter iter;
     gpointer value;
     g_hash_table_iter_init(&iter, d->doors);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        Door *door = value;
-        uint64_t taken = 0;
-        if (door->cut || !bytes_taken(door->fd, &taken)) {
-            continue;
-        }
-        if (!door->open_known) {
-            door->base = door->heard_us > 0 ? taken : 0;
-            door->open_known = true;
-        }
-        if (taken > door->base && taken - door->base > d->limits.open_max) {
-            cut(door, &d->counts.endless);
+        look(d, value);
+    }
+}
+
+static void look_at_arrivals(SlDoorman *d)
+{
+    struct epoll_event events[STRANGERS_AT_ONCE];
+    int count = epoll_wait(d->arrivals, events, STRANGERS_AT_ONCE, 0);
+    pthread_mutex_lock(&d->lock);
+    for (int i = 0; i < count; i++) {
+        Door *door = g_hash_table_lookup(d->doors, GINT_TO_POINTER(events[i].data.fd));
+        if (door != NULL) {
+            look(d, door);
         }
     }
+    pthread_mutex_unlock(&d->lock);
 }
 
 /* Resident pages of this process; 0 = unknown. */
@@ -257,7 +293,8 @@ static void trim(SlDoorman *d, long pages, int64_t now)
     if (d->trimmed_pages == 0 || pages < d->trimmed_pages) {
         d->trimmed_pages = pages;
     }
-    if (pages > d->trimmed_pages + TRIM_PAGES && now - d->trimmed_us > TRIM_GAP_US) {
+    long more = MAX(TRIM_PAGES, d->trimmed_pages / TRIM_PART);
+    if (pages > d->trimmed_pages + more && now - d->trimmed_us > TRIM_GAP_US) {
         malloc_trim(0);
         d->trimmed_us = now;
         d->trimmed_pages = resident_pages();
@@ -273,7 +310,9 @@ static void turn(SlDoorman *d)
         d->swept_us = now;
         sweep(d, now);
     }
-    if (pages > d->scanned_pages + GROWN_PAGES || now - d->scanned_us > SCAN_US) {
+    bool grown = pages > d->scanned_pages + GROWN_PAGES;
+    if (grown || now - d->scanned_us > SCAN_US) {
+        d->grown_us = grown ? now : d->grown_us;
         d->scanned_us = now;
         d->scanned_pages = pages;
         scan(d);
@@ -286,17 +325,27 @@ static void turn(SlDoorman *d)
 static void *run(void *user)
 {
     SlDoorman *d = user;
-    zmq_pollitem_t items[] = {{d->monitor, 0, ZMQ_POLLIN, 0}, {NULL, d->stop[0], ZMQ_POLLIN, 0}};
+    zmq_pollitem_t items[] = {{d->monitor, 0, ZMQ_POLLIN, 0},
+                              {NULL, d->stop[0], ZMQ_POLLIN, 0},
+                              {NULL, d->arrivals, ZMQ_POLLIN, 0}};
     int64_t turned = 0;
     for (;;) {
-        if (zmq_poll(items, 2, TURN_MS) < 0 && zmq_errno() != EINTR) {
+        bool rests = (items[2].revents & ZMQ_POLLIN) != 0; /* looked at them just now */
+        int turn_ms = now_us() - d->grown_us < GROWING_US ? TURN_GROWING_MS : TURN_MS;
+        items[2].revents = 0;
+        if (zmq_poll(items, d->arrivals >= 0 && !rests ? 3 : 2,
+                     rests ? STRANGERS_GAP_MS : turn_ms) < 0 &&
+            zmq_errno() != EINTR) {
             g_error("doorman: %s", zmq_strerror(zmq_errno()));
         }
         if (items[1].revents & ZMQ_POLLIN) {
             return NULL;
         }
         read_events(d);
-        if (now_us() - turned >= TURN_MS * 1000) {
+        if (items[2].revents & ZMQ_POLLIN) {
+            look_at_arrivals(d);
+        }
+        if (now_us() - turned >= turn_ms * 1000) {
             turn(d);
             turned = now_us();
         }
@@ -368,6 +417,18 @@ static bool start_thread(SlDoorman *d)
     return rc == 0;
 }
 
+static void free_parts(SlDoorman *d)
+{
+    sl_monitor_stop(d->router, d->monitor);
+    if (d->arrivals >= 0) {
+        close(d->arrivals);
+    }
+    g_queue_clear(&d->mute);
+    g_hash_table_unref(d->doors);
+    pthread_mutex_destroy(&d->lock);
+    g_free(d);
+}
+
 SlDoorman *sl_doorman_new(void *context, void *router, const SlDoorLimits *limits, GError **error)
 {
     SlDoorman *d = g_new0(SlDoorman, 1);
@@ -375,20 +436,20 @@ SlDoorman *sl_doorman_new(void *context, void *router, const SlDoorLimits *limit
     d->router = router;
     d->paces = (double)limits->accepts_burst;
     d->paced_us = d->scanned_us = now_us();
+    d->grown_us = -GROWING_US;
+    d->arrivals = limits->strangers ? epoll_create1(EPOLL_CLOEXEC) : -1;
     d->doors = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     pthread_mutex_init(&d->lock, NULL);
     d->monitor = sl_monitor_start(context, router, EVENTS);
-    if (d->monitor != NULL && pipe2(d->stop, O_CLOEXEC) == 0) {
+    if (d->monitor != NULL && (d->arrivals >= 0 || !limits->strangers) &&
+        pipe2(d->stop, O_CLOEXEC) == 0) {
         if (start_thread(d)) {
             return d;
         }
         close(d->stop[0]);
         close(d->stop[1]);
     }
-    sl_monitor_stop(router, d->monitor);
-    g_hash_table_unref(d->doors);
-    pthread_mutex_destroy(&d->lock);
-    g_free(d);
+    free_parts(d);
     return sl_throw_null(error, SLU_INTERNAL, "the watch over connections can't start: %s",
                          zmq_strerror(zmq_errno()));
 }
@@ -401,11 +462,7 @@ void sl_doorman_free(SlDoorman *d)
     while (write(d->stop[1], "", 1) < 0 && errno == EINTR) {
     }
     pthread_join(d->thread, NULL);
-    sl_monitor_stop(d->router, d->monitor);
     close(d->stop[0]);
     close(d->stop[1]);
-    g_queue_clear(&d->mute);
-    g_hash_table_unref(d->doors);
-    pthread_mutex_destroy(&d->lock);
-    g_free(d);
+    free_parts(d);
 }

@@ -13,6 +13,7 @@ typedef struct {
     int64_t mute_us; /* nothing said for so long since it came: cut */
     int64_t idle_us; /* nothing said for so long since it last spoke: cut; 0 = may be idle */
     size_t open_max; /* bytes of messages that have not ended, of one connection */
+    bool strangers;  /* anybody comes this far: looked at each time that bytes come */
 } SlDoorLimits;
 
 typedef struct {

@@ -25,6 +25,7 @@
 #define MUTE_US (10 * SL_SECOND_US) /* a request follows the handshake at once */
 #define IDLE_US (60 * SL_SECOND_US) /* who waits for a person asks again every two seconds */
 #define OPEN_MAX (64 * 1024)        /* bytes of requests that have not ended */
+#define BUFFER (32 * 1024)          /* of the kernel: libzmq still reads it after a cut */
 
 struct SlEnrolPort {
     void *socket;
@@ -81,13 +82,15 @@ SlEnrolPort *sl_enrol_port_new(void *context, const SlServerConfig *config, GErr
                               .keys = config->keys,
                               .domain = SL_ZAP_DOMAIN_ENROL,
                               .message_max = sl_message_info(SL_MESSAGE_ENROL)->bytes_max,
-                              .receive_max = RECEIVE_MAX};
+                              .receive_max = RECEIVE_MAX,
+                              .receive_buffer = BUFFER};
     static const SlDoorLimits limits = {.connections_max = CONNECTIONS_MAX,
                                         .accepts_per_second = ACCEPTS_PER_SECOND,
                                         .accepts_burst = CONNECTIONS_MAX,
                                         .mute_us = MUTE_US,
                                         .idle_us = IDLE_US,
-                                        .open_max = OPEN_MAX};
+                                        .open_max = OPEN_MAX,
+                                        .strangers = true};
     void *socket = sl_socket_router(&options, error);
     SlDoorman *doorman = socket != NULL ? sl_doorman_new(context, socket, &limits, error) : NULL;
     if (doorman == NULL || !sl_socket_bind(socket, config->enrol_endpoint, error)) {

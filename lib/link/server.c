@@ -35,9 +35,10 @@
 #define ACCEPTS_PER_SECOND 300
 #define MUTE_US (60 * SL_SECOND_US) /* HELLO follows the handshake at once, which has 30 s */
 #define MALFORMED_MAX 10            /* within a minute (said as "ten"): our own agents send none */
-#define FLOODS_MAX 1000 /* dropped within a minute: a burst after a pause is far below */
-#define HELLO_COST 4096 /* of the share: 64 a second */
-#define TWINS_MAX 3     /* within a minute: a restart is one */
+#define FLOODS_MAX 1000     /* dropped within a minute: a burst after a pause is far below */
+#define HELLO_COST 4096     /* of the share: 64 a second */
+#define BUFFER (256 * 1024) /* of the kernel, for each; libzmq still reads it after a cut */
+#define TWINS_MAX 3         /* within a minute: a restart is one */
 #define SUSPEND_US SL_MINUTE_US
 #define SILENT_DEFAULT_US (100 * SL_SECOND_US)
 #define FLUSH_US (SL_SECOND_US / 20) /* a full peer is tried again after this */
@@ -449,7 +450,8 @@ static bool open_server(SlServer *server, GError **error)
     SlRouterConfig options = {.context = server->context,
                               .keys = server->config.keys,
                               .domain = SL_ZAP_DOMAIN_AGENT,
-                              .message_max = up_max()};
+                              .message_max = up_max(),
+                              .receive_buffer = BUFFER};
     server->socket = sl_socket_router(&options, error);
     if (server->socket == NULL || !prove(server, error)) {
         return false;

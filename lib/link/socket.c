@@ -68,6 +68,13 @@ static bool set_ints(void *socket, const IntOption *options, size_t count)
     return true;
 }
 
+/* Zero leaves what is set. */
+static bool set_if(void *socket, int option, int value)
+{
+    const IntOption one = {option, value};
+    return value == 0 || set_ints(socket, &one, 1);
+}
+
 static const IntOption common_options[] = {
     {ZMQ_LINGER, 0},
     {ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS},
@@ -103,8 +110,8 @@ void *sl_socket_router(const SlRouterConfig *config, GError **error)
     void *socket = zmq_socket(config->context, ZMQ_ROUTER);
     if (socket == NULL || !set_common(socket, config->message_max) ||
         !set_ints(socket, options, G_N_ELEMENTS(options)) ||
-        (config->receive_max > 0 && zmq_setsockopt(socket, ZMQ_RCVHWM, &config->receive_max,
-                                                   sizeof config->receive_max) != 0) ||
+        !set_if(socket, ZMQ_RCVHWM, config->receive_max) ||
+        !set_if(socket, ZMQ_RCVBUF, config->receive_buffer) ||
         zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, config->domain, strlen(config->domain)) != 0 ||
         zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, config->keys->secret, 32) != 0) {
         return refused(socket, "the options of a ROUTER", error);

@@ -14,6 +14,7 @@ typedef struct {
     const char *domain; /* SL_ZAP_DOMAIN_... */
     size_t message_max; /* bytes of one frame, enforced before authentication */
     int receive_max;    /* messages of one peer that wait to be read; 0 = as any socket */
+    int receive_buffer; /* of the kernel, for one connection; 0 = what the kernel thinks fit, MiB */
 } SlRouterConfig;
 /* A CURVE ROUTER, not bound yet. Errors: INTERNAL. Close with sl_socket_close. */
 SL_MUST_USE void *sl_socket_router(const SlRouterConfig *config, GError **error);
