@@ -4,8 +4,8 @@
  *
  * WHAT: silent (connects and says nothing), half (greeting and HELLO, then nothing), knock (whole
  * handshakes with a new unknown key each), endless (a registered or unknown key; parts of a message
- * that never ends), pings (ZMTP commands without end), garbage (messages that are none), hellos,
- * fetches, unread (asks and reads nothing). INDEX: whose key of swarm SEED; 999999: a new one. */
+ * that never ends), begun (a few such parts, then nothing), pings (ZMTP commands without end),
+ * garbage (messages that are none), hellos, fetches, unread (asks and reads nothing). INDEX: whose key of swarm SEED; 999999: a new one. */
 #include "swarm.h"
 
 #include "base/digest.h"
@@ -28,6 +28,7 @@
 
 #define NOBODY 999999
 #define PART_BYTES 3500 /* fits the enrolment port's 4 KiB as well */
+#define BEGUN_PARTS 60  /* 205 KiB: far above what may be open at the enrolment port */
 #define WAIT_MS 3000
 #define FRAME_MAX 1024
 
@@ -246,7 +247,7 @@ static void drain(Raw *r)
 static bool attack_once(Raw *r)
 {
     static uint8_t part[PART_BYTES];
-    if (strcmp(r->what, "endless") == 0) {
+    if (strcmp(r->what, "endless") == 0 || strcmp(r->what, "begun") == 0) {
         return put_message(r, 1, part, sizeof part);
     }
     if (strcmp(r->what, "pings") == 0) {
@@ -273,6 +274,17 @@ static void hold(Raw *r)
     }
 }
 
+static void begin(Raw *r)
+{
+    bool going = handshake(r);
+    for (int i = 0; going && i < BEGUN_PARTS; i++) {
+        going = attack_once(r);
+    }
+    if (going) {
+        hold(r);
+    }
+}
+
 static void attack(Raw *r)
 {
     if (strcmp(r->what, "silent") == 0) {
@@ -281,6 +293,8 @@ static void attack(Raw *r)
         if (greet(r) && say_hello(r)) {
             hold(r);
         }
+    } else if (strcmp(r->what, "begun") == 0) {
+        begin(r);
     } else if (handshake(r) && strcmp(r->what, "knock") != 0) {
         while (now_us() < r->end_us && attack_once(r)) {
             if (strcmp(r->what, "unread") != 0) {
