@@ -91,8 +91,10 @@ static void append_done(void *job, bool cancelled)
     }
     if (c->held == append) {
         c->held = NULL;
-        if (append->error == NULL && !cancelled)
+        if (append->error == NULL && !cancelled) {
             sl_log(c->log, SL_LOG_INFO, "ledger-goes-on", NULL);
+            sl_polls_poke(c, NULL); /* sources rest where much waits */
+        }
     }
     c->appending = false;
     if (c->failed) {
@@ -155,7 +157,7 @@ bool sl_append_open(const SlCoordinator *c, GError **error)
 bool sl_append_takes(const SlCoordinator *c, SlCoordInputType type)
 {
     bool comes_again = type == SL_COORD_TICK || type == SL_COORD_HELLO || type == SL_COORD_REPORT ||
-                       type == SL_COORD_SEAL || type == SL_COORD_ENROL;
+                       type == SL_COORD_SEAL || type == SL_COORD_ENROL || type == SL_COORD_SOURCE;
     return c->held == NULL || !comes_again ||
            c->batch.events->len + c->batch.effects->len < HELD_BEHIND_MAX;
 }

@@ -290,8 +290,8 @@ static void poke(SlSourcePoll *poll, bool force)
     SlCoordinator *c = poll->c;
     if (c->failed || poll->gone)
         return; /* stopping: the queue may be gone */
-    if (c->short_since_us != 0)
-        return; /* space.c pokes all when there is room again */
+    if (c->short_since_us != 0 || !sl_append_takes(c, SL_COORD_SOURCE))
+        return; /* space.c and append.c poke all when it goes on */
     if (poll->busy) {
         poll->again = true;
         poll->force = poll->force || force;

@@ -88,21 +88,6 @@ static char *commit_message(const GPtrArray *events)
     return g_string_free(message, FALSE);
 }
 
-static GString *batch_text(const GPtrArray *events, GError **error)
-{
-    GString *text = g_string_new(NULL);
-    for (guint i = 0; i < events->len; i++) {
-        g_autofree char *line = sl_json_canonical(events->pdata[i], error);
-        if (line == NULL) {
-            g_string_free(text, TRUE);
-            return NULL;
-        }
-        g_string_append(text, line);
-        g_string_append_c(text, '\n');
-    }
-    return text;
-}
-
 typedef struct {
     GArray *updates; /* of git_tree_update */
     GPtrArray *paths;
@@ -120,17 +105,33 @@ static bool add_file(SlLedger *ledger, Updates *updates, char *path /* taken */,
     return true;
 }
 
+/* Lines of the events from *@at on, as many as one file may have. */
+static bool add_events(SlLedger *ledger, const GPtrArray *events, guint *at, Updates *updates,
+                       GError **error)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    const json_t *first = events->pdata[*at];
+    for (; *at < events->len; ++*at) {
+        g_autofree char *line = sl_json_canonical(events->pdata[*at], error);
+        if (line == NULL)
+            return false;
+        size_t len = strlen(line) + 1;
+        if (len > SL_LEDGER_BATCH_MAX)
+            return sl_throw(error, SLU_LIMIT, "an event of %zu bytes", len);
+        if (text->len + len > SL_LEDGER_BATCH_MAX)
+            break;
+        g_string_append(text, line);
+        g_string_append_c(text, '\n');
+    }
+    return add_file(ledger, updates, batch_path(first), text->str, text->len, error);
+}
+
 static bool gather_files(SlLedger *ledger, const GPtrArray *events, GHashTable *blobs,
                          Updates *updates, GError **error)
 {
-    GString *text = batch_text(events, error);
-    if (text == NULL)
-        return false;
-    bool good =
-        text->len <= SL_LEDGER_BATCH_MAX
-            ? add_file(ledger, updates, batch_path(events->pdata[0]), text->str, text->len, error)
-            : sl_throw(error, SLU_LIMIT, "a batch of %zu bytes", text->len);
-    g_string_free(text, TRUE);
+    bool good = true;
+    for (guint at = 0; good && at < events->len;)
+        good = add_events(ledger, events, &at, updates, error);
     GHashTableIter iter;
     gpointer digest = NULL, bytes = NULL;
     if (blobs != NULL)

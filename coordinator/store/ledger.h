@@ -1,5 +1,6 @@
 /* ledger.h - the append-only branch sluice/ledger of the state repository: one commit per batch,
- * canonical JSON lines at yyyy/mm/dd/hh/mm/<first seq>, and what events name by digest at maps/<2
+ * canonical JSON lines at yyyy/mm/dd/hh/mm/<first seq> (one file; more only of a batch that waited
+ * long), and what events name by digest at maps/<2
  * hex>/<digest>. It is the only commit point: append returns when the branch has moved durably.
  * Replay checks form and order of seq; the hash chain is the brain's. */
 #pragma once
@@ -8,7 +9,7 @@
 
 #define SL_LEDGER_REF "refs/heads/sluice/ledger"
 #define SL_LEDGER_BATCH_MAX                                                                        \
-    (64 * 1024 * 1024) /* bytes of one batch file: a turn's events are at most some MiB */
+    (64 * 1024 * 1024) /* bytes of one file, and of an event: a turn's are at most some MiB */
 
 typedef struct SlLedger SlLedger;
 /* Opens DIR/state.git. Errors: LEDGER_MISSING, STATE_READ_ONLY, IO. */

@@ -390,6 +390,23 @@ static void test_deep_event(Fixture *f, gconstpointer data)
     g_assert_cmpint(replayed(ledger), ==, 2);
 }
 
+/* A batch that waited long has more bytes than one file may have: it is several files of one commit. */
+static void test_large_batch(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(SlLedger) ledger = made(f);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) events = batch(2, 10);
+    g_autofree char *pad = g_strnfill(8 << 20, 'x');
+    for (guint i = 0; i < events->len; i++)
+        sl_json_set_str(events->pdata[i], "pad", pad);
+    bool good = sl_ledger_append(ledger, events, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(good);
+    append_ok(ledger, 12, 1);
+    g_assert_cmpint(replayed(ledger), ==, 12);
+}
+
 static void test_refusals(Fixture *f, gconstpointer data)
 {
     (void)data;
@@ -416,6 +433,7 @@ int main(int argc, char **argv)
     g_test_add("/ledger/held", Fixture, NULL, set_up, test_held_goes_with_the_batch, tear_down);
     g_test_add("/ledger/fault-at-each-step", Fixture, NULL, set_up, test_fault_at_each_step,
                tear_down);
+    g_test_add("/ledger/large-batch", Fixture, NULL, set_up, test_large_batch, tear_down);
     g_test_add("/ledger/stale-lock", Fixture, NULL, set_up, test_stale_lock, tear_down);
     g_test_add("/ledger/open-leaves-locks", Fixture, NULL, set_up, test_open_leaves_locks,
                tear_down);
