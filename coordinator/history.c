@@ -8,6 +8,8 @@
 #define PUSH_RETRY_FIRST_US (2 * SL_SECOND_US)
 #define PUSH_RETRY_MAX_US (5 * SL_MINUTE_US)
 #define PUSH_TIMEOUT_US (60 * SL_SECOND_US)
+/* Where pushes are required every append has one; it waits so long for another, at a silent remote. */
+#define PUSH_BETWEEN_US (5 * SL_SECOND_US)
 #define POINTS_MAX 10000 /* runs whose last point is remembered */
 
 /* ---- run progress ---- */
@@ -105,7 +107,8 @@ typedef struct {
     GError *error;
 } PushJob;
 
-static bool push_refs(SlCoordinator *c, const char *const *refs, GError **error)
+/* Work and store queue, never the loop. */
+static bool push_refs(SlCoordinator *c, const char *const *refs, int64_t timeout_us, GError **error)
 {
     SlPush push = {.git_path = c->config->git_path,
                    .repo = c->config->state_git,
@@ -113,7 +116,7 @@ static bool push_refs(SlCoordinator *c, const char *const *refs, GError **error)
                    .ca_file = c->config->ca_file,
                    .credential_file = c->config->credential_file,
                    .refs = refs,
-                   .timeout_us = PUSH_TIMEOUT_US,
+                   .timeout_us = timeout_us,
                    .stop_fd = c->stop_fd};
     pthread_mutex_lock(&c->push_one);
     bool good = sl_push_state(&push, error);
@@ -121,10 +124,10 @@ static bool push_refs(SlCoordinator *c, const char *const *refs, GError **error)
     return good;
 }
 
-static bool push_now(SlCoordinator *c, GError **error)
+static bool push_now(SlCoordinator *c, int64_t timeout_us, GError **error)
 {
     g_auto(GStrv) refs = sl_push_refs(c->config->state_git, error);
-    return refs != NULL && push_refs(c, (const char *const *)refs, error);
+    return refs != NULL && push_refs(c, (const char *const *)refs, timeout_us, error);
 }
 
 static bool throw_required(const GError *inner, GError **error)
@@ -137,20 +140,22 @@ static bool throw_required(const GError *inner, GError **error)
 bool sl_push_required(SlCoordinator *c, GError **error)
 {
     g_autoptr(GError) inner = NULL;
-    return push_now(c, &inner) || throw_required(inner, error);
+    return push_now(c, PUSH_TIMEOUT_US, &inner) || throw_required(inner, error);
 }
 
 bool sl_push_staged(SlCoordinator *c, const char *env, GError **error)
 {
     g_autoptr(GError) inner = NULL;
     g_autofree char *ref = g_strconcat(SL_PUSH_STAGED, env, NULL);
-    return push_refs(c, (const char *[]){ref, NULL}, &inner) || throw_required(inner, error);
+    return push_refs(c, (const char *[]){ref, NULL}, PUSH_TIMEOUT_US, &inner) ||
+           throw_required(inner, error);
 }
 
 static void push_work(void *user)
 {
     PushJob *job = user;
-    if (!push_now(job->c, &job->error))
+    bool between = job->c->config->state_remote_required;
+    if (!push_now(job->c, between ? PUSH_BETWEEN_US : PUSH_TIMEOUT_US, &job->error))
         g_prefix_error(&job->error, "state repository: ");
 }
 
