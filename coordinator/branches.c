@@ -131,23 +131,50 @@ void sl_branch_move(SlCoordinator *c, SlCoordEffect *effect)
  * points. */
 void sl_branch_tips(SlCoordinator *c)
 {
-    g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) args = json_object();
-    g_autoptr(json_t) view = sl_coord_view(c->brain, "roots", args, sl_now_us(c), &error);
-    json_t *roots = json_object_get(view, "roots");
-    const char *text = sl_json_str(json_array_get(roots, json_array_size(roots) - 1), "text");
-    g_autoptr(GBytes) bytes =
-        g_bytes_new(text != NULL ? text : "", text != NULL ? strlen(text) : 0);
-    SlRoot *root = sl_root_parse(bytes, &error);
-    for (guint i = 0; root != NULL && i < root->environments->len; i++) {
-        const SlRootEnv *env = root->environments->pdata[i];
+    g_auto(GStrv) envs = sl_coord_environments(c->brain);
+    for (char **env = envs; *env != NULL; env++) {
         SlCoordEffect *effect = g_new0(SlCoordEffect, 1);
         effect->type = SL_COORD_N_EFFECTS; /* look only */
-        effect->env = g_strdup(env->name);
-        effect->new_ = g_strdup(g_hash_table_lookup(c->committed, env->name));
+        effect->env = g_strdup(*env);
+        effect->new_ = g_strdup(g_hash_table_lookup(c->committed, *env));
         start(c, effect, move_work, move_done);
     }
-    if (root == NULL)
-        sl_log_error(c->log, "root-unreadable", error);
-    sl_root_free(root);
+    sl_branch_follow_root(c);
+}
+
+/* ---- environments that the root has no more ---- */
+
+typedef struct {
+    SlCoordinator *c;
+    char **envs;
+    GError *error;
+} UnstageJob;
+
+static void unstage_work(void *user)
+{
+    UnstageJob *job = user;
+    (void)!sl_envs_unstage(sl_ledger_store(job->c->ledger), (const char *const *)job->envs,
+                           &job->error);
+}
+
+static void unstage_done(void *user, bool cancelled)
+{
+    UnstageJob *job = user;
+    if (!cancelled && job->error != NULL)
+        sl_log_error(job->c->log, "unstage-failed", job->error); /* again with the next root */
+    g_strfreev(job->envs);
+    g_clear_error(&job->error);
+    g_free(job);
+}
+
+void sl_branch_follow_root(SlCoordinator *c)
+{
+    if (c->config->state_remote == NULL || c->root_followed == sl_coord_root_version(c->brain))
+        return;
+    c->root_followed = sl_coord_root_version(c->brain);
+    UnstageJob *job = g_new0(UnstageJob, 1);
+    job->c = c;
+    job->envs = sl_coord_environments(c->brain);
+    if (!sl_workq_push(c->store_queue, unstage_work, unstage_done, job, &job->error))
+        unstage_done(job, false);
 }

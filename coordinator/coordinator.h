@@ -27,7 +27,7 @@
 #define SL_WORK_QUEUE_MAX 1024
 #define SL_LOG_REQUESTS_MAX 256
 #define SL_ENROLLING_MAX                                                                           \
-    1024 /* requests to join that the brain has not answered: 50 s of the port's most */
+    1024 /* requests to join that the brain has not answered: 10 s of the port's most */
 #define SL_REPLAYS_MAX 2 /* folds of the whole ledger at a time: one worker stays for renders */
 #define SL_LOG_REQUEST_US (10 * SL_SECOND_US)
 
@@ -124,6 +124,7 @@ typedef struct SlCoordinator {
     uint64_t next_id;
     GHashTable *points;    /* run id -> digest of the point stored last */
     GHashTable *committed; /* environment -> commit that the ledger named last, at start */
+    uint64_t root_followed; /* version of the root whose environments have what is staged */
     /* people */
     SlApi *api;
     unsigned replays; /* under way */
@@ -131,7 +132,8 @@ typedef struct SlCoordinator {
     int64_t started_us;
     SlBucket drop_lines; /* lines of the log about dropped messages */
     uint64_t drops_unsaid;
-    uint64_t count_appends, count_events, count_messages, count_dropped, count_renders;
+    uint64_t count_appends, count_events, count_messages, count_dropped, count_renders,
+        count_refused;
     uint64_t count_repacks;
 } SlCoordinator;
 
@@ -186,6 +188,7 @@ void sl_lent_docs_give(SlLentDocs *kept, const char *key, SlFleetDocs *docs);
 void sl_branch_write(SlCoordinator *c, SlCoordEffect *effect);
 void sl_branch_move(SlCoordinator *c, SlCoordEffect *effect);
 void sl_branch_tips(SlCoordinator *c);
+void sl_branch_follow_root(SlCoordinator *c); /* what is staged for removed environments goes */
 /* polls.c: sources. */
 void sl_polls_start(SlCoordinator *c);
 void sl_polls_follow_docs(SlCoordinator *c); /* repositories of the documents in force */

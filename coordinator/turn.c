@@ -104,6 +104,7 @@ void sl_turn_appended(SlCoordinator *c, SlBatch *batch)
         c->count_events += batch->events->len;
         sl_agents_allow(c);
         sl_polls_follow_docs(c);
+        sl_branch_follow_root(c);
     }
     perform(c, batch);
     if (batch->events->len > 0) {

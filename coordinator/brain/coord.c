@@ -93,6 +93,7 @@ static void start(SlCoord *c)
 {
     c->started = true;
     forget_recorded(c);
+    g_hash_table_remove_all(c->proofs);
     sl_brain_clock_back(c); /* the ledger's times may be those of a clock that was ahead */
     sl_brain_touch(c, NULL);
     c->envs_dirty = true;
@@ -203,6 +204,22 @@ const SlFleetDocs *sl_coord_docs(const SlCoord *c)
 uint64_t sl_coord_docs_version(const SlCoord *c)
 {
     return c->docs_version;
+}
+
+uint64_t sl_coord_root_version(const SlCoord *c)
+{
+    return c->roots->len;
+}
+
+char **sl_coord_environments(const SlCoord *c)
+{
+    GPtrArray *names = g_ptr_array_new();
+    for (guint i = 0; c->root != NULL && i < c->root->environments->len; i++) {
+        const SlRootEnv *env = g_ptr_array_index(c->root->environments, i);
+        g_ptr_array_add(names, g_strdup(env->name));
+    }
+    g_ptr_array_add(names, NULL);
+    return (char **)g_ptr_array_free(names, FALSE);
 }
 
 const char *sl_coord_followed(const SlCoord *c, const char *repository)

@@ -260,6 +260,9 @@ const SlFleetDocs *sl_coord_docs(const SlCoord *coord); /* in force; NULL before
 uint64_t sl_coord_docs_version(const SlCoord *coord);   /* raised when others come into force */
 const char *sl_coord_followed(const SlCoord *coord,
                               const char *repository); /* last commit read; NULL */
+uint64_t sl_coord_root_version(const SlCoord *coord);  /* in force */
+/* Names of the root's environments. (transfer full) */
+char **sl_coord_environments(const SlCoord *coord);
 /* Registered and not revoked: the ZAP table. Of char* 64 hex. (transfer full) */
 GPtrArray *sl_coord_curve_keys(const SlCoord *coord);
 uint64_t sl_coord_keys_version(const SlCoord *coord); /* of that list; 0 = there is none yet */

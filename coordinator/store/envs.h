@@ -28,9 +28,13 @@ typedef struct {
  * BLOB_MISSING, ENV_READ_BACK, ENV_WRITE, NOT_FOUND (rollback to a commit without the folder).
  * (transfer full) */
 SL_MUST_USE char *sl_envs_write(SlGitStore *store, const SlEnvWrite *ask, GError **error);
-/* Keeps @commit under the staging ref of @env (push.h) until the next one. Errors: ENV_WRITE. */
+/* Keeps @commit under the staging ref of @env (push.h) until the next one. Errors: STORAGE_FULL, IO,
+ * ENV_WRITE. */
 SL_MUST_USE bool sl_envs_stage(SlGitStore *store, const char *env, const char *commit,
                                GError **error);
+/* Forgets what is staged for environments other than @kept (NULL-terminated): every push names all
+ * that is staged, and has a limit. Errors: ENV_WRITE. */
+SL_MUST_USE bool sl_envs_unstage(SlGitStore *store, const char *const *kept, GError **error);
 /* Moves the branch from @old (NULL: none) to @to; nothing if it is there or beyond. Errors:
  * ENV_TIP. */
 SL_MUST_USE bool sl_envs_move(SlGitStore *store, const char *env, const char *old, const char *to,

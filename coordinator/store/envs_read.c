@@ -38,9 +38,25 @@ bool sl_envs_stage(SlGitStore *store, const char *env, const char *commit, GErro
     git_oid oid;
     if (!sl_git_store_flush(store, NULL, error)) /* what is held: the ref would name nothing */
         return false;
-    return (git_oid_fromstr(&oid, commit) == 0 &&
-            git_reference_create(&ref, sl_git_store_repo(store), name, &oid, 1, NULL) == 0) ||
-           sl_git_throw(error, SLU_ENV_WRITE, name);
+    if (git_oid_fromstr(&oid, commit) < 0)
+        return sl_throw(error, SLU_ENV_WRITE, "%s: %s is no commit id", env, commit);
+    return git_reference_create(&ref, sl_git_store_repo(store), name, &oid, 1, NULL) == 0 ||
+           sl_git_store_throw_write(error, name);
+}
+
+bool sl_envs_unstage(SlGitStore *store, const char *const *kept, GError **error)
+{
+    git_repository *repo = sl_git_store_repo(store);
+    git_strarray names = {0};
+    bool good = git_reference_list(&names, repo) == 0;
+    for (size_t i = 0; good && i < names.count; i++) {
+        const char *name = names.strings[i];
+        bool gone = g_str_has_prefix(name, SL_PUSH_STAGED) &&
+                    !g_strv_contains(kept, name + strlen(SL_PUSH_STAGED));
+        good = !gone || git_reference_remove(repo, name) == 0;
+    }
+    git_strarray_dispose(&names);
+    return good || sl_git_throw(error, SLU_ENV_WRITE, "forgetting what was staged");
 }
 
 bool sl_envs_move(SlGitStore *store, const char *env, const char *old, const char *to,

@@ -22,10 +22,8 @@ struct SlGitStore {
     size_t held_bytes;
 };
 
-/* What libgit2 could not write: for want of room it may be tried again, for it
- * had not begun; a sync that failed may not, for the kernel has dropped what it
- * could not write. libgit2 says it by the system's text only. */
-static bool throw_write(GError **error, const char *doing)
+/* libgit2 says it by the system's text only. */
+bool sl_git_store_throw_write(GError **error, const char *doing)
 {
     static const int room[] = {ENOSPC, EDQUOT, EROFS};
     const git_error *last = git_error_last();
@@ -220,7 +218,7 @@ static bool flush_with(SlGitStore *store, GArray *oids, GError **error)
     if (!has_room(store, oids, error))
         return false;
     if (!write_pack(store, oids))
-        return throw_write(error, "writing objects into the state repository");
+        return sl_git_store_throw_write(error, "writing objects into the state repository");
     g_array_set_size(store->held, 0);
     store->held_bytes = 0;
     git_mempack_reset(store->odb.memory);
@@ -273,5 +271,5 @@ bool sl_git_store_move(SlGitStore *store, const char *name, const git_oid *old, 
                          : git_reference_create(&ref, store->plain, name, to, 0, NULL);
     if (rc == GIT_EMODIFIED || rc == GIT_EEXISTS || rc == GIT_ENOTFOUND)
         return sl_git_throw(error, SLU_ENV_TIP, name);
-    return rc == 0 || throw_write(error, name);
+    return rc == 0 || sl_git_store_throw_write(error, name);
 }

@@ -23,6 +23,9 @@ SL_MUST_USE bool sl_git_store_reopen(SlGitStore *store, GError **error);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlGitStore, sl_git_store_free)
 /* Reads everything, writes into memory. Borrowed. */
 git_repository *sl_git_store_repo(SlGitStore *store);
+/* What libgit2 could not write: STORAGE_FULL for want of room, for it may be tried again; IO else, also
+ * for a sync that failed: the kernel has dropped what it could not write. */
+bool sl_git_store_throw_write(GError **error, const char *doing);
 /* Blob of @bytes in memory. */
 SL_MUST_USE bool sl_git_store_blob(SlGitStore *store, const void *bytes, size_t len, git_oid *ret,
                                    GError **error);
@@ -42,6 +45,6 @@ void sl_git_store_discard(SlGitStore *store);
 /* Where a branch points; false = there is none. */
 bool sl_git_store_tip(SlGitStore *store, const char *ref, git_oid *ret);
 /* Moves @ref from @old (NULL: it must not exist) to @to, durable. Errors: ENV_TIP if it is
- * elsewhere, IO. */
+ * elsewhere, STORAGE_FULL, IO. */
 SL_MUST_USE bool sl_git_store_move(SlGitStore *store, const char *ref, const git_oid *old,
                                    const git_oid *to, GError **error);

@@ -8,6 +8,7 @@
 #include "core/bundle.h"
 #include "rounds.h"
 #include "runtime/atomicfile.h"
+#include <errno.h>
 #include <string.h>
 
 #define AT_US INT64_C(1790000000000000)
@@ -274,12 +275,25 @@ static bool commit_event(SlLedger *ledger, int64_t seq, const char *old, const c
     return sl_ledger_append(ledger, events, NULL, error);
 }
 
-/* The order of docs/ARCHITECTURE.md: objects, COMMITTED, branch. */
+/* A full disk is said as such, so that nobody counts it as a try. */
+static bool stage(SlGitStore *store, const char *commit, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    if (sl_envs_stage(store, "prod", commit, &why))
+        return true;
+    if (strstr(why->message, g_strerror(ENOSPC)) != NULL && strstr(why->message, "sync") == NULL)
+        g_assert_error(why, SL_ERROR, SLU_STORAGE_FULL);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return false;
+}
+
+/* The order of docs/ARCHITECTURE.md: objects, staged where there is a remote, COMMITTED, branch. */
 static bool publish(SlLedger *ledger, char **tip, unsigned version, int64_t seq, GError **error)
 {
     SlGitStore *store = sl_ledger_store(ledger);
     g_autofree char *next = write_version(store, *tip, version, error);
-    if (next == NULL || !commit_event(ledger, seq, *tip, next, error) ||
+    if (next == NULL || (version == 1 && !stage(store, next, error)) ||
+        !commit_event(ledger, seq, *tip, next, error) ||
         !sl_envs_move(store, "prod", *tip, next, error))
         return false;
     g_free(*tip);
