@@ -26,7 +26,6 @@
 #include <unistd.h>
 
 #define REFS_MAX SL_PUSH_REFS_MAX
-#define STALE_LOCK_SECONDS 10
 #define CREDENTIAL_BYTES_MAX 4096
 #define CPU_SECONDS_MAX 600                  /* indexing 512 MiB takes about 60 s */
 #define MEMORY_BYTES_MAX (UINT64_C(4) << 30) /* address space: packs are mapped */
@@ -289,19 +288,6 @@ static char *spec_of(const char *ref)
     return g_strdup_printf("+%s:refs/heads/sluice/staging/%s", ref, ref + strlen(SL_PUSH_STAGED));
 }
 
-/* Of a push into a folder that was killed: nobody but this coordinator writes our branches, one push
- * at a time, and no push holds a lock for longer than a write takes. */
-static void remove_stale_lock(const Task *task, const char *spec)
-{
-    struct stat st;
-    if (task->url[0] != '/')
-        return;
-    g_autofree char *lock = g_strdup_printf("%s/%s.lock", task->url, strchr(spec, ':') + 1);
-    if (lstat(lock, &st) == 0 && S_ISREG(st.st_mode) &&
-        st.st_mtime + STALE_LOCK_SECONDS < time(NULL))
-        unlink(lock);
-}
-
 static int run_push(Task *task)
 {
     if (task->url == NULL || task->dir == NULL || task->n_refs == 0)
@@ -316,10 +302,8 @@ static int run_push(Task *task)
     if (rc < 0)
         return refuse_git(task, rc, "opening the state repository");
     char *specs[REFS_MAX];
-    for (size_t i = 0; i < task->n_refs; i++) {
+    for (size_t i = 0; i < task->n_refs; i++)
         specs[i] = spec_of(task->refs[i]);
-        remove_stale_lock(task, specs[i]);
-    }
     git_strarray list = {.strings = specs, .count = task->n_refs};
     git_push_options options;
     git_push_options_init(&options, GIT_PUSH_OPTIONS_VERSION);

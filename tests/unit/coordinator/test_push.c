@@ -104,7 +104,6 @@ static void make_branches(const char *state, unsigned from, unsigned to)
     }
 }
 
-/* As many environments as a root may have, and the ledger after them in the order of names. */
 /* The next commit of an environment is at the remote before any branch names it, wherever the staged
  * one was before. */
 static void test_staged(GitFixture *f, gconstpointer data)
@@ -126,26 +125,76 @@ static void test_staged(GitFixture *f, gconstpointer data)
     }
 }
 
-/* A push that was killed while it held a lock ends no later one; a lock of now is respected. */
-static void test_stale_lock(GitFixture *f, gconstpointer data)
+static void refused_by_lock(GitFixture *f, const char *state)
 {
-    (void)data;
-    g_autoptr(GError) error = NULL, locked = NULL;
-    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL),
-                    *lock = g_strconcat(f->bare, "/", SL_LEDGER_REF ".lock", NULL);
-    g_autoptr(SlLedger) ledger = make(state);
-    g_assert_true(push(f, state, &error));
-    append(ledger, 2);
-    g_assert_true(g_file_set_contents(lock, "", 0, NULL));
+    g_autoptr(GError) locked = NULL;
     g_assert_false(push(f, state, &locked));
     g_assert_error(locked, SL_ERROR, SLU_PUSH_FAILED);
     g_assert_nonnull(strstr(locked->message, ".lock"));
-    struct utimbuf old = {.actime = 1000000000, .modtime = 1000000000};
-    g_assert_cmpint(utime(lock, &old), ==, 0);
-    g_assert_true(push(f, state, &error));
-    g_assert_false(g_file_test(lock, G_FILE_TEST_EXISTS));
 }
 
+/* A lock in the remote's folder is somebody's, however old it is; but not one that a push of ours
+ * left, which was killed: what it meant to write lies in our repository. */
+static void test_stale_lock(GitFixture *f, gconstpointer data)
+{
+    (void)data;
+    static const char *const theirs[] = {"", "0123456789012345678901234567890123456789\n"};
+    g_autoptr(GError) error = NULL;
+    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL),
+                    *lock = g_strconcat(f->bare, "/", SL_LEDGER_REF ".lock", NULL),
+                    *intent = g_build_filename(state, "sluice-pushing", NULL);
+    g_autoptr(SlLedger) ledger = make(state);
+    g_assert_true(push(f, state, &error));
+    append(ledger, 2);
+    struct utimbuf old = {.actime = 1000000000, .modtime = 1000000000};
+    for (size_t i = 0; i < G_N_ELEMENTS(theirs); i++) {
+        g_assert_true(g_file_set_contents(lock, theirs[i], -1, NULL));
+        refused_by_lock(f, state);
+        g_assert_cmpint(utime(lock, &old), ==, 0);
+        refused_by_lock(f, state);
+    }
+    g_autofree char *commit = g_strchomp(GIT(state, "rev-parse", "sluice/ledger"));
+    g_autofree char *meant = g_strdup_printf("%s\n%s " SL_LEDGER_REF, f->bare, commit);
+    const char *const ours[] = {"", commit};
+    for (size_t i = 0; i < G_N_ELEMENTS(ours); i++) {
+        g_assert_true(g_file_set_contents(intent, meant, -1, NULL));
+        g_assert_true(g_file_set_contents(lock, theirs[1], -1, NULL));
+        refused_by_lock(f, state); /* not what we meant */
+        g_assert_true(g_file_set_contents(intent, meant, -1, NULL));
+        g_assert_true(g_file_set_contents(lock, ours[i], -1, NULL));
+        g_assert_cmpint(utime(lock, &old), ==, 0);
+        refused_by_lock(f, state); /* was there before */
+        g_assert_true(g_file_set_contents(intent, meant, -1, NULL));
+        g_assert_true(g_file_set_contents(lock, ours[i], -1, NULL));
+        g_assert_true(push(f, state, &error));
+        g_assert_false(g_file_test(lock, G_FILE_TEST_EXISTS));
+        g_assert_false(g_file_test(intent, G_FILE_TEST_EXISTS));
+        append(ledger, 3 + (int64_t)i);
+    }
+}
+
+/* What is staged for environments that the root has no more goes: a push has a limit. */
+static void test_unstage(GitFixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *state = g_build_filename(f->dir, "state.git", NULL);
+    g_autoptr(SlLedger) ledger = make(state);
+    SlGitStore *store = sl_ledger_store(ledger);
+    g_autofree char *commit = g_strchomp(GIT(state, "rev-parse", "sluice/ledger"));
+    for (unsigned i = 0; i < SL_PUSH_REFS_MAX; i++) {
+        g_autofree char *env = g_strdup_printf("e%03u", i);
+        g_assert_true(sl_envs_stage(store, env, commit, &error));
+    }
+    g_assert_null(sl_push_refs(state, &error));
+    g_clear_error(&error);
+    g_assert_true(sl_envs_unstage(store, (const char *const[]){"e000", "e190", NULL}, &error));
+    g_auto(GStrv) refs = sl_push_refs(state, &error);
+    g_autofree char *text = g_strjoinv(" ", refs);
+    g_assert_cmpstr(text, ==, SL_LEDGER_REF " " SL_PUSH_STAGED "e000 " SL_PUSH_STAGED "e190");
+}
+
+/* As many environments as a root may have, and the ledger after them in the order of names. */
 static void test_all_branches_or_none(GitFixture *f, gconstpointer data)
 {
     (void)data;
@@ -282,6 +331,7 @@ int main(int argc, char **argv)
     g_test_add("/push/fast-forward-only", GitFixture, NULL, set_up, test_push, tear_down);
     g_test_add("/push/staged", GitFixture, NULL, set_up, test_staged, tear_down);
     g_test_add("/push/stale-lock", GitFixture, NULL, set_up, test_stale_lock, tear_down);
+    g_test_add("/push/unstage", GitFixture, NULL, set_up, test_unstage, tear_down);
     g_test_add("/push/all-branches-or-none", GitFixture, NULL, set_up, test_all_branches_or_none,
                tear_down);
     g_test_add("/push/repack", GitFixture, NULL, set_up, test_repack, tear_down);
