@@ -1,11 +1,144 @@
-/* json.c - finds members of a JSON tree and sets those of trees that we build. Reading bytes is in
- * json_parse.c, canonical writing in json_canon.c. */
+/* json.c - reads one JSON document within limits, and finds members of a tree.
+ *
+ * A scan over the raw bytes bounds depth and nodes before jansson builds anything, so that hostile
+ * bytes cost no more than their own length. Canonical writing is in json_canon.c. */
 #include "base/json.h"
 
 #include "base/text.h"
 #include "sluice/types.h"
 
 #include <string.h>
+
+#define BYTES_MAX_DEFAULT (1024 * 1024)
+#define DEPTH_MAX_DEFAULT 32
+#define NODES_MAX_DEFAULT 200000
+#define MESSAGE_MAX 200 /* jansson quotes the input in its messages */
+
+typedef struct {
+    size_t nodes;
+    int depth;
+    bool in_string, escaped, in_scalar;
+} Scan;
+
+static bool is_punctuation(char c)
+{
+    switch (c) {
+    case '{':
+    case '}':
+    case '[':
+    case ']':
+    case ':':
+    case ',':
+    case ' ':
+    case '\t':
+    case '\r':
+    case '\n':
+    case '"':
+    case '\0':
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Counts containers, strings and scalars (keys too: they cost memory as well). */
+static void scan_byte(Scan *scan, char c)
+{
+    if (scan->in_string) {
+        if (scan->escaped) {
+            scan->escaped = false;
+        } else if (c == '\\') {
+            scan->escaped = true;
+        } else if (c == '"') {
+            scan->in_string = false;
+        }
+        return;
+    }
+    if (!is_punctuation(c)) {
+        scan->nodes += scan->in_scalar ? 0 : 1;
+        scan->in_scalar = true;
+        return;
+    }
+    scan->in_scalar = false;
+    if (c == '"') {
+        scan->in_string = true;
+        scan->nodes++;
+    } else if (c == '{' || c == '[') {
+        scan->depth++;
+        scan->nodes++;
+    } else if (c == '}' || c == ']') {
+        scan->depth--;
+    }
+}
+
+static bool check_limits(const char *bytes, size_t len, const SlJsonLimits *limits,
+                         const char *where, GError **error)
+{
+    size_t bytes_max =
+        limits != NULL && limits->bytes_max > 0 ? limits->bytes_max : BYTES_MAX_DEFAULT;
+    int depth_max = limits != NULL && limits->depth_max > 0 ? limits->depth_max : DEPTH_MAX_DEFAULT;
+    size_t nodes_max =
+        limits != NULL && limits->nodes_max > 0 ? limits->nodes_max : NODES_MAX_DEFAULT;
+    if (len > bytes_max) {
+        return sl_throw(error, SLU_LIMIT, "%s: %zu bytes of JSON; at most %zu are read", where, len,
+                        bytes_max);
+    }
+    const char *end = NULL;
+    if (!g_utf8_validate_len(bytes, len, &end)) {
+        return sl_throw(error, SLU_UTF8, "%s: byte %zu is not UTF-8 (or is NUL)", where,
+                        (size_t)(end - bytes));
+    }
+    Scan scan = {0};
+    for (size_t i = 0; i < len; i++) {
+        scan_byte(&scan, bytes[i]);
+        if (scan.depth > depth_max) {
+            return sl_throw(error, SLU_LIMIT, "%s: byte %zu: nested deeper than %d", where, i,
+                            depth_max);
+        }
+        if (scan.nodes > nodes_max) {
+            return sl_throw(error, SLU_LIMIT, "%s: byte %zu: more than %zu keys and values", where,
+                            i, nodes_max);
+        }
+    }
+    return true;
+}
+
+static SlErrorCode code_of(const json_error_t *problem)
+{
+    switch (json_error_code(problem)) {
+    case json_error_duplicate_key:
+        return SLU_JSON_DUPLICATE_KEY;
+    case json_error_numeric_overflow:
+        return SLU_JSON_NUMBER;
+    case json_error_invalid_utf8:
+        return SLU_UTF8;
+    default:
+        return SLU_JSON_SYNTAX;
+    }
+}
+
+/* Without memory jansson says NULL, which reads as "these bytes are no JSON": a good promotion would
+ * be refused for good. So it ends the process, as GLib does, and the next one reads again. */
+__attribute__((constructor)) static void no_memory_is_no_bad_json(void)
+{
+    json_set_alloc_funcs(g_malloc, g_free);
+}
+
+json_t *sl_json_parse(const char *bytes, size_t len, const SlJsonLimits *limits, const char *where,
+                      GError **error)
+{
+    if (!check_limits(bytes, len, limits, where, error)) {
+        return NULL;
+    }
+    json_error_t problem;
+    json_t *tree = json_loadb(bytes, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
+    if (tree == NULL) {
+        g_autofree char *what = sl_escape_for_people(problem.text, MESSAGE_MAX);
+        return sl_throw_null(error, code_of(&problem), "%s:%d:%d: %s", where, problem.line,
+                             problem.column, what);
+    }
+    return tree;
+}
 
 json_t *sl_json_at(const json_t *tree, const char *path)
 {

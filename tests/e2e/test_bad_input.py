@@ -53,7 +53,7 @@ class Documents(bad.BadCase):
         found = self.waits_or_problem("SLU1102")
         self.assertIn("app/serve/more.json:3:", found)
         self.assertIn("correct the JSON here", found)
-        self.validate("SLU1102", "app/serve/more.json:3:", "not valid JSON: a value is expected, not '}'", "correct the JSON")
+        self.validate("SLU1102", "app/serve/more.json:3:", "not valid JSON: unexpected token near '}'", "correct the JSON")
 
     def waits_or_problem(self, code):
         """A mistake that only a render sees ends the attempt of dev; its message has the same shape."""
