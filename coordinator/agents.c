@@ -337,17 +337,15 @@ static void enrol(void *user, const char *peer, const Sluice__Wire__Envelope *en
     SlCoordinator *c = user;
     const Sluice__Wire__Enrol *message = envelope->enrol;
     g_autoptr(GError) error = NULL;
-    if (message == NULL || message->token_id.len != 16 || message->proof.len != 32) {
-        sl_log(c->log, SL_LOG_WARNING, "enrol-malformed", NULL);
-        return;
-    }
-    if (g_hash_table_size(c->enrolling) >= SL_ENROLLING_MAX) {
-        sl_log(c->log, SL_LOG_WARNING, "enrol-too-many", NULL);
-        return;
-    }
-    g_autoptr(SlSigned) statement = sl_wire_to_signed(message->request, &error);
+    g_autoptr(SlSigned) statement = NULL;
+    if (message == NULL || message->token_id.len != 16 || message->proof.len != 32)
+        sl_throw(&error, SLU_WIRE_FORMAT, "enrolment: no token id of 16 bytes, or no proof of 32");
+    else if (g_hash_table_size(c->enrolling) >= SL_ENROLLING_MAX)
+        sl_throw(&error, SLU_LIMIT, "enrolment: %d requests wait already", SL_ENROLLING_MAX);
+    else
+        statement = sl_wire_to_signed(message->request, &error);
     if (statement == NULL) {
-        sl_log_error(c->log, "enrol-dropped", error);
+        dropped(c, NULL, error);
         return;
     }
     g_autofree char *token = sl_hex(message->token_id.data, message->token_id.len);
@@ -468,6 +466,7 @@ void sl_agents_enrol_reply(SlCoordinator *c, const SlCoordEffect *e)
     envelope.body_case = SLUICE__WIRE__ENVELOPE__BODY_ENROL_REPLY;
     envelope.enrol_reply = &reply;
     reply.state = (char *)sl_json_str_or(e->body, "state", "refused");
+    c->count_refused += strcmp(reply.state, "refused") == 0;
     reply.message = (char *)sl_json_str_or(e->body, "message", "");
     reply.environment = (char *)sl_json_str_or(e->body, "environment", "");
     reply.cluster = (char *)sl_json_str_or(e->body, "cluster", "");

@@ -1,6 +1,7 @@
 /* config.c - see config.h. One table says which keys there are; what is not in it is a mistake. */
 #include "coordinator/config.h"
 #include "base/text.h"
+#include "coordinator/api/api.h"
 #include "coordinator/sources/cache.h"
 #include "runtime/atomicfile.h"
 #include "sluice/clock.h"
@@ -37,6 +38,7 @@ static const Row rows[] = {
     {NULL, "ballastBytes", BYTES, AT(ballast_bytes), false, false},
     {"api", "socket", TEXT, AT(api_socket), false, false},
     {"api", "listen", ADDRESS, AT(api_listen), false, true},
+    {"api", "requestTimeout", DURATION, AT(api_request_us), false, false},
     {"agents", "listen", ENDPOINT, AT(agents_listen), true, false},
     {"agents", "advertise", ENDPOINT, AT(agents_advertise), false, false},
     {"agents", "max", COUNT, AT(agents_max), false, false},
@@ -217,6 +219,7 @@ SlConfig *sl_config_paths(const char *dir)
     config->api_socket = g_build_filename(config->dir, "api.sock", NULL);
     config->branch = g_strdup("main");
     config->poll_us = 30 * SL_SECOND_US;
+    config->api_request_us = SL_API_REQUEST_US;
     config->ballast_bytes = BALLAST_DEFAULT;
     return config;
 }

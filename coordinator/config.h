@@ -8,7 +8,8 @@ typedef struct {
     char *repository, *branch;       /* fleet repository: absolute path or http(s) URL */
     char *ca_file, *credential_file; /* of the fleet repository, or NULL */
     char *api_socket;
-    char *api_listen; /* "127.0.0.1:7480" or NULL */
+    char *api_listen;       /* "127.0.0.1:7480" or NULL */
+    int64_t api_request_us; /* how long one request may take to come */
     char *agents_listen, *agents_advertise;
     size_t agents_max; /* 0 = the link's own default */
     char *enrol_listen, *enrol_advertise; /* NULL = no enrolment */

@@ -145,6 +145,7 @@ bool sl_coordinator_start(SlCoordinator *c, GError **error)
     SlApiConfig api = {.loop = c->loop,
                        .socket_path = c->config->api_socket,
                        .listen = c->config->api_listen,
+                       .request_us = c->config->api_request_us,
                        .owner_person = c->config->person,
                        .ops = &sl_people_ops,
                        .user = c};

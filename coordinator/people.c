@@ -244,9 +244,9 @@ static void metric(GString *text, const char *name, const char *help, const char
 
 static void door_metrics(GString *text, const char *port, const SlDoorCounts *counts)
 {
-    static const char *const names[] = {"crowd", "pace", "mute", "endless", "asked"};
+    static const char *const names[] = {"crowd", "pace", "mute", "endless", "flood", "asked"};
     const uint64_t values[] = {counts->crowd, counts->pace, counts->mute, counts->endless,
-                               counts->asked};
+                               counts->flood, counts->asked};
     g_string_append_printf(text, "sluice_connections{port=\"%s\"} %zu\n", port,
                            counts->connections);
     g_string_append_printf(text, "sluice_connections_accepted_total{port=\"%s\"} %" PRIu64 "\n",
@@ -268,7 +268,8 @@ static void doors(SlCoordinator *c, GString *text)
                     "# TYPE sluice_connections_accepted_total counter\n"
                     "# HELP sluice_connections_cut_total Cut since the start: crowd (too many "
                     "that said nothing), pace (too many a second), mute (said nothing), "
-                    "endless (a message that did not end), asked (removed or suspended).\n"
+                    "endless (a message that did not end), flood (went on above its share), "
+                    "asked (removed or suspended).\n"
                     "# TYPE sluice_connections_cut_total counter\n");
     door_metrics(text, "agents", &agents);
     door_metrics(text, "enrol", &enrol);
@@ -293,11 +294,17 @@ static char *metrics(void *user)
     metric(text, "agent_messages_dropped_total",
            "Messages that were refused before they were read.", "counter",
            (double)c->count_dropped);
+    metric(text, "enrolments_refused_total",
+           "Requests to join that were answered by a refusal, since the start.", "counter",
+           (double)c->count_refused);
     metric(text, "renders_total", "Renders since the start.", "counter", (double)c->count_renders);
     metric(text, "ledger_repacks_total", "Repacks of the state repository since the start.",
            "counter", (double)c->count_repacks);
     metric(text, "api_requests_total", "HTTP requests since the start.", "counter",
            (double)sl_api_count(c->api));
+    metric(text, "api_slow_total",
+           "HTTP connections that were cut because a request or its answer took too long.",
+           "counter", (double)sl_api_slow(c->api));
     metric(text, "work_queue_jobs", "Jobs that wait or run.", "gauge",
            (double)(sl_workq_pending(c->work_queue) + sl_workq_pending(c->store_queue)));
     metric(text, "max_resident_bytes", "Most memory that was resident.", "gauge",

@@ -13,6 +13,9 @@
 #define SL_API_READ_FACTOR 50
 #define SL_API_REPLY_US (60 * SL_SECOND_US) /* an action answers by then */
 #define SL_API_FOLLOW_US (25 * SL_SECOND_US)
+#define SL_API_FOLLOWERS_MAX 250 /* who wait for the next event; a quarter of the connections */
+#define SL_API_FOLLOWERS_EACH 50 /* of one person */
+#define SL_API_REQUEST_US (60 * SL_SECOND_US) /* from its first byte to its last */
 #define SL_API_QUERY_MAX 32
 
 typedef struct SlApi SlApi;
@@ -58,6 +61,7 @@ typedef struct {
     SlLoop *loop;
     const char *socket_path;  /* Unix socket, mode 0600 */
     const char *listen;       /* "127.0.0.1:7480" or NULL */
+    int64_t request_us;       /* how long one request may take to come, an answer ten times; 0 = the default */
     const char *owner_person; /* whom the socket's own user and root act as */
     const SlApiOps *ops;
     void *user;
@@ -71,3 +75,4 @@ bool sl_api_reply(SlApi *api, const char *id, int status, const json_t *body);
 /* The ledger grew: wakes those who follow events. */
 void sl_api_events_grew(SlApi *api);
 uint64_t sl_api_count(const SlApi *api); /* requests so far */
+uint64_t sl_api_slow(const SlApi *api);  /* connections that were cut because they took too long */

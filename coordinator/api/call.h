@@ -6,6 +6,19 @@
 #include "coordinator/api/route.h"
 #include <microhttpd.h>
 
+/* patience.c: connections that take too long. */
+typedef struct SlApiPatience SlApiPatience;
+SlApiPatience *sl_patience_new(SlLoop *loop, int64_t request_us);
+void sl_patience_free(SlApiPatience *patience); /* after the daemons */
+/* For MHD_OPTION_NOTIFY_CONNECTION, with the SlApiPatience*. */
+void sl_patience_notify(void *patience, struct MHD_Connection *of, void **context,
+                        enum MHD_ConnectionNotificationCode what);
+/* Its request is complete; its answer begins; its next request may come. */
+void sl_patience_works(struct MHD_Connection *of);
+void sl_patience_answers(struct MHD_Connection *of);
+void sl_patience_reads(struct MHD_Connection *of);
+uint64_t sl_patience_cut(const SlApiPatience *patience);
+
 typedef struct {
     struct SlApi *api;
     struct MHD_Daemon *daemon;
@@ -21,6 +34,7 @@ struct SlApi {
     char *socket_path;
     GHashTable *calls; /* id -> SlApiCall*: those that wait for something */
     SlRates *rates;
+    SlApiPatience *patience;
     struct MHD_Response *snapshot; /* of the bytes with this tag, for whoever asks */
     uint64_t snapshot_tag;
     uint64_t next_id, count;

@@ -139,12 +139,36 @@ void sl_api_follow(SlApiCall *call, bool last)
     answer_or_error(call, answer, error);
 }
 
+/* Each holds a connection and is looked at when an event comes. */
+static bool may_follow(SlApiCall *call)
+{
+    unsigned all = 0, own = 0;
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, call->api->calls);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const SlApiCall *other = value;
+        all += other->following;
+        own += other->following && strcmp(other->person, call->person) == 0;
+    }
+    if (all < SL_API_FOLLOWERS_MAX && own < SL_API_FOLLOWERS_EACH)
+        return true;
+    g_autoptr(GError) error = NULL;
+    sl_throw(&error, SLU_API_FOLLOWERS, "%u requests follow events already, %u of them of %s", all,
+             own, call->person);
+    call->retry_after = SL_API_FOLLOW_US / SL_SECOND_US;
+    sl_call_error(call, error);
+    return false;
+}
+
 void sl_api_events(SlApiCall *call)
 {
     call->since = (uint64_t)sl_json_int(call->args, "since", 0);
     bool follow = sl_json_bool(call->args, "follow", false);
     json_object_del(call->args, "follow");
     if (follow && ops(call)->ledger_seq(user(call)) <= call->since) {
+        if (!may_follow(call))
+            return;
         call->following = true;
         sl_call_wait(call, SL_API_FOLLOW_US);
         return;

@@ -162,6 +162,7 @@ void sl_call_wait(SlApiCall *call, int64_t limit_us)
 
 static enum MHD_Result send_answer(SlApiCall *call)
 {
+    sl_patience_answers(call->connection);
     if (call->ready != NULL)
         return MHD_queue_response(call->connection, (unsigned)call->status, call->ready);
     struct MHD_Response *response = response_of(call->out);
@@ -327,8 +328,10 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *connection, con
         *upload_size = 0;
         return MHD_YES;
     }
-    if (!call->answered && !call->dispatched)
+    if (!call->answered && !call->dispatched) {
+        sl_patience_works(connection);
         dispatch(call);
+    }
     if (call->answered)
         return send_answer(call);
     call->suspended = true;
@@ -340,7 +343,8 @@ static void completed(void *user, struct MHD_Connection *connection, void **stat
                       enum MHD_RequestTerminationCode code)
 {
     SlApiCall *call = *state;
-    (void)user, (void)connection, (void)code;
+    (void)user, (void)code;
+    sl_patience_reads(connection);
     if (call == NULL)
         return;
     if (call->id != NULL)
@@ -397,7 +401,9 @@ static bool open_port(SlApi *api, int fd, bool is_unix, GError **error)
                                     (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                                     (size_t)CONNECTION_BYTES, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
                                     (unsigned)(is_unix ? 0 : PER_ADDRESS_MAX),
-                                    MHD_OPTION_NOTIFY_COMPLETED, completed, port, MHD_OPTION_END);
+                                    MHD_OPTION_NOTIFY_COMPLETED, completed, port,
+                                    MHD_OPTION_NOTIFY_CONNECTION, sl_patience_notify, api->patience,
+                                    MHD_OPTION_END);
     if (port->daemon == NULL) {
         close(fd);
         return sl_throw(error, SLU_CONFIG_ADDRESS, "the HTTP server did not start: %s",
@@ -465,6 +471,8 @@ SlApi *sl_api_new(const SlApiConfig *config, GError **error)
     SlApi *api = g_new0(SlApi, 1);
     api->config = *config;
     api->rates = sl_rates_new();
+    api->patience = sl_patience_new(
+        config->loop, config->request_us > 0 ? config->request_us : SL_API_REQUEST_US);
     api->calls = g_hash_table_new(g_str_hash, g_str_equal);
     if (open_unix(api, config->socket_path, error) &&
         (config->listen == NULL || open_tcp(api, config->listen, error)))
@@ -500,6 +508,7 @@ void sl_api_free(SlApi *api)
     g_free(api->socket_path);
     g_hash_table_unref(api->calls);
     sl_rates_free(api->rates);
+    sl_patience_free(api->patience);
     g_free(api);
 }
 
@@ -524,4 +533,9 @@ void sl_api_events_grew(SlApi *api)
 uint64_t sl_api_count(const SlApi *api)
 {
     return api->count;
+}
+
+uint64_t sl_api_slow(const SlApi *api)
+{
+    return sl_patience_cut(api->patience);
 }

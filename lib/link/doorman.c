@@ -10,6 +10,7 @@
  * that bytes came, since a late look is what they can fill memory with. */
 #include "link/doorman.h"
 
+#include "link/peer.h"
 #include "link/socket.h"
 #include "runtime/loop.h"
 
@@ -37,6 +38,7 @@
 #define TRIM_PAGES 4096  /* 16 MiB more than after the last trim, */
 #define TRIM_PART 4      /* and a quarter: give back what is free */
 #define TRIM_GAP_US (5 * SL_SECOND_US)
+#define OVER_SHARE_MAX 50 /* within a minute; who goes on is cut */
 #define EVENTS (ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
 
 typedef struct {
@@ -46,7 +48,9 @@ typedef struct {
     int64_t came_us, heard_us; /* heard_us 0: nothing yet */
     uint64_t base;             /* bytes received when the last message had ended */
     char user[65];
-    GList *mute; /* its place among those that said nothing, NULL = it spoke */
+    SlBucket share; /* tokens are messages */
+    SlStrikes over; /* messages above it */
+    GList *mute;    /* its place among those that said nothing, NULL = it spoke */
 } Door;
 
 struct SlDoorman {
@@ -133,6 +137,10 @@ static Door *make_door(SlDoorman *d, int fd, int64_t now)
     socklen_t len = sizeof door->peer;
     door->fd = fd;
     door->came_us = now;
+    door->share = (SlBucket){.rate = d->limits.share_rate,
+                             .burst = d->limits.share_burst,
+                             .tokens = d->limits.share_burst,
+                             .filled_us = now};
     if (getpeername(fd, (struct sockaddr *)&door->peer, &len) != 0) {
         memset(&door->peer, 0xff, sizeof door->peer); /* gone already: never the same again */
     }
@@ -354,8 +362,20 @@ static void *run(void *user)
 
 /* ---- for others ---- */
 
-void sl_doorman_heard(SlDoorman *d, int fd, const char *user)
+static bool charge(SlDoorman *d, Door *door, int64_t now)
 {
+    if (d->limits.share_rate == 0 || sl_bucket_take(&door->share, 1, now)) {
+        return true;
+    }
+    if (sl_strikes_add(&door->over, OVER_SHARE_MAX, now)) {
+        cut(door, &d->counts.flood);
+    }
+    return false;
+}
+
+bool sl_doorman_heard(SlDoorman *d, int fd, const char *user)
+{
+    bool within = true;
     pthread_mutex_lock(&d->lock);
     Door *door = g_hash_table_lookup(d->doors, GINT_TO_POINTER(fd));
     if (door == NULL && fd >= 0) {
@@ -366,8 +386,10 @@ void sl_doorman_heard(SlDoorman *d, int fd, const char *user)
         door->heard_us = now_us();
         door->open_known = false;
         g_strlcpy(door->user, user, sizeof door->user);
+        within = charge(d, door, door->heard_us);
     }
     pthread_mutex_unlock(&d->lock);
+    return within;
 }
 
 static unsigned each_of(SlDoorman *d, const char *user, bool and_cut)

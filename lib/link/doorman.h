@@ -13,14 +13,15 @@ typedef struct {
     int64_t mute_us; /* nothing said for so long since it came: cut */
     int64_t idle_us; /* nothing said for so long since it last spoke: cut; 0 = may be idle */
     size_t open_max; /* bytes of messages that have not ended, of one connection */
-    bool strangers;  /* anybody comes this far: looked at each time that bytes come */
+    int64_t share_rate, share_burst; /* messages of one connection; rate 0: not counted here */
+    bool strangers; /* anybody comes this far: looked at each time that bytes come */
 } SlDoorLimits;
 
 typedef struct {
     size_t connections;
     uint64_t accepted;
     /* cut, by reason */
-    uint64_t crowd, pace, mute, endless, asked;
+    uint64_t crowd, pace, mute, endless, flood, asked;
 } SlDoorCounts;
 
 typedef struct SlDoorman SlDoorman;
@@ -28,8 +29,9 @@ typedef struct SlDoorman SlDoorman;
 SL_MUST_USE SlDoorman *sl_doorman_new(void *context, void *router, const SlDoorLimits *limits,
                                       GError **error);
 void sl_doorman_free(SlDoorman *doorman); /* before the router is closed */
-/* A whole message of @user (64 hex or "") came on descriptor @fd. Any thread. */
-void sl_doorman_heard(SlDoorman *doorman, int fd, const char *user);
+/* A whole message of @user (64 hex or "") came on descriptor @fd; false: it is above the
+ * connection's share. Any thread. */
+bool sl_doorman_heard(SlDoorman *doorman, int fd, const char *user);
 /* Ends every connection on which @user spoke; any thread. How many. */
 unsigned sl_doorman_cut(SlDoorman *doorman, const char *user);
 /* Connections on which @user spoke. */

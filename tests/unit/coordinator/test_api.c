@@ -4,7 +4,10 @@
 #include "coordinator/api/api.h"
 #include "runtime/atomicfile.h"
 #include "runtime/http.h"
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 typedef struct {
@@ -142,9 +145,9 @@ static const SlApiOps ops = {.writable = writable,
                              .metrics = metrics,
                              .ready = ready};
 
+/* @data: how long a request may take, in microseconds; NULL = the default. */
 static void set_up(Fixture *f, gconstpointer data)
 {
-    (void)data;
     g_autoptr(GError) error = NULL;
     f->dir = g_dir_make_tmp("sluice-api-XXXXXX", NULL);
     f->socket = g_build_filename(f->dir, "api.sock", NULL);
@@ -159,6 +162,7 @@ static void set_up(Fixture *f, gconstpointer data)
                               .socket_path = f->socket,
                               .listen = f->listen,
                               .owner_person = "alice",
+                              .request_us = GPOINTER_TO_INT(data),
                               .ops = &ops,
                               .user = f};
         f->api = sl_api_new(&config, &error);
@@ -448,6 +452,87 @@ static void test_follow(Fixture *f, gconstpointer data)
                     4);
 }
 
+/* A connection of our own, to send what libcurl never would. */
+static int connect_raw(const Fixture *f, bool tcp)
+{
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons((uint16_t)g_ascii_strtoull(strchr(f->listen, ':') + 1, NULL, 10));
+    g_strlcpy(local.sun_path, f->socket, sizeof local.sun_path);
+    int fd = socket(tcp ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int rc = tcp ? connect(fd, (struct sockaddr *)&address, sizeof address)
+                 : connect(fd, (struct sockaddr *)&local, sizeof local);
+    g_assert_cmpint(rc, ==, 0);
+    return fd;
+}
+
+/* Fifty of one person wait; the next one is told so, and others are not disturbed. */
+static void test_followers(Fixture *f, gconstpointer data)
+{
+    static const char request[] = "GET /v1/events?since=9&follow=1 HTTP/1.1\r\nHost: x\r\n\r\n";
+    int held[SL_API_FOLLOWERS_EACH];
+    (void)data;
+    for (size_t i = 0; i < G_N_ELEMENTS(held); i++) {
+        held[i] = connect_raw(f, false);
+        g_assert_cmpint(write(held[i], request, sizeof request - 1), ==, sizeof request - 1);
+    }
+    for (int i = 0; sl_api_count(f->api) < SL_API_FOLLOWERS_EACH && i < 5000; i++)
+        sl_loop_turn(f->loop, 10000);
+    g_assert_cmpuint(sl_api_count(f->api), ==, SL_API_FOLLOWERS_EACH);
+    fails(f, (Ask){.path = "/v1/events?since=9&follow=1"}, 429, "SLU4111");
+    g_auto(Answer) other = {0}, plain = ask(f, (Ask){.path = "/v1/events?since=9"});
+    g_assert_cmpint(plain.status, ==, 200);
+    start(f, &(Ask){.path = "/v1/events?since=9&follow=1", .tcp = true, .token = "slc_view"},
+          &other);
+    f->seq = 10;
+    while (sl_api_count(f->api) < SL_API_FOLLOWERS_EACH + 3)
+        sl_loop_turn(f->loop, 10000);
+    sl_api_events_grew(f->api);
+    finish(f, &other);
+    g_assert_cmpint(other.status, ==, 200);
+    for (size_t i = 0; i < G_N_ELEMENTS(held); i++)
+        close(held[i]);
+}
+
+static bool has_ended(int fd)
+{
+    char byte;
+    ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+/* One says nothing, one sends a byte now and then, one a body that does not end: cut. Who waits for
+ * us is not. */
+static void test_slow_clients(Fixture *f, gconstpointer data)
+{
+    static const char unfinished[] = "POST /v1/actions/promote HTTP/1.1\r\nHost: x\r\n"
+                                     "Content-Length: 100000\r\n\r\n";
+    (void)data;
+    g_auto(Answer) follower = {0};
+    f->seq = 3;
+    start(f, &(Ask){.path = "/v1/events?since=3&follow=1"}, &follower);
+    int fds[] = {connect_raw(f, true), connect_raw(f, true), connect_raw(f, false)};
+    g_assert_cmpint(write(fds[2], unfinished, sizeof unfinished - 1), >, 0);
+    for (int i = 0; sl_api_slow(f->api) < G_N_ELEMENTS(fds) && i < 5000; i++) {
+        (void)!send(fds[1], "G", 1, MSG_NOSIGNAL);
+        (void)!send(fds[2], " ", 1, MSG_NOSIGNAL);
+        sl_loop_turn(f->loop, 10000);
+    }
+    g_assert_cmpuint(sl_api_slow(f->api), ==, G_N_ELEMENTS(fds));
+    for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
+        for (int turns = 0; !has_ended(fds[i]) && turns < 500; turns++)
+            sl_loop_turn(f->loop, 10000);
+        g_assert_true(has_ended(fds[i]));
+        close(fds[i]);
+    }
+    g_assert_false(follower.done);
+    f->seq = 4;
+    sl_api_events_grew(f->api);
+    finish(f, &follower);
+    g_assert_cmpint(follower.status, ==, 200);
+}
+
 static void test_port_in_use(Fixture *f, gconstpointer data)
 {
     (void)data;
@@ -481,6 +566,9 @@ int main(int argc, char **argv)
     ADD("snapshot", test_snapshot);
     ADD("later", test_later);
     ADD("follow", test_follow);
+    ADD("followers", test_followers);
+    g_test_add("/api/slow-clients", Fixture, GINT_TO_POINTER(SL_SECOND_US / 5), set_up,
+               test_slow_clients, tear_down);
     ADD("port-in-use", test_port_in_use);
     return g_test_run();
 }
