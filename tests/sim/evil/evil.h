@@ -118,6 +118,10 @@ char *forge_statement(Forging *f, SlStatementKind kind, GBytes *text);
 /* No agent of @a's environment may ever take what holds this text. */
 void forge_never(World *w, const Agent *a, const Attack *attack, const char *text);
 
+/* What is refused only because the victim knows better. One that has yet to hear of the true text
+ * takes another one for it, if who may signed that too. So: does its disk hold @text at @path?
+ * "root.text", "registry.text", or the promotion in force of the victim's unit. */
+bool forge_is_known(World *w, Agent *a, const char *path, const char *text);
 SlPromotion *forge_promotion_in_force(World *w, const Agent *a); /* of the victim's unit; NULL */
 char *forge_good(World *w, const Agent *a);                      /* its digest; NULL */
 const char *forge_app(const World *w);

@@ -1,5 +1,6 @@
 /* forge.c - makes what a thief of the coordinator could make: statements signed by whom he likes
  * (people's keys only where people would have signed), maps, bundles, bytes under a wrong digest. */
+#include "../checks/book.h"
 #include "evil.h"
 
 #define MINUTE SL_MINUTE_US
@@ -158,6 +159,22 @@ static char *of_unit(World *w, const Agent *a, const char *member)
 char *forge_good(World *w, const Agent *a)
 {
     return of_unit(w, a, "promotion");
+}
+
+bool forge_is_known(World *w, Agent *a, const char *path, const char *text)
+{
+    const json_t *slot = yard_slot(w, a), *unit = NULL;
+    size_t i;
+    if (w->story == &story_lost && !a->wiped) {
+        return false; /* it will forget all that */
+    }
+    json_array_foreach (sl_json_at(slot, "units"), i, unit) {
+        if (strcmp(path, "promotion") == 0 &&
+            g_strcmp0(sl_json_str(unit, "app"), forge_app(w)) == 0) {
+            return g_strcmp0(sl_json_str(unit, path), text) == 0;
+        }
+    }
+    return text != NULL && g_strcmp0(sl_json_str(slot, path), text) == 0;
 }
 
 SlPromotion *forge_promotion_in_force(World *w, const Agent *a)
