@@ -52,6 +52,8 @@ void worked_push(World *w, const char *subject, const char *readme, const char *
     g_autofree char *serve = g_strdup_printf(
         "  command: [/bin/serve]\n  args: [%s]\n  model: model://model\n  port: 8501\n", server);
     put(tree, "digits/train/train.yaml", "TrainingJob", "train", train);
+    put(tree, "digits/train/tune.yaml", "TrainingJob", "tune",
+        "  command: [/bin/tune]\n  args: [\"accuracy=0.99\"]\n  start: manual\n");
     put(tree, "digits/serve/serve.yaml", "ModelServer", "serve", serve);
     put(tree, "digits/evaluate/evaluate.yaml", "TrainingJob", "evaluate",
         "  command: [/bin/evaluate]\n  args: [\"accuracy=0.96\"]\n  inputs: [{name: model, model: "
@@ -381,7 +383,7 @@ static void step(World *w)
     }
 }
 
-/* Train twice, evaluate once: a typo or a server's change trains nothing. Everybody walked to the
+/* Train twice, evaluate once: a typo or a server's change trains nothing, and nobody tunes by himself. Everybody walked to the
  * new root. */
 static void end(World *w)
 {

@@ -4,7 +4,7 @@
 #include "book.h"
 
 #define SKEW_US (6 * SL_MINUTE_US) /* trusted time is at most what a clock or a head ever said */
-#define SLACK_US (SL_MINUTE_US) /* between a decision and the effect that shows it */
+#define SLACK_US (SL_MINUTE_US)    /* between a decision and the effect that shows it */
 
 static bool is_online(const World *w, const SlSigned *s)
 {
@@ -134,6 +134,7 @@ static void take_order(World *w, const Agent *a, const SlSigned *s)
         YardPause *p = g_new0(YardPause, 1);
         p->scope = g_strdup(order->scope);
         p->digest = g_steal_pointer(&digest);
+        p->epoch = order->epoch;
         p->number = order->number;
         p->expires_us = order->expires_us;
         g_ptr_array_add(y->pauses, p);
@@ -177,6 +178,9 @@ static bool concerns(const YardPause *p, const Agent *a, const char *app)
 static bool is_over(World *w, const Agent *a, const YardPause *p)
 {
     const SlRootEnv *env = sl_root_env(book_root_newest(book_of(w)), a->env);
+    if (p->epoch < env->epoch) {
+        return true; /* void: the root says so */
+    }
     int64_t vouched_us = env->head_lifetime_us + SKEW_US;
     bool was_ahead = MAX(yard_of(w, a)->clock_us, w->now) + SKEW_US >= p->expires_us;
     return was_ahead && MAX(agent_now(w, a), w->now) + vouched_us >= p->expires_us;

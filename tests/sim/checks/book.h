@@ -88,7 +88,7 @@ typedef struct {
 
 typedef struct {
     char *scope, *digest;
-    uint64_t number, generation; /* generation: of the save that holds it; 0 = none yet */
+    uint64_t epoch, number, generation; /* generation: of the save that holds it; 0 = none yet */
     int64_t expires_us;
     bool firm; /* is in a slot */
 } YardPause;

@@ -88,8 +88,8 @@ static char *run_key_of(World *w, const Agent *a, const char *job)
 static void list_run(World *w, const Attack *attack, Agent *a, Shot *shot, const char *job,
                      uint64_t generation, uint64_t id_of)
 {
-    (void)attack;
-    g_autofree char *key = run_key_of(w, a, "train");
+    g_autofree char *own = run_key_of(w, a, job), *trained = run_key_of(w, a, "train");
+    const char *key = own != NULL ? own : trained; /* no such job: another one's key */
     if (key == NULL) {
         return;
     }
@@ -105,6 +105,12 @@ static void list_run(World *w, const Attack *attack, Agent *a, Shot *shot, const
 static void more_generations(World *w, const Attack *attack, Agent *a, Shot *shot)
 {
     list_run(w, attack, a, shot, "train", 1, 1);
+}
+
+/* A job that a person starts, and nobody did. */
+static void by_hand(World *w, const Attack *attack, Agent *a, Shot *shot)
+{
+    list_run(w, attack, a, shot, "tune", 0, 0);
 }
 
 static void wrong_id(World *w, const Attack *attack, Agent *a, Shot *shot)
@@ -461,6 +467,7 @@ static const Attack SPECIALS[] = {
      KIND("run-not-ordered", SLU_AGENT_RUN),
      .act = more_generations,
      .env = "dev"},
+    {.name = "by-hand", KIND("run-not-ordered", SLU_AGENT_RUN), .act = by_hand, .env = "dev"},
     {.name = "wrong-run-id", KIND("run-id", SLU_AGENT_RUN), .act = wrong_id, .env = "dev"},
     {.name = "no-such-job",
      KIND("run-not-in-bundle", SLU_AGENT_RUN),

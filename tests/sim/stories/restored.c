@@ -1,5 +1,6 @@
 /* restored.c - the state repository comes back from an older copy: agents are ahead of it. Nobody
- * goes back; what is promoted next has a higher number, and everybody follows again. */
+ * goes back; what is promoted next has a higher number, and everybody follows again. Where nothing
+ * else goes wrong, at the first attempt. */
 #include "kit.h"
 
 static void push(World *w, const char *server)
@@ -26,8 +27,14 @@ static bool push_first(World *w, Plot *p)
 static bool back_up(World *w, Plot *p)
 {
     p->n = (int64_t)w->ledger->len;
+    plot_keep(p, 0, rng_chance(&w->people_rng, 500) ? "calm" : NULL);
     push(w, "v2");
     return true;
+}
+
+static bool is_calm(World *w, Plot *p)
+{
+    return p->slots[0] == NULL || kit_calm(w, p);
 }
 
 static const char *tip_then(const World *w, const char *env)
@@ -72,15 +79,37 @@ static bool restore(World *w, Plot *p)
     return true;
 }
 
+/* Everybody is back and says where it stands; what the coordinator tries meanwhile is over. */
+static bool are_heard(World *w, Plot *p)
+{
+    return p->slots[0] == NULL || (kit_calm(w, p) && w->now > p->since + 2 * SL_MINUTE_US);
+}
+
 static bool push_third(World *w, Plot *p)
 {
-    (void)p;
+    p->n = (int64_t)book_of(w)->attempts->len;
     push(w, "v3");
     return true;
 }
 
+/* A number that an agent knows already is refused there. */
+static void judge_numbers(World *w, const Plot *p)
+{
+    const Book *b = book_of(w);
+    for (guint i = (guint)p->n; p->slots[0] != NULL && i < b->attempts->len; i++) {
+        const BookAttempt *a = b->attempts->pdata[i];
+        if (a->committed != 0 && a->end != NULL && strcmp(a->end, "Succeeded") != 0) {
+            fail(w,
+                 "attempt %" G_GUINT64_FORMAT " (%s, seq %" G_GUINT64_FORMAT ") is %s, and "
+                 "nothing went wrong but that the ledger was restored",
+                 a->n, a->unit, a->seq, a->end);
+        }
+    }
+}
+
 static bool third_runs(World *w, Plot *p)
 {
+    judge_numbers(w, p);
     return kit_web_runs(w, p) && kit_serves(w, "web", "prod", "v3");
 }
 
@@ -89,7 +118,9 @@ static const PlotStep STEPS[] = {
     {"v1 runs in prod", kit_web_runs},
     {"a copy is made; push v2", back_up},
     {"v2 runs in prod", kit_web_runs},
+    {"nothing else goes wrong", is_calm},
     {"the copy is put back", restore},
+    {"agents say where they stand", are_heard},
     {"push v3", push_third},
     {"v3 runs in prod", third_runs},
     {"everything is calm", kit_calm},

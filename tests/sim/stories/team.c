@@ -1,5 +1,5 @@
 /* team.c - two people of four, never who asked; a queue that is full; a key that is revoked while its
- * signature waits; an epoch that is raised. */
+ * signature waits; an epoch that is raised, which voids a pause. */
 #include "kit.h"
 
 static void shape(World *w)
@@ -110,7 +110,14 @@ static bool third_runs(World *w, Plot *p)
     return kit_bring(w, p, "web", "prod") && kit_serves(w, "web", "prod", "v3");
 }
 
-/* Everything that was signed for prod is void. What runs there stays. */
+static bool pause_prod(World *w, Plot *p)
+{
+    return kit_order(w, p, "dave",
+                     json_pack("{s:s,s:s,s:s,s:s}", "act", "pause", "env", "prod", "expires", "9h",
+                               "reason", "somebody broke in"));
+}
+
+/* Everything that was signed for prod is void, the pause too. What runs there stays. */
 static bool raise_epoch(World *w, Plot *p)
 {
     if (p->n < 1000) {
@@ -144,6 +151,7 @@ static const PlotStep STEPS[] = {
     {"v2 runs in prod", second_runs},
     {"many ask, one signs: the queue is full", overload},
     {"v3 runs in prod", third_runs},
+    {"dave pauses prod", pause_prod},
     {"the epoch of prod is raised", raise_epoch},
     {"what runs stays", stays},
     {"redeploy signs it anew", kit_web_redeploy},
