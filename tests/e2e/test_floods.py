@@ -2,7 +2,7 @@
 limit and came back, what happened is counted, and the log names no more than it should.
 
 The honest ones are thin agents (tests/swarm) that report five times a second; their round trips are measured before and during each
-attack. FLOOD_SECONDS (default 3, ./dev check 20) says how long one attack lasts.
+attack. FLOOD_SECONDS (default 3, ./dev check 20) says how long one attack lasts, FLOOD_RECONNECT how many agents come back at once.
 """
 import json
 import os
@@ -20,8 +20,11 @@ SECONDS = int(os.environ.get("FLOOD_SECONDS", "3"))
 REGISTERED, HONEST = 60, 40  # the rest of the registered keys is in bad hands
 NOBODY = 999999
 ANONYMOUS_MIB, REGISTERED_MIB = 64, 128  # what memory may rise
+REQUEST_SECONDS = 2  # how long an HTTP request may take to come
 FLOOR_MS = 400  # a round trip below this is no harm: the machine is shared
 LINES = 400  # of the log, whatever comes
+RECONNECT = int(os.environ.get("FLOOD_RECONNECT", "300"))  # agents that come back at once; ./dev check: 10,000
+AGENT_KIB = 100  # of the coordinator, for each (bench/agents.py: less than half)
 
 
 class Peak:
@@ -47,7 +50,7 @@ class Floods(unittest.TestCase):
     def setUpClass(cls):
         def configure(config):
             config["agents"]["max"] = REGISTERED
-            config["api"]["listen"] = f"127.0.0.1:{cls.api_port()}"
+            config["api"].update(listen=f"127.0.0.1:{cls.api_port()}", requestTimeout=f"{REQUEST_SECONDS}s")
         cls.f = swarm.prepared_fleet(REGISTERED, configure)
         cls.addClassCleanup(cls.f.stop)
         cls.f.start_coordinator()
@@ -78,7 +81,7 @@ class Floods(unittest.TestCase):
         """By reason, since `before`."""
         now = self.metrics()
         names = {reason: f'sluice_connections_cut_total{{port="{port}",reason="{reason}"}}'
-                 for reason in ("crowd", "pace", "mute", "endless", "asked")}
+                 for reason in ("crowd", "pace", "mute", "endless", "flood", "asked")}
         return {reason: now[name] - before[name] for reason, name in names.items()}
 
     def alarms(self):
@@ -176,6 +179,27 @@ class Floods(unittest.TestCase):
         said = self.withstand(ANONYMOUS_MIB, lambda: [self.raw("begun", port=self.f.port + 1)])
         self.assertGreater(said[0]["connects"], 3)
 
+    def test_bad_join_tokens(self):
+        """Nobody can tell them from an agent's before the token is looked up: limited, counted, and somebody who has one gets in."""
+        before, flood = self.metrics(), []
+        refused = lambda: self.metrics()["sluice_enrolments_refused_total"] - before["sluice_enrolments_refused_total"]
+
+        def attack():
+            flood.extend(self.raw("joins", port=self.f.port + 1, seconds=120) for _ in range(3))
+            self.f.wait("the flood is refused", lambda: refused() > 5)
+            return []
+        try:
+            self.withstand(ANONYMOUS_MIB, attack)
+            self.f.add_cluster(f"late{len(self.f.processes)}", "dev")
+            self.assertTrue(all(each.poll() is None for each in flood), "it went on all the time")
+        finally:
+            for each in flood:
+                each.kill()
+                each.communicate()
+        dropped = self.metrics()["sluice_agent_messages_dropped_total"] - before["sluice_agent_messages_dropped_total"]
+        self.assertGreater(dropped, 100)
+        self.assertGreater(self.cuts("enrol", before)["flood"], 1, "who goes on is cut off")
+
     # -- with a registered key --
 
     def test_message_without_end(self):
@@ -206,6 +230,13 @@ class Floods(unittest.TestCase):
         """Each HELLO asks for a head; none of them is read."""
         self.withstand(REGISTERED_MIB, lambda: [self.raw("unread", HONEST + 5), self.raw("unread", HONEST + 6)])
 
+    def test_slow_agent(self):
+        """1 KiB a second each way, and no harm meant: it gets its heads, and nobody waits for it."""
+        said = self.withstand(REGISTERED_MIB, lambda: [self.raw("slow", HONEST + 7, seconds=SECONDS + 6)])
+        self.assertEqual((said[0]["connects"], said[0]["handshakes"]), (1, 1), "nobody cuts it off")
+        self.assertGreater(said[0]["heads"], 0)
+        self.assertNotIn(f"sw{HONEST + 7:05}", str(self.alarms()))
+
     # -- the HTTP port --
 
     def test_http_clients(self):
@@ -229,6 +260,80 @@ class Floods(unittest.TestCase):
         finally:
             for sock in held:
                 sock.close()
+
+
+    def test_http_byte_by_byte(self):
+        """Never silent, never done: a request has a time to come in, whoever sends it."""
+        held, name = [], "sluice_api_slow_total"
+        before = self.metrics()[name]
+
+        def dribble():
+            for sock in held:
+                try:
+                    sock.send(b"G")
+                except OSError:
+                    pass
+            return self.metrics()[name] - before
+        try:
+            for _ in range(50):
+                held.append(socket.create_connection(("127.0.0.1", self.api_port()), timeout=10))
+            began = time.monotonic()
+            self.f.wait("all of them are cut", lambda: dribble() >= len(held), 60)
+            self.assertGreaterEqual(time.monotonic() - began, REQUEST_SECONDS * 0.9, "not before their time")
+        finally:
+            for sock in held:
+                sock.close()
+
+    def test_http_followers(self):
+        """More than may wait for the next event: told so at once, and everybody else is served."""
+        held, answers = [], []
+
+        def attack():
+            since = int(self.metrics()["sluice_ledger_seq"]) + 1000
+            for _ in range(150):
+                sock = socket.socket(socket.AF_UNIX)
+                sock.settimeout(10)
+                sock.connect(self.f.state + "/api.sock")
+                sock.sendall(f"GET /v1/events?follow=1&since={since} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                held.append(sock)
+            return []
+        try:
+            self.withstand(ANONYMOUS_MIB, attack)
+            for sock in held:
+                sock.setblocking(False)
+                try:
+                    answers.append(sock.recv(4096))
+                except BlockingIOError:
+                    pass
+            self.assertEqual(len(answers), 100, "fifty of one person may wait")
+            for answer in answers:
+                self.assertTrue(answer.startswith(b"HTTP/1.1 429 ") and b"SLU4111" in answer and b"Retry-After: 25" in answer, answer)
+            self.assertEqual(self.f.sluice("status").returncode, 0)
+        finally:
+            for sock in held:
+                sock.close()
+
+
+class Storm(unittest.TestCase):
+    """The coordinator dies, and all agents come back at once."""
+
+    def test_everybody_comes_back(self):
+        count = swarm.most_agents(RECONNECT)
+        f = swarm.prepared_fleet(count)
+        self.addCleanup(f.stop)
+        f.start_coordinator()
+        agents = swarm.Swarm(f, count)
+        self.addCleanup(agents.stop, f)
+        self.assertIsNotNone(agents.wait_sessions(120), agents.stat())
+        f.kill("coordinator")
+        f.start_coordinator()
+        pid = f.processes["coordinator"].pid
+        before = swarm.rss_mib(pid)
+        hellos = agents.stat()["hellos"]
+        self.assertIsNotNone(agents.wait_sessions(120), agents.stat())
+        self.assertLess(swarm.rss_mib(pid, "VmHWM") - before, ANONYMOUS_MIB + count * AGENT_KIB / 1024)
+        self.assertLess(agents.stat()["hellos"] - hellos, 3 * count, "nobody knocks again and again")
+        self.assertLess(f.log("coordinator").count("\n"), LINES)
 
 
 if __name__ == "__main__":

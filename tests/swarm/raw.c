@@ -5,7 +5,9 @@
  * WHAT: silent (connects and says nothing), half (greeting and HELLO, then nothing), knock (whole
  * handshakes with a new unknown key each), endless (a registered or unknown key; parts of a message
  * that never ends), begun (a few such parts, then nothing), pings (ZMTP commands without end),
- * garbage (messages that are none), hellos, fetches, unread (asks and reads nothing). INDEX: whose key of swarm SEED; 999999: a new one. */
+ * garbage (messages that are none), hellos, fetches, unread (asks and reads nothing), joins (requests
+ * with a token of its own making), slow (means no harm, but sends and reads 1 KiB/s: HELLO, its head,
+ * and again; how many heads). INDEX: whose key of swarm SEED; 999999: a new one. */
 #include "swarm.h"
 
 #include "base/digest.h"
@@ -31,19 +33,23 @@
 #define BEGUN_PARTS 60  /* 205 KiB: far above what may be open at the enrolment port */
 #define WAIT_MS 3000
 #define FRAME_MAX 1024
+#define MESSAGE_MAX (64 * 1024)
+#define SLOW_RATE 1024   /* bytes a second, each way */
+#define SLOW_STEP 64     /* bytes at a time */
+#define SLOW_BUFFER 2048 /* of the kernel: what it does not take waits at the other end */
 
 typedef struct {
     const char *what;
     struct sockaddr_in address;
     uint8_t server[32];
     SwarmKeys keys;
-    bool fresh;
+    bool fresh, slow;
     int64_t end_us;
     /* of the connection */
     int fd;
     uint8_t mine[32], my_secret[32], theirs[32];
     uint64_t nonce;
-    uint64_t connects, handshakes, bytes;
+    uint64_t connects, handshakes, bytes, heads;
 } Raw;
 
 static int64_t now_us(void)
@@ -51,11 +57,21 @@ static int64_t now_us(void)
     return sl_clock_real.monotonic_us(sl_clock_real.user);
 }
 
+/* How much of @len may go now. */
+static size_t pace(const Raw *r, size_t len)
+{
+    if (!r->slow) {
+        return len;
+    }
+    g_usleep(SL_SECOND_US * SLOW_STEP / SLOW_RATE);
+    return MIN(len, SLOW_STEP);
+}
+
 static bool put(Raw *r, const void *bytes, size_t len)
 {
     const uint8_t *at = bytes;
     while (len > 0) {
-        ssize_t n = send(r->fd, at, len, MSG_NOSIGNAL);
+        ssize_t n = send(r->fd, at, pace(r, len), MSG_NOSIGNAL);
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && now_us() < r->end_us) {
             continue; /* the other end is slow: SO_SNDTIMEO passed */
         }
@@ -74,7 +90,7 @@ static bool get(Raw *r, void *bytes, size_t len)
     uint8_t *at = bytes;
     while (len > 0) {
         struct pollfd fd = {r->fd, POLLIN, 0};
-        ssize_t n = poll(&fd, 1, WAIT_MS) == 1 ? recv(r->fd, at, len, 0) : 0;
+        ssize_t n = poll(&fd, 1, WAIT_MS) == 1 ? recv(r->fd, at, pace(r, len), 0) : 0;
         if (n <= 0) {
             return false;
         }
@@ -236,6 +252,52 @@ static bool put_fetch(Raw *r)
     return put_envelope(r, &envelope);
 }
 
+/* A request that nobody can tell from an agent's before its token is looked up. */
+static bool put_join(Raw *r)
+{
+    uint8_t text[400], token[16], proof[32];
+    Sluice__Wire__Signed request = SLUICE__WIRE__SIGNED__INIT;
+    Sluice__Wire__Enrol enrol = SLUICE__WIRE__ENROL__INIT;
+    Sluice__Wire__Envelope envelope = SLUICE__WIRE__ENVELOPE__INIT;
+    randombytes_buf(text, sizeof text);
+    randombytes_buf(token, sizeof token);
+    randombytes_buf(proof, sizeof proof);
+    request.text = (ProtobufCBinaryData){sizeof text, text};
+    enrol.request = &request;
+    enrol.token_id = (ProtobufCBinaryData){sizeof token, token};
+    enrol.proof = (ProtobufCBinaryData){sizeof proof, proof};
+    envelope.body_case = SLUICE__WIRE__ENVELOPE__BODY_ENROL;
+    envelope.enrol = &enrol;
+    return put_envelope(r, &envelope);
+}
+
+/* One message that came; false: the connection ended. */
+static bool take_message(Raw *r)
+{
+    static uint8_t body[MESSAGE_MAX], plain[MESSAGE_MAX];
+    uint8_t flags, size[8], nonce[24];
+    size_t len = 0, size_len;
+    if (!get(r, &flags, 1) || !get(r, size, size_len = (flags & 2) != 0 ? 8 : 1)) {
+        return false;
+    }
+    for (size_t i = 0; i < size_len; i++) {
+        len = len << 8 | size[i];
+    }
+    if (len > sizeof body || len < 33 || !get(r, body, len)) {
+        return false;
+    }
+    memcpy(nonce, "CurveZMQMESSAGES", 16);
+    memcpy(nonce + 16, body + 8, 8);
+    if (crypto_box_open_easy(plain, body + 16, len - 16, nonce, r->theirs, r->my_secret) != 0) {
+        return false;
+    }
+    Sluice__Wire__Envelope *envelope =
+        sl_wire_unpack(plain + 1, len - 33, SL_DIRECTION_DOWN, SL_ROLE_AGENT, NULL);
+    r->heads += envelope != NULL && envelope->body_case == SLUICE__WIRE__ENVELOPE__BODY_HEAD;
+    sl_wire_free(envelope);
+    return true;
+}
+
 /* What comes back is thrown away, or it would be "unread". */
 static void drain(Raw *r)
 {
@@ -258,6 +320,12 @@ static bool attack_once(Raw *r)
     }
     if (strcmp(r->what, "hellos") == 0 || strcmp(r->what, "unread") == 0) {
         return put_hello(r);
+    }
+    if (strcmp(r->what, "joins") == 0) {
+        return put_join(r);
+    }
+    if (r->slow) {
+        return put_hello(r) && take_message(r);
     }
     return put_fetch(r);
 }
@@ -297,7 +365,7 @@ static void attack(Raw *r)
         begin(r);
     } else if (handshake(r) && strcmp(r->what, "knock") != 0) {
         while (now_us() < r->end_us && attack_once(r)) {
-            if (strcmp(r->what, "unread") != 0) {
+            if (strcmp(r->what, "unread") != 0 && !r->slow) {
                 drain(r);
             }
         }
@@ -309,6 +377,10 @@ static bool open_socket(Raw *r)
     struct timeval limit = {.tv_usec = 100000};
     struct linger none = {1, 0}; /* no TIME_WAIT: ports would run out before the other end does */
     r->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int small = SLOW_BUFFER;
+    if (r->slow) {
+        setsockopt(r->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    }
     if (r->fd < 0 || connect(r->fd, (struct sockaddr *)&r->address, sizeof r->address) != 0) {
         return false;
     }
@@ -330,6 +402,7 @@ static bool parse(Raw *r, char **argv)
         return false;
     }
     r->what = argv[4];
+    r->slow = strcmp(r->what, "slow") == 0;
     r->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     r->address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     r->fresh = index == NOBODY;
@@ -356,8 +429,8 @@ int swarm_raw(int argc, char **argv)
             close(r.fd);
         }
     }
-    printf("{\"connects\":%llu,\"handshakes\":%llu,\"bytes\":%llu}\n",
+    printf("{\"connects\":%llu,\"handshakes\":%llu,\"bytes\":%llu,\"heads\":%llu}\n",
            (unsigned long long)r.connects, (unsigned long long)r.handshakes,
-           (unsigned long long)r.bytes);
+           (unsigned long long)r.bytes, (unsigned long long)r.heads);
     return 0;
 }
