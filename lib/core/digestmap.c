@@ -17,9 +17,15 @@ typedef struct {
     uint16_t prefix; /* first 16 bits of SHA-256 of the key */
 } Entry;
 
+/* What was made for the last root: a map that changes a little is not hashed whole again. */
+typedef struct {
+    unsigned k;
+    char **of; /* 2^k digests; NULL = the bucket changed since */
+} BucketDigests;
+
 struct SlMap {
-    GPtrArray *entries; /* of Entry* */
-    GHashTable *by_key; /* borrowed key -> Entry* */
+    GHashTable *entries; /* key -> Entry*, whose key it is */
+    BucketDigests *digests;
 };
 
 struct SlMapIndex {
@@ -75,11 +81,23 @@ static const char *line_fault(const char *key, const char *values)
     return NULL;
 }
 
+/* Makes room for 2^@k digests, none known. */
+static void forget_digests(BucketDigests *digests, unsigned k)
+{
+    for (size_t i = 0; i < (size_t)1 << digests->k; i++) {
+        g_free(digests->of[i]);
+    }
+    g_free(digests->of);
+    digests->k = k;
+    digests->of = g_new0(char *, (size_t)1 << k);
+}
+
 SlMap *sl_map_new(void)
 {
     SlMap *map = g_new0(SlMap, 1);
-    map->entries = g_ptr_array_new_with_free_func(free_entry);
-    map->by_key = g_hash_table_new(g_str_hash, g_str_equal);
+    map->entries = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_entry);
+    map->digests = g_new0(BucketDigests, 1);
+    map->digests->of = g_new0(char *, 1);
     return map;
 }
 
@@ -88,46 +106,84 @@ void sl_map_free(SlMap *map)
     if (map == NULL) {
         return;
     }
-    g_hash_table_unref(map->by_key);
-    g_ptr_array_unref(map->entries);
+    forget_digests(map->digests, 0);
+    g_free(map->digests->of);
+    g_free(map->digests);
+    g_hash_table_unref(map->entries);
     g_free(map);
+}
+
+static bool check_line(const char *key, const char *values, GError **error)
+{
+    const char *fault = line_fault(key, values);
+    bool fits = strlen(key) + strlen(values) + 2 <= SL_MAP_LINE_MAX;
+    if (fault == NULL && fits) {
+        return true;
+    }
+    g_autofree char *shown = sl_escape_for_people(key, 128);
+    return fault != NULL
+               ? sl_throw(error, SLU_INVALID, "map entry `%s`: %s", shown, fault)
+               : sl_throw(error, SLU_LIMIT, "map entry `%s`: the line is longer than %d bytes",
+                          shown, SL_MAP_LINE_MAX);
+}
+
+static void changed(SlMap *map, const Entry *entry)
+{
+    BucketDigests *digests = map->digests;
+    g_clear_pointer(&digests->of[bucket_of(entry->prefix, digests->k)], g_free);
+}
+
+bool sl_map_set(SlMap *map, const char *key, const char *values, GError **error)
+{
+    if (!check_line(key, values, error)) {
+        return false;
+    }
+    Entry *entry = g_hash_table_lookup(map->entries, key);
+    if (entry == NULL && sl_map_count(map) >= MAP_ENTRIES_MAX) {
+        g_autofree char *shown = sl_escape_for_people(key, 128);
+        return sl_throw(error, SLU_LIMIT, "map entry `%s`: a map holds at most %zu entries", shown,
+                        MAP_ENTRIES_MAX);
+    }
+    if (entry == NULL) {
+        entry = g_new0(Entry, 1);
+        entry->key = g_strdup(key);
+        entry->prefix = key_prefix(key);
+        g_hash_table_insert(map->entries, entry->key, entry);
+    }
+    if (g_strcmp0(entry->values, values) != 0) {
+        g_free(entry->values);
+        entry->values = g_strdup(values);
+        changed(map, entry);
+    }
+    return true;
 }
 
 bool sl_map_add(SlMap *map, const char *key, const char *values, GError **error)
 {
-    const char *fault = line_fault(key, values);
-    g_autofree char *shown = sl_escape_for_people(key, 128);
-    if (fault != NULL) {
-        return sl_throw(error, SLU_INVALID, "map entry `%s`: %s", shown, fault);
-    }
-    if (strlen(key) + strlen(values) + 2 > SL_MAP_LINE_MAX) {
-        return sl_throw(error, SLU_LIMIT, "map entry `%s`: the line is longer than %d bytes", shown,
-                        SL_MAP_LINE_MAX);
-    }
-    if (map->entries->len >= MAP_ENTRIES_MAX) {
-        return sl_throw(error, SLU_LIMIT, "map entry `%s`: a map holds at most %zu entries", shown,
-                        MAP_ENTRIES_MAX);
-    }
-    if (g_hash_table_contains(map->by_key, key)) {
+    if (g_hash_table_contains(map->entries, key)) {
+        g_autofree char *shown = sl_escape_for_people(key, 128);
         return sl_throw(error, SLU_INVALID, "map entry `%s`: the key is there already", shown);
     }
-    Entry *entry = g_new0(Entry, 1);
-    entry->key = g_strdup(key);
-    entry->values = g_strdup(values);
-    entry->prefix = key_prefix(key);
-    g_ptr_array_add(map->entries, entry);
-    g_hash_table_insert(map->by_key, entry->key, entry);
-    return true;
+    return sl_map_set(map, key, values, error);
+}
+
+void sl_map_remove(SlMap *map, const char *key)
+{
+    const Entry *entry = g_hash_table_lookup(map->entries, key);
+    if (entry != NULL) {
+        changed(map, entry);
+        g_hash_table_remove(map->entries, key);
+    }
 }
 
 size_t sl_map_count(const SlMap *map)
 {
-    return map->entries->len;
+    return g_hash_table_size(map->entries);
 }
 
 const char *sl_map_get(const SlMap *map, const char *key)
 {
-    const Entry *entry = g_hash_table_lookup(map->by_key, key);
+    const Entry *entry = g_hash_table_lookup(map->entries, key);
     return entry != NULL ? entry->values : NULL;
 }
 
@@ -138,12 +194,18 @@ static int by_key(gconstpointer a, gconstpointer b)
     return strcmp(one->key, two->key);
 }
 
-/* Borrowed entries in key order. */
-static GPtrArray *sorted_entries(const SlMap *map)
+/* Borrowed entries in key order; with @digests only those of buckets that changed. */
+static GPtrArray *sorted_entries(const SlMap *map, const BucketDigests *digests)
 {
-    GPtrArray *sorted = g_ptr_array_sized_new(map->entries->len);
-    for (guint i = 0; i < map->entries->len; i++) {
-        g_ptr_array_add(sorted, map->entries->pdata[i]);
+    GPtrArray *sorted = g_ptr_array_sized_new(g_hash_table_size(map->entries));
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, map->entries);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const Entry *entry = value;
+        if (digests == NULL || digests->of[bucket_of(entry->prefix, digests->k)] == NULL) {
+            g_ptr_array_add(sorted, value);
+        }
     }
     g_ptr_array_sort(sorted, by_key);
     return sorted;
@@ -152,7 +214,7 @@ static GPtrArray *sorted_entries(const SlMap *map)
 void sl_map_foreach(const SlMap *map, bool (*each)(const char *key, const char *values, void *user),
                     void *user)
 {
-    g_autoptr(GPtrArray) sorted = sorted_entries(map);
+    g_autoptr(GPtrArray) sorted = sorted_entries(map, NULL);
     for (guint i = 0; i < sorted->len; i++) {
         const Entry *entry = sorted->pdata[i];
         if (!each(entry->key, entry->values, user)) {
@@ -168,13 +230,15 @@ static void free_text(void *text)
     }
 }
 
-/* Texts of all buckets, of GString*, in order. */
-static GPtrArray *bucket_texts(const SlMap *map, unsigned k)
+/* Texts of buckets, of GString*, in order; with @digests only of those that changed, the others NULL.
+ */
+static GPtrArray *bucket_texts(const SlMap *map, unsigned k, const BucketDigests *digests)
 {
-    g_autoptr(GPtrArray) sorted = sorted_entries(map);
+    g_autoptr(GPtrArray) sorted = sorted_entries(map, digests);
     GPtrArray *texts = g_ptr_array_new_with_free_func(free_text);
     for (size_t i = 0; i < (size_t)1 << k; i++) {
-        g_ptr_array_add(texts, g_string_new(NULL));
+        bool made = digests == NULL || digests->of[i] == NULL;
+        g_ptr_array_add(texts, made ? g_string_new(NULL) : NULL);
     }
     for (guint i = 0; i < sorted->len; i++) {
         const Entry *entry = sorted->pdata[i];
@@ -192,17 +256,23 @@ static GPtrArray *bucket_texts(const SlMap *map, unsigned k)
 /* Index text; every bucket goes to @blobs if it is not NULL. */
 static GString *index_text(const SlMap *map, GHashTable *blobs)
 {
-    unsigned k = smallest_k(map->entries->len);
-    g_autoptr(GPtrArray) texts = bucket_texts(map, k);
+    unsigned k = smallest_k(g_hash_table_size(map->entries));
+    BucketDigests *digests = map->digests;
+    if (digests->k != k) {
+        forget_digests(digests, k);
+    }
+    g_autoptr(GPtrArray) texts = bucket_texts(map, k, blobs == NULL ? digests : NULL);
     GString *index = g_string_new(NULL);
     g_string_append_printf(index, "k: %u\n", k);
     for (guint i = 0; i < texts->len; i++) {
         const GString *text = texts->pdata[i];
-        g_autofree char *digest = sl_sha256_hex(text->str, text->len);
-        g_string_append(index, digest);
+        if (digests->of[i] == NULL) {
+            digests->of[i] = sl_sha256_hex(text->str, text->len);
+        }
+        g_string_append(index, digests->of[i]);
         g_string_append_c(index, '\n');
         if (blobs != NULL) {
-            g_hash_table_insert(blobs, g_steal_pointer(&digest), g_bytes_new(text->str, text->len));
+            g_hash_table_insert(blobs, g_strdup(digests->of[i]), g_bytes_new(text->str, text->len));
         }
     }
     return index;
@@ -383,9 +453,10 @@ SlMap *sl_map_load(const char *root, GBytes *(*get)(const char *digest, void *us
     }
     /* One map, one text: a map split finer or coarser than the rule says is not what anybody wrote.
      */
-    if (smallest_k(map->entries->len) != index->k) {
-        return sl_throw_null(error, SLU_MAP_INVALID, "map %s: k is %u for %u entries, must be %u",
-                             root, index->k, map->entries->len, smallest_k(map->entries->len));
+    size_t count = sl_map_count(map);
+    if (smallest_k(count) != index->k) {
+        return sl_throw_null(error, SLU_MAP_INVALID, "map %s: k is %u for %zu entries, must be %u",
+                             root, index->k, count, smallest_k(count));
     }
     return g_steal_pointer(&map);
 }

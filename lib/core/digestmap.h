@@ -21,14 +21,17 @@ void sl_map_free(SlMap *map);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlMap, sl_map_free)
 /* @values may be "". Errors: INVALID (space in key, duplicate key, control character), LIMIT. */
 SL_MUST_USE bool sl_map_add(SlMap *map, const char *key, const char *values, GError **error);
+/* Like add, over what is there under @key. */
+SL_MUST_USE bool sl_map_set(SlMap *map, const char *key, const char *values, GError **error);
+void sl_map_remove(SlMap *map, const char *key);
 size_t sl_map_count(const SlMap *map);
 const char *sl_map_get(const SlMap *map, const char *key); /* values, NULL if absent */
 /* In key order; stops when @each returns false. */
 void sl_map_foreach(const SlMap *map, bool (*each)(const char *key, const char *values, void *user),
                     void *user);
 
-/* Root digest (transfer full), and all texts by digest: hash table char* -> GBytes* with index and
- * buckets. */
+/* Root digest (transfer full): asked again, it costs the buckets that changed since. Not from two
+ * threads at a time. And all texts by digest: hash table char* -> GBytes* with index and buckets. */
 char *sl_map_root(const SlMap *map);
 GHashTable *sl_map_blobs(const SlMap *map);
 

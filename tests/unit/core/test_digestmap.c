@@ -104,6 +104,39 @@ static void test_one_change_costs_one_bucket(void)
     sl_map_foreach(one, check_order, &before);
 }
 
+/* However a map came to be what it is, its root is that of the same entries in a new one. */
+static void test_root_follows_changes(void)
+{
+    g_autoptr(SlMap) map = sl_map_new();
+    g_autoptr(GHashTable) model = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr(GRand) rand = g_rand_new_with_seed(1);
+    for (guint step = 0; step < 400; step++) {
+        bool grows = step < 200 || g_rand_boolean(rand); /* over several sizes, then up and down */
+        for (int change = g_rand_int_range(rand, 0, 4); change >= 0; change--) {
+            g_autofree char *key = g_strdup_printf("key-%d", g_rand_int_range(rand, 0, 300));
+            g_autofree char *values = g_strdup_printf("%d", g_rand_int_range(rand, 0, 3));
+            if (grows) {
+                g_assert_true(sl_map_set(map, key, values, NULL));
+                g_hash_table_replace(model, g_steal_pointer(&key), g_steal_pointer(&values));
+            } else {
+                sl_map_remove(map, key);
+                g_hash_table_remove(model, key);
+            }
+        }
+        g_autoptr(SlMap) fresh = sl_map_new();
+        GHashTableIter iter;
+        gpointer key, values;
+        g_hash_table_iter_init(&iter, model);
+        while (g_hash_table_iter_next(&iter, &key, &values)) {
+            g_assert_true(sl_map_add(fresh, key, values, NULL));
+            g_assert_cmpstr(sl_map_get(map, key), ==, values);
+        }
+        g_autofree char *root = sl_map_root(map), *expected = sl_map_root(fresh);
+        g_assert_cmpuint(sl_map_count(map), ==, g_hash_table_size(model));
+        g_assert_cmpstr(root, ==, expected);
+    }
+}
+
 static void test_bad_entries(void)
 {
     static const struct {
@@ -223,6 +256,7 @@ int main(int argc, char **argv)
     g_test_add_func("/digestmap/empty", test_empty);
     g_test_add_func("/digestmap/sizes", test_sizes);
     g_test_add_func("/digestmap/one-change", test_one_change_costs_one_bucket);
+    g_test_add_func("/digestmap/root-follows-changes", test_root_follows_changes);
     g_test_add_func("/digestmap/bad-entries", test_bad_entries);
     g_test_add_func("/digestmap/hostile-buckets", test_hostile_buckets);
     g_test_add_func("/digestmap/hostile-index", test_hostile_index);
