@@ -225,8 +225,17 @@ static bool make_one(const char *path, unsigned mode, GError **error)
     return fail(error, path, "the folder can't be made");
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 bool sl_dir_make(const char *path, unsigned mode, GError **error)
 {
+    if (is_folder(path)) { /* the usual case, in one call instead of one for each level */
+        return true;
+    }
     g_autofree char *part = g_strdup(path);
     for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
