@@ -14,6 +14,7 @@ typedef struct {
     char *digest;
     bool is_statement;
     GByteArray *bytes; /* of a statement */
+    GBytes *whole;     /* of a blob that came in one part */
     SlTimer *timer;
 } Fetch;
 
@@ -27,6 +28,7 @@ static void fetch_free(void *data)
     Fetch *fetch = data;
     sl_timer_free(fetch->timer);
     g_byte_array_unref(fetch->bytes);
+    g_clear_pointer(&fetch->whole, g_bytes_unref);
     g_free(fetch->digest);
     g_free(fetch);
 }
@@ -127,13 +129,19 @@ static SlSigned *unpack_statement(const Fetch *fetch, GError **error)
                          digest);
 }
 
+static bool store_blob(const Fetch *fetch, GError **error)
+{
+    SlBlobs *blobs = fetch->fetcher->shell->blobs;
+    return fetch->whole != NULL ? sl_blobs_put(blobs, fetch->digest, fetch->whole, error)
+                                : sl_blobs_partial_finish(blobs, fetch->digest, error);
+}
+
 static void finish(Fetch *fetch)
 {
     SlShell *shell = fetch->fetcher->shell;
     g_autoptr(GError) error = NULL;
     g_autoptr(SlSigned) statement = fetch->is_statement ? unpack_statement(fetch, &error) : NULL;
-    bool ok = fetch->is_statement ? statement != NULL
-                                  : sl_blobs_partial_finish(shell->blobs, fetch->digest, &error);
+    bool ok = fetch->is_statement ? statement != NULL : store_blob(fetch, &error);
     if (!ok) {
         sl_log_error(shell->log, "fetch", error);
         fail(fetch, error);
@@ -146,6 +154,10 @@ static void finish(Fetch *fetch)
 
 static bool add_part(Fetch *fetch, const Sluice__Wire__Chunk *chunk, GError **error)
 {
+    if (!fetch->is_statement && chunk->offset == 0 && chunk->data.len == chunk->total) {
+        fetch->whole = g_bytes_new(chunk->data.data, chunk->data.len);
+        return true;
+    }
     if (!fetch->is_statement)
         return sl_blobs_partial_add(fetch->fetcher->shell->blobs, fetch->digest, chunk->offset,
                                     chunk->data.data, chunk->data.len, error);

@@ -39,6 +39,7 @@ struct SlShell {
     bool connected, stopping, status_armed, status_failed;
     char *disconnected_why;
     int64_t started_us;
+    int64_t status_took_us; /* to write status.json */
 };
 
 /* shell.c. Errors: AGENT_CONFIG, AGENT_STATE_DIR, AGENT_RUNNING, KEY_RIGHTS, EXEC_MISSING, ... each
@@ -48,7 +49,7 @@ SL_MUST_USE SlShell *sl_shell_open(SlAgentConf *conf /* taken */, SlLoop *loop, 
 void sl_shell_start(SlShell *shell); /* connects, says START */
 void sl_shell_close(SlShell *shell);
 void sl_shell_step(SlShell *shell, const SlAgentInput *input);
-void sl_shell_status_soon(SlShell *shell); /* status.json is written within half a second */
+void sl_shell_status_soon(SlShell *shell); /* status.json is written within half a second, or 50 times as long as it takes */
 char *sl_shell_exec_path(const SlAgentConf *conf); /* of sluice-exec. (transfer full) */
 /* effects.c */
 void sl_shell_perform(SlShell *shell, const SlAgentEffect *effect);

@@ -32,6 +32,7 @@
 #include "core/seal.h"
 
 #define SL_AGENT_HEALTHY_KEPT 10 /* last bundles that were healthy, per unit */
+#define SL_AGENT_SLOT_MAX (64 * 1024 * 1024) /* bytes of a slot */
 
 typedef struct SlAgent SlAgent;
 

@@ -9,8 +9,8 @@
 #include "agent/brain/state.h"
 
 #define SLOT_MAGIC "sluice-agent-slot"
-#define SLOT_BYTES_MAX (64 * 1024 * 1024)
 #define SLOT_HEADER_MAX 160
+#define SLOT_BYTES_MAX (SL_AGENT_SLOT_MAX - SLOT_HEADER_MAX) /* of the content */
 
 static char *slot_hash(uint64_t generation, const char *content, size_t len)
 {
