@@ -376,6 +376,7 @@ static SlAgent *agent_alloc(const SlAgentConfig *config)
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)sl_refusal_free);
     a->entries =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_entry_free);
+    a->reported = sl_map_new();
     a->changed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     a->report_full = a->keep_dirty = true;
     a->report_us = a->report_sent_us = -1;
@@ -463,6 +464,7 @@ void sl_agent_free(SlAgent *a)
     g_hash_table_unref(a->statements);
     g_hash_table_unref(a->refusals);
     g_hash_table_unref(a->entries);
+    sl_map_free(a->reported);
     g_hash_table_unref(a->changed);
     sl_public_key_free(a->key);
     sl_root_free(a->root);

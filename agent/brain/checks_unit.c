@@ -3,10 +3,18 @@
  * no refusals: they hold what passed until it may start. */
 #include "agent/brain/state.h"
 
+/* Signatures are judged once for each root: a candidate is looked at again at each of its bytes that
+ * comes. */
+static bool is_judged(const SlAgent *a, const SlCandidate *c)
+{
+    return c->judged_root == a->root->version;
+}
+
 static SlCheck unit_signer(SlAgent *a, SlUnit *u, SlCandidate *c, GError **error)
 {
     (void)u;
     return sl_check_verdict(
+        is_judged(a, c) ||
         sl_check_known_signer(a, c->statement, SL_STATEMENT_PROMOTION, false, error));
 }
 
@@ -50,6 +58,9 @@ static SlCheck unit_epoch(SlAgent *a, SlUnit *u, SlCandidate *c, GError **error)
 static SlCheck unit_role(SlAgent *a, SlUnit *u, SlCandidate *c, GError **error)
 {
     (void)u;
+    if (is_judged(a, c)) {
+        return SL_CHECK_OK;
+    }
     const SlPromotion *p = c->promotion;
     SlPolicyAsk ask = {.env = p->env,
                        .app = p->app,
@@ -57,10 +68,12 @@ static SlCheck unit_role(SlAgent *a, SlUnit *u, SlCandidate *c, GError **error)
                        .requester = p->requester,
                        .authors = (const char *const *)p->authors};
     g_autoptr(GError) why = NULL;
-    return sl_check_verdict(
-        sl_policy_check(a->root, &ask, c->statement, SL_STATEMENT_PROMOTION, NULL, &why) ||
-        sl_throw(error, SLU_AGENT_UNAPPROVED, "%s needs more: %s", sl_act_name(p->act),
-                 why->message));
+    if (!sl_policy_check(a->root, &ask, c->statement, SL_STATEMENT_PROMOTION, NULL, &why)) {
+        return sl_check_verdict(sl_throw(error, SLU_AGENT_UNAPPROVED, "%s needs more: %s",
+                                         sl_act_name(p->act), why->message));
+    }
+    c->judged_root = a->root->version;
+    return SL_CHECK_OK;
 }
 
 static SlCheck unit_targets(SlAgent *a, SlUnit *u, SlCandidate *c, GError **error)

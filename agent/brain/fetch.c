@@ -33,6 +33,7 @@ static void want(SlAgent *a, const char *digest, bool is_statement, const char *
         }
     }
     g_ptr_array_add(f->waiters, g_strdup(waiter));
+    f->first = f->first || strcmp(waiter, "list") == 0 || strcmp(waiter, "self") == 0;
 }
 
 static void forget(SlAgent *a, const char *digest, SlFetch *f)
@@ -174,13 +175,7 @@ static void time_out(SlAgent *a, SlFetch *f)
 static bool is_room(const SlAgent *a, const SlFetch *f)
 {
     unsigned left = SL_AGENT_FETCHES_MAX - a->open_fetches;
-    for (guint i = 0; i < f->waiters->len; i++) {
-        const char *waiter = f->waiters->pdata[i];
-        if (strcmp(waiter, "list") == 0 || strcmp(waiter, "self") == 0) {
-            return left > 0;
-        }
-    }
-    return left > FETCHES_RESERVED;
+    return left > (f->first ? 0 : FETCHES_RESERVED);
 }
 
 void sl_agent_fetch_settle(SlAgent *a)

@@ -12,7 +12,6 @@ void sl_entry_free(SlEntry *e)
 {
     if (e != NULL) {
         g_free(e->value);
-        g_free(e->reported);
         g_free(e);
     }
 }
@@ -53,7 +52,7 @@ void sl_agent_entry(SlAgent *a, const char *key, json_t *value, bool now)
     }
     g_free(e->value);
     e->value = g_steal_pointer(&text);
-    if (g_strcmp0(e->value, e->reported) == 0) {
+    if (g_strcmp0(e->value, sl_map_get(a->reported, key)) == 0) {
         g_hash_table_remove(a->changed, key);
     } else {
         g_hash_table_add(a->changed, g_strdup(key));
@@ -174,12 +173,13 @@ static gint newest_first(gconstpointer left, gconstpointer right)
 static void start_over(SlAgent *a)
 {
     g_hash_table_remove_all(a->changed);
+    sl_map_free(a->reported);
+    a->reported = sl_map_new();
     GHashTableIter iter;
     gpointer key, value;
     g_hash_table_iter_init(&iter, a->entries);
     while (g_hash_table_iter_next(&iter, &key, &value)) {
-        SlEntry *e = value;
-        g_clear_pointer(&e->reported, g_free);
+        const SlEntry *e = value;
         if (e->value == NULL) {
             g_hash_table_iter_remove(&iter);
         } else {
@@ -206,6 +206,22 @@ static bool has_news(const SlAgent *a)
     return false;
 }
 
+/* @key is said with this report. */
+static void said(SlAgent *a, const char *key)
+{
+    const SlEntry *e = g_hash_table_lookup(a->entries, key);
+    g_autoptr(GError) error = NULL;
+    if (e->value == NULL) {
+        sl_map_remove(a->reported, key);
+    } else if (!sl_map_set(a->reported, key, e->value, &error)) {
+        sl_agent_log(a, true, "report", "an entry can't be reported: %s", error->message);
+    }
+    g_hash_table_remove(a->changed, key);
+    if (e->value == NULL) {
+        g_hash_table_remove(a->entries, key);
+    }
+}
+
 /* Moves changes into @lines until it is full. */
 static void take_changes(SlAgent *a, GPtrArray *lines)
 {
@@ -221,7 +237,7 @@ static void take_changes(SlAgent *a, GPtrArray *lines)
     g_ptr_array_sort(keys, newest_first);
     size_t bytes = 0;
     for (guint i = 0; i < keys->len && lines->len < SL_REPORT_CHANGES_MAX; i++) {
-        SlEntry *e = g_hash_table_lookup(a->entries, keys->pdata[i]);
+        const SlEntry *e = g_hash_table_lookup(a->entries, keys->pdata[i]);
         g_autofree char *line = e->value != NULL
                                     ? g_strdup_printf("%s %s", (char *)keys->pdata[i], e->value)
                                     : g_strdup_printf("- %s", (char *)keys->pdata[i]);
@@ -230,30 +246,8 @@ static void take_changes(SlAgent *a, GPtrArray *lines)
             return;
         }
         g_ptr_array_add(lines, g_steal_pointer(&line));
-        g_free(e->reported);
-        e->reported = g_strdup(e->value);
-        g_hash_table_remove(a->changed, keys->pdata[i]);
-        if (e->value == NULL) {
-            g_hash_table_remove(a->entries, keys->pdata[i]);
-        }
+        said(a, keys->pdata[i]);
     }
-}
-
-static char *reported_root(SlAgent *a, uint64_t *ret_count)
-{
-    g_autoptr(SlMap) map = sl_map_new();
-    GHashTableIter iter;
-    gpointer key, value;
-    g_hash_table_iter_init(&iter, a->entries);
-    while (g_hash_table_iter_next(&iter, &key, &value)) {
-        const SlEntry *e = value;
-        g_autoptr(GError) error = NULL;
-        if (e->reported != NULL && !sl_map_add(map, key, e->reported, &error)) {
-            sl_agent_log(a, true, "report", "an entry can't be reported: %s", error->message);
-        }
-    }
-    *ret_count = sl_map_count(map);
-    return sl_map_root(map);
 }
 
 /* What is not durable yet may be of an older head after a restart: the order of the last report that
@@ -279,8 +273,7 @@ static void make_report(SlAgent *a)
     }
     g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
     take_changes(a, lines);
-    uint64_t count = 0;
-    g_autofree char *root = reported_root(a, &count);
+    g_autofree char *root = sl_map_root(a->reported);
     SlReport report = {
         .fleet = a->root->fleet,
         .env = a->env,
@@ -297,7 +290,7 @@ static void make_report(SlAgent *a)
         .ledger_hash =
             a->head.ledger_hash != NULL ? a->head.ledger_hash : (char *)(uintptr_t)NO_HASH,
         .applied = root,
-        .applied_count = count,
+        .applied_count = sl_map_count(a->reported),
         .full = full,
         .changes = lines,
     };

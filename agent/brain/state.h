@@ -115,7 +115,8 @@ char *sl_object_key(const char *kind, const char *namespace_, const char *name);
 /* A listed promotion on its way through the checks. */
 typedef struct {
     char *digest;
-    SlSigned *statement; /* NULL until fetched */
+    SlSigned *statement;  /* NULL until fetched */
+    uint64_t judged_root; /* version of the root by which its signatures suffice; 0 = none yet */
     SlPromotion *promotion;
     char *bundle;      /* own line of targets */
     char *auto_bundle; /* own line of auto-rollback-to; "" = has none */
@@ -224,6 +225,7 @@ typedef struct {
 
 typedef struct {
     bool is_statement, open;
+    bool first; /* the list or the own entry waits for it */
     unsigned tries;
     int64_t at_us;      /* elapsed: next try, or time-out of the open one */
     GPtrArray *waiters; /* of char* */
@@ -237,8 +239,7 @@ typedef struct {
 
 /* One line of the applied map. */
 typedef struct {
-    char *value;    /* NULL = gone */
-    char *reported; /* what the last report said; NULL = nothing */
+    char *value; /* NULL = gone */
 } SlEntry;
 
 struct SlAgent {
@@ -286,7 +287,8 @@ struct SlAgent {
     GHashTable *statements; /* digest -> SlSigned*: fetched, not used up */
     GHashTable *refusals;   /* what -> SlRefusal* */
     GHashTable *entries;    /* key -> SlEntry*: the applied map */
-    GHashTable *changed;    /* set of keys that differ from the last report */
+    SlMap *reported;        /* what the reports so far said */
+    GHashTable *changed;    /* set of keys that differ from it */
     bool report_now, report_full;
     SlSigned *report; /* not acknowledged */
     SlSigned *said; /* the last report of a durable state */

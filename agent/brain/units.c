@@ -207,6 +207,7 @@ static void check_candidate(SlAgent *a, SlUnit *u)
     if (c->refused) {
         /* Its digest says nothing about signatures: next time it may come with more of them. */
         g_clear_pointer(&c->statement, sl_signed_free);
+        c->judged_root = 0;
         g_hash_table_remove(a->statements, c->digest);
         /* Nobody keeps its bytes meanwhile (keep.c): they are gathered again when it may come. */
         g_clear_pointer(&c->gather, sl_gather_free);
