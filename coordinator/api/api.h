@@ -11,6 +11,8 @@
     20 /* per person, for what changes something; reads may be 50 times as many */
 #define SL_API_RATE_BURST 40
 #define SL_API_READ_FACTOR 50
+#define SL_API_SNAPSHOT_BYTES                                                                      \
+    (64 * 1024) /* of the whole status: so much is free, more is a read each */
 #define SL_API_REPLY_US (60 * SL_SECOND_US) /* an action answers by then */
 #define SL_API_FOLLOW_US (25 * SL_SECOND_US)
 #define SL_API_FOLLOWERS_MAX 250 /* who wait for the next event; a quarter of the connections */

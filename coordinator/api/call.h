@@ -35,7 +35,8 @@ struct SlApi {
     GHashTable *calls; /* id -> SlApiCall*: those that wait for something */
     SlRates *rates;
     SlApiPatience *patience;
-    struct MHD_Response *snapshot; /* of the bytes with this tag, for whoever asks */
+    struct MHD_Response *snapshot;      /* of the bytes with this tag, for whoever asks */
+    struct MHD_Response *snapshot_same; /* for whoever has them: 304 */
     uint64_t snapshot_tag;
     uint64_t next_id, count;
     bool run_posted, stopping;
@@ -63,7 +64,8 @@ struct SlApiCall {
 };
 
 /* Answers; the first one counts. */
-/* 200 with @bytes, or 304 if the asker has those with @tag: one answer for everybody, copied never. */
+/* 200 with @bytes, or 304 if the asker has those with @tag: one answer for everybody, copied never.
+ * More bytes than SL_API_SNAPSHOT_BYTES count as as many reads. */
 void sl_call_snapshot(SlApiCall *call, GBytes *bytes, uint64_t tag);
 void sl_call_json(SlApiCall *call, int status, const json_t *body);
 void sl_call_error(SlApiCall *call, const GError *error);

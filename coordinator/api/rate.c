@@ -26,25 +26,26 @@ void sl_rates_free(SlRates *rates)
     g_free(rates);
 }
 
-bool sl_rates_take(SlRates *rates, const char *name, double per_second, double burst,
-                   int64_t now_us, int64_t *ret_wait_us)
+bool sl_rates_take(SlRates *rates, const char *name, const SlRateAsk *ask, int64_t now_us,
+                   int64_t *ret_wait_us)
 {
     Bucket *bucket = g_hash_table_lookup(rates->buckets, name);
     if (bucket == NULL) {
         if (g_hash_table_size(rates->buckets) >= SL_RATES_MAX)
             g_hash_table_remove_all(rates->buckets);
         bucket = g_new0(Bucket, 1);
-        bucket->left = burst;
+        bucket->left = ask->burst;
         bucket->at_us = now_us;
         g_hash_table_insert(rates->buckets, g_strdup(name), bucket);
     }
     double passed = (double)(now_us - bucket->at_us) / 1e6;
-    bucket->left = MIN(burst, bucket->left + MAX(passed, 0) * per_second);
+    double cost = MIN(ask->cost, ask->burst);
+    bucket->left = MIN(ask->burst, bucket->left + MAX(passed, 0) * ask->per_second);
     bucket->at_us = now_us;
-    if (bucket->left < 1) {
-        *ret_wait_us = (int64_t)((1 - bucket->left) / per_second * 1e6);
+    if (bucket->left < cost) {
+        *ret_wait_us = (int64_t)((cost - bucket->left) / ask->per_second * 1e6);
         return false;
     }
-    bucket->left -= 1;
+    bucket->left -= cost;
     return true;
 }

@@ -8,7 +8,10 @@
 typedef struct SlRates SlRates;
 SlRates *sl_rates_new(void);
 void sl_rates_free(SlRates *rates);
-/* Takes one of @name's bucket of @burst that fills with @per_second. false: empty, @ret_wait_us
- * until the next. */
-bool sl_rates_take(SlRates *rates, const char *name, double per_second, double burst,
-                   int64_t now_us, int64_t *ret_wait_us);
+typedef struct {
+    double per_second, burst;
+    double cost; /* at least 1; more than @burst is as much as that */
+} SlRateAsk;
+/* Takes the cost from @name's bucket. false: it holds less, @ret_wait_us until there is enough. */
+bool sl_rates_take(SlRates *rates, const char *name, const SlRateAsk *ask, int64_t now_us,
+                   int64_t *ret_wait_us);

@@ -76,22 +76,38 @@ static void format_tag(char text[24], uint64_t tag)
     g_snprintf(text, 24, "\"%" G_GINT64_MODIFIER "x\"", tag);
 }
 
-static void keep_snapshot(SlApi *api, GBytes *bytes, uint64_t tag)
+static struct MHD_Response *tagged_response(GBytes *bytes, uint64_t tag)
 {
     char text[24];
+    struct MHD_Response *response = response_of(bytes);
+    if (response == NULL)
+        return NULL;
+    format_tag(text, tag);
+    MHD_add_response_header(response, "Content-Type", "application/json");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Cache-Control", "no-cache");
+    MHD_add_response_header(response, "ETag", text);
+    return response;
+}
+
+static void drop_snapshot(SlApi *api) /* whoever is being sent it keeps it */
+{
+    g_clear_pointer(&api->snapshot, MHD_destroy_response);
+    g_clear_pointer(&api->snapshot_same, MHD_destroy_response);
+}
+
+static void keep_snapshot(SlApi *api, GBytes *bytes, uint64_t tag)
+{
+    g_autoptr(GBytes) nothing = g_bytes_new_static("", 0);
     if (api->snapshot != NULL && api->snapshot_tag == tag)
         return;
-    g_clear_pointer(&api->snapshot, MHD_destroy_response); /* whoever is being sent it keeps it */
-    api->snapshot = response_of(bytes);
+    drop_snapshot(api);
+    api->snapshot = tagged_response(bytes, tag);
+    api->snapshot_same = tagged_response(nothing, tag);
     api->snapshot_tag = tag;
-    if (api->snapshot == NULL)
-        return;
-    format_tag(text, tag);
-    MHD_add_response_header(api->snapshot, "Content-Type", "application/json");
-    MHD_add_response_header(api->snapshot, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(api->snapshot, "Cache-Control", "no-cache");
-    MHD_add_response_header(api->snapshot, "ETag", text);
 }
+
+static bool take_rate(SlApiCall *call, double cost);
 
 void sl_call_snapshot(SlApiCall *call, GBytes *bytes, uint64_t tag)
 {
@@ -99,10 +115,12 @@ void sl_call_snapshot(SlApiCall *call, GBytes *bytes, uint64_t tag)
     format_tag(text, tag);
     const char *have =
         MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "If-None-Match");
-    keep_snapshot(call->api, bytes, tag);
     bool same = g_strcmp0(have, text) == 0;
-    if (!same)
-        call->ready = call->api->snapshot;
+    double cost = (double)g_bytes_get_size(bytes) / SL_API_SNAPSHOT_BYTES;
+    if (!same && cost > 1 && !take_rate(call, cost))
+        return;
+    keep_snapshot(call->api, bytes, tag);
+    call->ready = same ? call->api->snapshot_same : call->api->snapshot;
     sl_call_bytes(call, same ? 304 : 200, "application/json",
                   same ? g_bytes_new_static("", 0) : g_bytes_ref(bytes));
 }
@@ -191,30 +209,36 @@ static bool refuse(SlApiCall *call, GError *error /* consumed */)
     return false;
 }
 
-/* The whole status lies ready for everybody: sending it costs less than a refusal. */
+/* The whole status lies ready for everybody: while it is small, sending it costs less than a
+ * refusal. */
 static bool asks_snapshot(SlApiCall *call)
 {
     return call->route->handle == sl_api_status &&
            MHD_get_connection_values(call->connection, MHD_GET_ARGUMENT_KIND, NULL, NULL) == 0;
 }
 
-static bool check_rate(SlApiCall *call)
+static bool take_rate(SlApiCall *call, double cost)
 {
-    if (asks_snapshot(call))
-        return true;
     bool reads = strcmp(call->route->method, "GET") == 0;
     double factor = reads ? SL_API_READ_FACTOR : 1;
     g_autofree char *name = g_strconcat(reads ? "r " : "w ", call->person, NULL);
     int64_t wait = 0;
     GError *error = NULL;
-    if (sl_rates_take(call->api->rates, name, SL_API_RATE_PER_SECOND * factor,
-                      SL_API_RATE_BURST * factor, sl_clock_real.monotonic_us(sl_clock_real.user),
+    SlRateAsk ask = {.per_second = SL_API_RATE_PER_SECOND * factor,
+                     .burst = SL_API_RATE_BURST * factor,
+                     .cost = cost};
+    if (sl_rates_take(call->api->rates, name, &ask, sl_clock_real.monotonic_us(sl_clock_real.user),
                       &wait))
         return true;
     call->retry_after = (unsigned)(wait / SL_SECOND_US) + 1;
     sl_throw(&error, SLU_API_RATE, "%s: more than %d requests a second", call->person,
              (int)(SL_API_RATE_PER_SECOND * factor));
     return refuse(call, error);
+}
+
+static bool check_rate(SlApiCall *call)
+{
+    return asks_snapshot(call) || take_rate(call, 1);
 }
 
 static bool check_type(SlApiCall *call)
@@ -502,7 +526,7 @@ void sl_api_free(SlApi *api)
         sl_watch_free(api->ports[i].watch);
         sl_timer_free(api->ports[i].timer);
     }
-    g_clear_pointer(&api->snapshot, MHD_destroy_response);
+    drop_snapshot(api);
     if (api->socket_path != NULL)
         unlink(api->socket_path);
     g_free(api->socket_path);
