@@ -113,6 +113,26 @@ static void more_signatures_later(void)
     rig_assert_refused(r, "unit/digits/prod", "");
 }
 
+/* What sufficed by one root is judged again by the next. */
+static void a_root_in_the_middle(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", true);
+    g_autofree char *b = rig_servers(r, "a", 1);
+    GBytes *kept = NULL;
+    take_away(r, b, &kept);
+    g_autofree char *d =
+        rig_run_promotion(r, &(RigPromotion){.seq = 1, .bundle = b}, RIG_KEYS(&r->alice2, &r->bob));
+    g_autofree char *waits = rig_reported(r, "flag/waits/digits/prod", "message");
+    g_assert_nonnull(strstr(waits, "fetches the bundle's list"));
+    r->root->version++;
+    g_ptr_array_add(r->root->revoked, sl_public_key_copy(r->alice2.key));
+    rig_steps(r, rig_root_sign(r->root, RIG_KEYS(&r->alice)), NULL);
+    g_hash_table_insert(r->origin, g_strdup(b), kept);
+    rig_wait(r, 2 * SL_MINUTE_US);
+    rig_assert_refused(r, "unit/digits/prod", "unapproved");
+    g_assert_cmpuint(rig_count(r, "APPLY"), ==, 0);
+}
+
 static void not_before(void)
 {
     g_autoptr(Rig) r = rig_new("prod", false);
@@ -209,6 +229,7 @@ int main(int argc, char **argv)
     g_test_add_func("/units/a-crash-in-the-middle", a_crash_in_the_middle);
     g_test_add_func("/units/the-disk-lost-its-blobs", the_disk_lost_its_blobs);
     g_test_add_func("/units/more-signatures-later", more_signatures_later);
+    g_test_add_func("/units/a-root-in-the-middle", a_root_in_the_middle);
     g_test_add_func("/units/not-before", not_before);
     g_test_add_func("/units/only-own-line-counts", only_own_line_counts);
     g_test_add_func("/units/many-units", many_units);
