@@ -71,15 +71,40 @@ static char *unit_line(const SlSigned *s, const SlUnit *u)
     return end != NULL ? g_strndup(from, (gsize)(end - from)) : NULL;
 }
 
+/* The report of a Health event: its own, or that of the event of the same cluster that it names. */
+static const SlSigned *proof_of(SlCoord *c, const json_t *event, const char *cluster,
+                                GError **error)
+{
+    int64_t in = sl_json_int(event, "reportIn", 0);
+    SlProof *proof = g_hash_table_lookup(c->proofs, cluster);
+    if (in != 0) {
+        return proof != NULL && proof->seq == (uint64_t)in
+                   ? proof->report
+                   : sl_throw_null(error, SLU_LEDGER_EVENT,
+                                   "reportIn: event %" G_GINT64_FORMAT
+                                   " is not the last one with a report of %s",
+                                   in, cluster);
+    }
+    json_t *json = sl_json_need_object(event, "report", error);
+    g_autoptr(SlSigned) s = json != NULL ? sl_signed_from_json(json, error) : NULL;
+    if (s == NULL) {
+        return NULL;
+    }
+    proof = g_new0(SlProof, 1);
+    proof->seq = (uint64_t)sl_json_int(event, "seq", 0);
+    proof->report = g_steal_pointer(&s);
+    g_hash_table_replace(c->proofs, g_strdup(cluster), proof);
+    return proof->report;
+}
+
 /* The proof of a verdict: the signed report that it was taken from. Nothing is decided from it
  * again; while the ledger is only folded it is what a view of the past shows. */
 bool sl_fold_health(SlCoord *c, const json_t *event, int64_t at_us, GError **error)
 {
-    json_t *json = sl_json_need_object(event, "report", error);
-    g_autoptr(SlSigned) s = json != NULL ? sl_signed_from_json(json, error) : NULL;
     const SlAttempt *a = sl_brain_attempt(c, (uint64_t)sl_json_int(event, "attempt", 0));
-    const char *cluster = sl_json_str(event, "cluster");
-    if (s == NULL || a == NULL || cluster == NULL || c->started) {
+    const char *cluster = sl_json_need_str(event, "cluster", error);
+    const SlSigned *s = cluster != NULL ? proof_of(c, event, cluster, error) : NULL;
+    if (s == NULL || a == NULL || c->started) {
         return s != NULL;
     }
     SlUnit *u = sl_brain_unit(c, a->app, a->env);

@@ -81,6 +81,7 @@ static void make_tables(SlCoord *c)
     c->sources = table(NULL, (GDestroyNotify)source_free);
     c->statements = table(g_free, NULL);
     c->answers = table(g_free, (GDestroyNotify)answer_free);
+    c->proofs = table(g_free, (GDestroyNotify)sl_proof_free);
     c->history = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
     c->sessions = table(NULL, (GDestroyNotify)sl_session_free);
     c->seen = table(g_free, (GDestroyNotify)sl_seen_free);
@@ -119,7 +120,7 @@ void sl_coord_free(SlCoord *c)
         c->joins,          c->tokens,     c->floors,        c->sources,       c->answers,
         c->sessions,       c->seen,       c->head_versions, c->desired_lists, c->dirty,
         c->dirty_sessions, c->auto_wait,  c->curves,        c->curve_envs,    c->alarm_of,
-        c->troubles};
+        c->troubles,       c->proofs};
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
         g_hash_table_unref(tables[i]);
     }

@@ -89,6 +89,12 @@ static void mark_free(SlMark *mark)
     }
 }
 
+void sl_proof_free(SlProof *proof)
+{
+    sl_signed_free(proof->report);
+    g_free(proof);
+}
+
 void sl_recorded_free(SlRecorded *recorded)
 {
     g_free(recorded->entry);

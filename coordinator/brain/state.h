@@ -118,6 +118,12 @@ typedef struct {
     int64_t at_us;
 } SlRecorded;
 
+/* A report that a Health event holds: what else it proves refers to that event. */
+typedef struct {
+    uint64_t seq;
+    SlSigned *report;
+} SlProof;
+
 typedef struct {
     char *release, *by, *reason;
     int64_t since_us;
@@ -271,6 +277,8 @@ struct SlCoord {
     GHashTable
         *statements; /* digest -> SlSigned*, borrowed from attempts, orders, registries, seals */
     GHashTable *answers; /* "person key" -> SlAnswer* */
+    GHashTable *proofs;  /* cluster id -> SlProof*: of its last Health event that holds a report;
+                            forgotten at the start, so that no ledger makes memory */
     GPtrArray *history;  /* of json_t*: the last SL_EVENTS_KEPT events for the view */
     /* volatile */
     GHashTable *dirty;          /* applications to be looked at again (char*) */
@@ -307,6 +315,7 @@ void sl_attempt_free(SlAttempt *attempt);
 void sl_release_free(SlRelease *release);
 void sl_unit_free(SlUnit *unit);
 void sl_recorded_free(SlRecorded *recorded);
+void sl_proof_free(SlProof *proof);
 void sl_env_free(SlEnv *env);
 void sl_run_free(SlRun *run);
 void sl_job_free(SlJob *job);

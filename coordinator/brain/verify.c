@@ -121,7 +121,8 @@ static void tally_all(const SlCoord *c, const SlAttempt *a, const SlAttempt *liv
     }
 }
 
-/* The signed reports that the verdict rests on. */
+/* The signed reports that the verdict rests on. One report proves many units: its text is recorded
+ * once, or a ledger would grow by the square of what is promoted together. */
 static void emit_health(SlCoord *c, const SlAttempt *a)
 {
     g_autoptr(GPtrArray) clusters = sorted_keys(a->target_of);
@@ -136,7 +137,12 @@ static void emit_health(SlCoord *c, const SlAttempt *a)
         json_t *event = sl_event("Health");
         sl_json_set_int(event, "attempt", (int64_t)a->n);
         sl_json_set_str(event, "cluster", cluster);
-        json_object_set_new(event, "report", sl_signed_to_json(report));
+        const SlProof *proof = g_hash_table_lookup(c->proofs, cluster);
+        if (proof != NULL && g_bytes_equal(proof->report->text, report->text)) {
+            sl_json_set_int(event, "reportIn", (int64_t)proof->seq);
+        } else {
+            json_object_set_new(event, "report", sl_signed_to_json(report));
+        }
         sl_emit(c, event);
     }
 }

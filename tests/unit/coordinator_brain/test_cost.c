@@ -27,6 +27,56 @@ static SlTree *tree_of(int changed)
     return tree;
 }
 
+/* The first Health event that refers to another one's report; its index. */
+static guint find_reference(const Rig *rig)
+{
+    guint i = 0;
+    while (i < rig->ledger->len &&
+           sl_json_int(g_ptr_array_index(rig->ledger, i), "reportIn", 0) == 0) {
+        i++;
+    }
+    g_assert_cmpuint(i, <, rig->ledger->len);
+    return i;
+}
+
+static bool fold_up_to(const Rig *rig, guint count, const json_t *last, GError **error)
+{
+    g_autoptr(SlCoord) coord = rig_new_coord((Rig *)rig);
+    for (guint i = 0; i < count; i++) {
+        if (!sl_coord_fold(coord, g_ptr_array_index(rig->ledger, i), error)) {
+            return false;
+        }
+    }
+    return sl_coord_fold(coord, last, error);
+}
+
+/* One report is recorded once, whatever it proves; a reference to any other event is a damaged
+ * ledger. */
+static void test_one_report_proves_many(void)
+{
+    Rig *rig = rig_new();
+    rig->check = false;
+    rig_push_tree(rig, "c1", tree_of(1), false);
+    g_autoptr(GHashTable) texts = g_hash_table_new(g_str_hash, g_str_equal);
+    guint health = 0;
+    for (guint i = 0; i < rig->ledger->len; i++) {
+        const json_t *event = g_ptr_array_index(rig->ledger, i);
+        const char *text = sl_json_str(event, "report.text");
+        health += strcmp(sl_json_str(event, "type"), "Health") == 0;
+        g_assert_true(text == NULL || g_hash_table_add(texts, (gpointer)text));
+    }
+    g_assert_cmpuint(health, ==, APPS);
+    g_assert_cmpuint(g_hash_table_size(texts), <, APPS / 4);
+    guint at = find_reference(rig);
+    g_autoptr(GError) error = NULL;
+    g_assert_true(fold_up_to(rig, at, g_ptr_array_index(rig->ledger, at), &error));
+    g_autoptr(json_t) bad = json_deep_copy(g_ptr_array_index(rig->ledger, at));
+    sl_json_set_int(bad, "reportIn", sl_json_int(bad, "reportIn", 0) - 1);
+    g_assert_false(fold_up_to(rig, at, bad, &error));
+    g_assert_error(error, SL_ERROR, SLU_LEDGER_EVENT);
+    rig_free(rig);
+}
+
 static void test_many(void)
 {
     Rig *rig = rig_new();
@@ -39,8 +89,7 @@ static void test_many(void)
     size_t i;
     json_t *each;
     g_assert_cmpuint(json_array_size(json_object_get(history, "attempts")), ==, APPS);
-    json_array_foreach(json_object_get(history, "attempts"), i, each)
-    {
+    json_array_foreach (json_object_get(history, "attempts"), i, each) {
         g_assert_cmpstr(sl_json_str(each, "state"), ==, "SUCCEEDED");
     }
     guint renders = rig->renders;
@@ -61,6 +110,7 @@ static void test_many(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/cost/one-report-proves-many", test_one_report_proves_many);
     g_test_add_func("/cost/many", test_many);
     return g_test_run();
 }
