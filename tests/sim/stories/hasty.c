@@ -33,14 +33,16 @@ static bool roll_back(World *w, Plot *p)
     return kit_ask(w, p, "rollback", "web", "prod", NULL);
 }
 
+/* What ended after its commit because nobody answered in time is what prod is wanted to run all the
+ * same: it comes true later. */
 static bool first_again(World *w, Plot *p)
 {
     int how = kit_follow(w, p);
-    if (how < 0) {
+    if (how < 0 && kit_attempt(w, p->attempt)->committed == 0) {
         p->step--;
         return false;
     }
-    return how > 0 && kit_serves(w, "web", "prod", "v1");
+    return how != 0 && kit_serves(w, "web", "prod", "v1") && kit_healthy(w, "web", "prod");
 }
 
 static const PlotStep STEPS[] = {
