@@ -198,6 +198,31 @@ static void print_sources(SlCli *cli, const json_t *sources)
                 NULL);
 }
 
+static void print_halted(SlCli *cli, const json_t *environments)
+{
+    bool heading = false;
+    size_t i = 0;
+    json_t *each = NULL;
+    json_array_foreach (environments, i, each) {
+        const char *name = sl_json_str_or(each, "name", "?"), *at = sl_json_str(each, "halted");
+        if (at == NULL) {
+            continue;
+        }
+        if (!heading) {
+            sl_say(cli, "\nHALTED (nothing is committed there; what runs goes on)");
+            heading = true;
+        }
+        if (*at != '\0') {
+            sl_say(cli,
+                   "  %s: its branch was changed by hand and stands at %.12s: look at it, then "
+                   "`sluice adopt %s --reason ...`, or move it back",
+                   name, at, name);
+        } else {
+            sl_say(cli, "  %s: its branch was deleted: push it again from a clone", name);
+        }
+    }
+}
+
 static int show(SlCli *cli, void *user)
 {
     (void)user;
@@ -231,6 +256,7 @@ static int show(SlCli *cli, void *user)
            sl_json_int(status, "rootVersion", 0), when);
     print_units(cli, status, now);
     print_waiting(cli, status, now);
+    print_halted(cli, json_object_get(status, "environments"));
     print_runs(cli, status, now);
     print_clusters(cli, status, now);
     print_lines(cli, "ALARMS", json_object_get(status, "alarms"), now);

@@ -213,11 +213,11 @@ static void commit_env(SlCoord *c, SlEnv *env)
         return;
     }
     if (env->external != NULL) {
-        g_autofree char *why =
-            g_strdup_printf("a person: the branch sluice/env/%s was changed by hand (%.12s) and "
-                            "the environment is halted; "
-                            "`sluice adopt` takes it over",
-                            env->name, env->external[0] != '\0' ? env->external : "deleted");
+        g_autofree char *why = g_strdup_printf(
+            "a person: the branch sluice/env/%s was changed by hand (%.12s) and "
+            "the environment is halted; "
+            "`sluice adopt %s` takes it over",
+            env->name, env->external[0] != '\0' ? env->external : "deleted", env->name);
         hold_group(group, why);
         return;
     }

@@ -111,7 +111,7 @@ static void check_fork(SlCoord *c, const SlReport *report, const SlCluster *clus
     const json_t *event = g_ptr_array_index(c->history, (guint)(report->ledger_seq + 1 - base));
     if (g_strcmp0(sl_json_str(event, "prev"), report->ledger_hash) != 0) {
         sl_brain_alarm(c, cluster->id, "ledger", SLU_LEDGER_CHAIN,
-                       "the agent saw another ledger than this one: `sluice audit verify`");
+                       "the agent saw another ledger than this one: compare it with a clone of sluice/ledger");
     } else {
         sl_brain_clear_alarm(c, cluster->id, "ledger");
     }

@@ -231,9 +231,10 @@ static bool write_rendered(Write *w, const SlEnvUnit *unit, GError **error)
 
 typedef bool (*EachBlob)(Write *w, const char *digest, void *user, GError **error);
 
-/* Calls @each for every blob that the bundle lists of @app in @root name. */
+/* Calls @each for every blob that the bundle lists of @app in @root name. @ret_foreign: a list that is
+ * none was found (an adopted commit may hold anything); NULL: that is an error. */
 static bool each_listed_blob(Write *w, git_tree *root, const char *app, EachBlob each, void *user,
-                             GError **error)
+                             bool *ret_foreign, GError **error)
 {
     g_autofree char *path = g_strconcat(".sluice/bundles/", app, NULL);
     g_autoptr(git_tree_entry) entry = NULL;
@@ -244,9 +245,15 @@ static bool each_listed_blob(Write *w, git_tree *root, const char *app, EachBlob
     for (size_t i = 0; i < git_tree_entrycount(folder); i++) {
         g_autoptr(GBytes) text =
             sl_git_blob_bytes(w->repo, git_tree_entry_id(git_tree_entry_byindex(folder, i)));
-        g_autoptr(SlBundle) bundle = text != NULL ? sl_bundle_parse(text, error) : NULL;
-        if (bundle == NULL)
-            return text != NULL ? false : sl_git_throw(error, SLU_ENV_WRITE, path);
+        if (text == NULL)
+            return sl_git_throw(error, SLU_ENV_WRITE, path);
+        g_autoptr(SlBundle) bundle = sl_bundle_parse(text, ret_foreign != NULL ? NULL : error);
+        if (bundle == NULL && ret_foreign == NULL)
+            return false;
+        if (bundle == NULL) {
+            *ret_foreign = true;
+            continue;
+        }
         for (guint k = 0; k < bundle->blobs->len; k++)
             if (!each(w, ((SlBundleBlob *)bundle->blobs->pdata[k])->digest, user, error))
                 return false;
@@ -291,7 +298,7 @@ static bool write_earlier(Write *w, const SlEnvUnit *unit, GError **error)
         else
             remove_path(w, g_steal_pointer(&path));
     }
-    return each_listed_blob(w, root, unit->app, bring_back_file, root, error);
+    return each_listed_blob(w, root, unit->app, bring_back_file, root, NULL, error);
 }
 
 static bool note_dropped(Write *w, const char *digest, void *user, GError **error)
@@ -313,7 +320,8 @@ static bool write_unit(Write *w, const SlEnvUnit *unit, GError **error)
     if (!sl_is_name(unit->app))
         return sl_throw(error, SLU_ENV_WRITE, "an application without a name");
     g_hash_table_add(w->changed, unit->app);
-    if (!each_listed_blob(w, w->base, unit->app, note_dropped, NULL, error))
+    bool foreign = false;
+    if (!each_listed_blob(w, w->base, unit->app, note_dropped, NULL, &foreign, error))
         return false;
     char *provenance = g_strdup_printf(".sluice/provenance/%s.json", unit->app);
     git_oid oid;
@@ -335,7 +343,8 @@ static bool write_unit(Write *w, const SlEnvUnit *unit, GError **error)
     return true;
 }
 
-/* Files that only the old bundles of the changed applications named go; the history keeps them. */
+/* Files that only the old bundles of the changed applications named go; the history keeps them. Beside
+ * a list that can't be read nothing goes. */
 static bool drop_files(Write *w, GError **error)
 {
     GHashTableIter iter;
@@ -345,6 +354,7 @@ static bool drop_files(Write *w, GError **error)
         g_hash_table_remove(w->dropped, digest);
     g_autoptr(git_tree_entry) entry = NULL;
     g_autoptr(git_tree) apps = NULL;
+    bool foreign = false;
     if (g_hash_table_size(w->dropped) == 0)
         return true;
     if (git_tree_entry_bypath(&entry, w->base, ".sluice/bundles") < 0 ||
@@ -353,9 +363,11 @@ static bool drop_files(Write *w, GError **error)
     for (size_t i = 0; i < git_tree_entrycount(apps); i++) {
         const char *app = git_tree_entry_name(git_tree_entry_byindex(apps, i));
         if (!g_hash_table_contains(w->changed, app) &&
-            !each_listed_blob(w, w->base, app, note_kept, NULL, error))
+            !each_listed_blob(w, w->base, app, note_kept, NULL, &foreign, error))
             return false;
     }
+    if (foreign)
+        return true;
     g_hash_table_iter_init(&iter, w->dropped);
     while (g_hash_table_iter_next(&iter, &digest, NULL))
         remove_path(w, g_strconcat("files/", digest, NULL));

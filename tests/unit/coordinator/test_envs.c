@@ -116,6 +116,19 @@ static char *git(Fixture *f, const char *a, const char *b, const char *c, const 
     return out;
 }
 
+/* What @script printed, without the end of line. */
+static char *shell(Fixture *f, const char *script)
+{
+    char *out = NULL;
+    int status = 0;
+    g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "GIT_DIR", f->dir, TRUE);
+    const char *argv[] = {"/bin/sh", "-ec", script, NULL};
+    g_assert_true(g_spawn_sync(NULL, (char **)argv, env, G_SPAWN_DEFAULT, NULL, NULL, &out, NULL,
+                               &status, NULL));
+    g_assert_cmpint(status, ==, 0);
+    return g_strchomp(out);
+}
+
 static void test_all_or_cluster(Fixture *f, gconstpointer data)
 {
     (void)data;
@@ -184,6 +197,31 @@ static void test_files_of_others_stay(Fixture *f, gconstpointer data)
     g_assert_null(strstr(left, shared));
     g_assert_null(strstr(left, "letters"));
     g_assert_nonnull(strstr(left, "manifests/digits/"));
+}
+
+/* A commit of a person that was adopted: its lists may hold anything. */
+static void test_foreign_lists(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autofree char *b1 = bundle(f, "one", "f1"), *b2 = bundle(f, "two", "f2");
+    g_autofree char *g1 = write_unit(f, NULL, unit("digits", b1, b1));
+    g_autofree char *g2 = write_unit(f, g1, unit("letters", b2, b2));
+    const char *broken[] = {"digits", "letters"};
+    for (size_t i = 0; i < G_N_ELEMENTS(broken); i++) {
+        g_autofree char *script = g_strdup_printf(
+            "export GIT_INDEX_FILE=$GIT_DIR/meddled GIT_AUTHOR_NAME=m GIT_AUTHOR_EMAIL=m "
+            "GIT_COMMITTER_NAME=m GIT_COMMITTER_EMAIL=m; git read-tree %s && blob=$(echo 'by hand' "
+            "| "
+            "git hash-object -w --stdin) && git update-index --add --cacheinfo "
+            "100644,$blob,.sluice/bundles/%s/all && git commit-tree -m m -p %s $(git write-tree)",
+            g2, broken[i], g2);
+        g_autofree char *foreign = shell(f, script);
+        g_autofree char *next = write_unit(f, foreign, unit("digits", b2, b2));
+        g_autofree char *files = git(f, "ls-tree", "--name-only", next, "files/");
+        g_autofree char *f1 = sl_sha256_hex("f1", 2), *f2 = sl_sha256_hex("f2", 2);
+        g_assert_nonnull(strstr(files, f2));
+        g_assert_nonnull(strstr(files, f1)); /* who names it is not known: it stays */
+    }
 }
 
 static void test_bytes_come_back(Fixture *f, gconstpointer data)
@@ -272,6 +310,7 @@ int main(int argc, char **argv)
     ADD("deterministic", test_deterministic);
     ADD("rollback", test_rollback_is_exact);
     ADD("files-of-others", test_files_of_others_stay);
+    ADD("foreign-lists", test_foreign_lists);
     ADD("bytes-come-back", test_bytes_come_back);
     ADD("moves", test_moves);
     ADD("refusals", test_refusals);
