@@ -3,6 +3,7 @@
  * The event parser is linear but checks neither duplicates nor depth; both are done here and in yaml.c. Nothing
  * is typed yet, aliases are kept as references: what they expand to is counted where it is expanded. */
 #include "render/yaml_tree.h"
+#include "render/yaml_quoted.h"
 #include <libfyaml.h>
 #include <string.h>
 
@@ -47,6 +48,22 @@ static char *token_text(struct fy_token *token, size_t *ret_len)
     if (ret_len)
         *ret_len = text ? len : 0;
     return copy;
+}
+
+/* Of a quoted scalar by our own reading; NULL: it is not quoted. */
+static char *quoted_text(const Builder *b, struct fy_token *token, size_t *ret_len)
+{
+    enum fy_scalar_style style = token ? fy_scalar_token_get_style(token) : FYSS_ANY;
+    const struct fy_mark *start = token ? fy_token_start_mark(token) : NULL;
+    const struct fy_mark *end = token ? fy_token_end_mark(token) : NULL;
+    char quote = style == FYSS_SINGLE_QUOTED ? '\'' : '"';
+    size_t len = 0;
+    const char *data = g_bytes_get_data(b->text, &len);
+    if ((style != FYSS_SINGLE_QUOTED && style != FYSS_DOUBLE_QUOTED) || !start || !end ||
+        start->input_pos < 1 || end->input_pos < start->input_pos || end->input_pos >= len ||
+        data[start->input_pos - 1] != quote || data[end->input_pos] != quote)
+        return NULL;
+    return sl_yaml_quoted(data + start->input_pos, end->input_pos - start->input_pos, quote, ret_len);
 }
 
 static bool attach(Builder *b, SlYNode *node, const struct fy_mark *mark)
@@ -109,7 +126,9 @@ static bool add_scalar(Builder *b, struct fy_event *event, const struct fy_mark 
 {
     SlYNode *node = node_new(SL_YNODE_SCALAR, mark);
     struct fy_token *value = event->scalar.value;
-    node->text = token_text(value, &node->len);
+    node->text = quoted_text(b, value, &node->len);
+    if (!node->text)
+        node->text = token_text(value, &node->len);
     node->plain = !value || fy_scalar_token_get_style(value) == FYSS_PLAIN || fy_scalar_token_get_style(value) == FYSS_ANY;
     if (node->line == 0 && b->stack->len > 0) { /* an empty value has no mark: its key's line is near enough */
         const SlYNode *parent = g_ptr_array_index(b->stack, b->stack->len - 1);

@@ -34,6 +34,19 @@ static void test_values(void)
     expect("a: \"x\\r\\n\"\r\nb: 2\r\n", "{\"a\":\"x\\r\\n\",\"b\":2}");
 }
 
+/* What libfyaml alone gets wrong, and the rules of folding and escapes. */
+static void test_quoted(void)
+{
+    expect("- 'ab''''cd'\n- 'a''b'\n- ''''\n- ''''''\n- ''\n", "[\"ab''cd\",\"a'b\",\"'\",\"''\",\"\"]");
+    expect("{'a''''b': 'c''''''d'}\n", "{\"a''b\":\"c'''d\"}");
+    expect("- 'a  \n\n\n  b\n  c '\n- \"a  \\\n\n  b\\t\n  c\"\n", "[\"a\\n\\nb c \",\"a  \\nb\\t c\"]");
+    expect("- \"\\\\\\\n   b\"\n- \"\\x41\\u00e9\\U0001F600\\N\\_\\L\\P\\/\"\n",
+           "[\"\\\\b\",\"A\xC3\xA9\xF0\x9F\x98\x80\xC2\x85\xC2\xA0\xE2\x80\xA8\xE2\x80\xA9/\"]");
+    expect("- \"a\r\n  b\"\n- 'a\r\n\r\n  b'\n", "[\"a b\",\"a\\nb\"]");
+    refused("v: \"\\uD83Dx\"\n", 0, "");
+    refused("v: \"a\\0b\"\n", 0, "NUL");
+}
+
 static void test_documents(void)
 {
     g_autoptr(GPtrArray) problems = problems_new();
@@ -170,6 +183,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/yaml/values", test_values);
+    g_test_add_func("/yaml/quoted", test_quoted);
     g_test_add_func("/yaml/documents", test_documents);
     g_test_add_func("/yaml/positions", test_positions);
     g_test_add_func("/yaml/ambiguous", test_ambiguous);
