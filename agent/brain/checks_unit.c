@@ -140,6 +140,8 @@ static SlCheck find_auto_bundle(SlAgent *a, SlUnit *u, SlCandidate *c, GError **
     g_autofree char *line = NULL;
     SlCheck check = sl_agent_map_get(a, back->targets, a->cluster, waiter, &line, error);
     if (check == SL_CHECK_OK) {
+        g_strfreev(c->auto_privileged);
+        c->auto_privileged = g_strdupv(back->privileged);
         c->auto_bundle = line != NULL ? g_steal_pointer(&line) : g_strdup("");
     }
     return check;
@@ -244,16 +246,27 @@ static SlCheck unit_bytes(SlAgent *a, SlUnit *u, SlCandidate *c, GError **error)
     return check;
 }
 
-static SlCheck unit_objects(SlAgent *a, SlUnit *u, SlCandidate *c, GError **error)
+bool sl_check_objects(const SlAgent *a, const SlUnit *u, const SlGather *gather,
+                      const char *const *privileged, GError **error)
 {
-    const char *const *privileged = (const char *const *)c->promotion->privileged;
-    for (guint i = 0; i < c->gather->goals->len; i++) {
-        const SlGoal *g = c->gather->goals->pdata[i];
+    for (guint i = 0; i < gather->goals->len; i++) {
+        const SlGoal *g = gather->goals->pdata[i];
         const char *ns = strcmp(g->namespace_, "-") == 0 ? NULL : g->namespace_;
         g_autoptr(GError) why = NULL;
         if (!sl_policy_check_object(a->root, a->env, u->app, g->kind, ns, privileged, &why)) {
-            return sl_check_verdict(sl_throw(error, SLU_AGENT_OBJECT_POLICY, "%s", why->message));
+            return sl_throw(error, SLU_AGENT_OBJECT_POLICY, "%s", why->message);
         }
+    }
+    return true;
+}
+
+static SlCheck unit_objects(SlAgent *a, SlUnit *u, SlCandidate *c, GError **error)
+{
+    if (!sl_check_objects(a, u, c->gather, (const char *const *)c->promotion->privileged, error)) {
+        return SL_CHECK_REFUSED;
+    }
+    for (guint i = 0; i < c->gather->goals->len; i++) {
+        const SlGoal *g = c->gather->goals->pdata[i];
         if (g->is_run && (g->run_key == NULL || !sl_is_hex_digest(g->run_key))) {
             return sl_check_verdict(
                 sl_throw(error, SLU_AGENT_OBJECT_POLICY, "job `%s` carries no run key", g->name));
@@ -358,7 +371,7 @@ SlCheck sl_check_unit(SlAgent *a, SlUnit *u, SlCandidate *c)
                     ? "wrong-bytes"
                     : UNIT_CHECKS[i].kind;
             (void)sl_prefix(&error, "promotion %.12s", c->digest);
-            sl_agent_refuse(a, what, kind, error);
+            sl_agent_refuse_promotion(a, what, kind, c->digest, error);
             return check;
         }
     }

@@ -10,6 +10,7 @@ void sl_refusal_free(SlRefusal *r)
     g_free(r->what);
     g_free(r->kind);
     g_free(r->message);
+    g_free(r->promotion);
     g_free(r);
 }
 
@@ -21,6 +22,7 @@ static void report(SlAgent *a, const SlRefusal *r)
     sl_json_set_str(o, "code", code);
     sl_json_set_str(o, "kind", r->kind);
     sl_json_set_str(o, "message", r->message);
+    sl_json_set_str(o, "promotion", r->promotion);
     sl_json_set_str(o, "since", since);
     g_autofree char *key = g_strdup_printf("refused/%s", r->what);
     sl_agent_entry(a, key, o, true);
@@ -33,10 +35,17 @@ static bool passes_by(const char *what)
 
 void sl_agent_refuse(SlAgent *a, const char *what, const char *kind, const GError *error)
 {
+    sl_agent_refuse_promotion(a, what, kind, NULL, error);
+}
+
+void sl_agent_refuse_promotion(SlAgent *a, const char *what, const char *kind,
+                               const char *promotion, const GError *error)
+{
     SlRefusal *r = g_hash_table_lookup(a->refusals, what);
     int64_t until = passes_by(what) ? a->elapsed_us + SL_AGENT_REFUSAL_SHOWN_US : INT64_MAX;
     g_autofree char *message = sl_escape_for_people(error->message, 400);
-    if (r != NULL && r->code == error->code && strcmp(r->message, message) == 0) {
+    if (r != NULL && r->code == error->code && strcmp(r->message, message) == 0 &&
+        g_strcmp0(r->promotion, promotion) == 0) {
         r->until_us = until;
         return;
     }
@@ -50,6 +59,8 @@ void sl_agent_refuse(SlAgent *a, const char *what, const char *kind, const GErro
     }
     g_free(r->kind);
     g_free(r->message);
+    g_free(r->promotion);
+    r->promotion = g_strdup(promotion);
     r->kind = g_strdup(kind);
     r->message = g_steal_pointer(&message);
     r->code = error->code;

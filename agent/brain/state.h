@@ -120,6 +120,7 @@ typedef struct {
     SlPromotion *promotion;
     char *bundle;      /* own line of targets */
     char *auto_bundle; /* own line of auto-rollback-to; "" = has none */
+    char **auto_privileged; /* kinds that it names; or NULL */
     SlGather *gather;
     bool refused;
     int64_t retry_us; /* elapsed; INT64_MAX = only by new facts */
@@ -138,6 +139,7 @@ typedef struct {
     bool force, confirmed;
     bool resumed;                       /* people ended the loss of state for this unit */
     char *auto_promotion, *auto_bundle; /* or NULL */
+    char **auto_privileged;             /* kinds that auto_promotion names; or NULL */
     char *latch_reason;                 /* set = latched on auto_bundle */
     int64_t latch_us, activated_us;
     GPtrArray *healthy;  /* of char* bundle digests, newest last, at most SL_AGENT_HEALTHY_KEPT */
@@ -233,6 +235,7 @@ typedef struct {
 
 typedef struct {
     char *what, *kind, *message;
+    char *promotion; /* that was refused; NULL = it was something else */
     int code;
     int64_t since_us, until_us; /* until: elapsed; INT64_MAX = while it stands */
 } SlRefusal;
@@ -356,12 +359,17 @@ SlCheck sl_check_head(SlAgent *a, const SlSigned *s, SlHead **ret_head);
 /* No head lives longer than the root allows, whatever it says. */
 int64_t sl_head_expires(const SlAgent *a, const SlHead *head);
 SlCheck sl_check_unit(SlAgent *a, SlUnit *u, SlCandidate *c);
+/* May the objects of @gather be here, by the root of now? Errors: AGENT_OBJECT_POLICY. */
+SL_MUST_USE bool sl_check_objects(const SlAgent *a, const SlUnit *u, const SlGather *gather,
+                                  const char *const *privileged, GError **error);
 SlCheck sl_check_order(SlAgent *a, SlAgentOrder *o);
 bool sl_check_known_signer(const SlAgent *a, const SlSigned *s, SlStatementKind kind,
                            bool online_only, GError **error);
 
 /* refuse.c */
 void sl_agent_refuse(SlAgent *a, const char *what, const char *kind, const GError *error);
+void sl_agent_refuse_promotion(SlAgent *a, const char *what, const char *kind,
+                               const char *promotion, const GError *error);
 void sl_agent_unrefuse(SlAgent *a, const char *what);
 void sl_agent_refused_time_over(SlAgent *a);
 void sl_agent_refuse_settle(SlAgent *a);
@@ -383,6 +391,8 @@ void sl_agent_orders_forget(SlAgent *a); /* those that are neither listed nor in
 bool sl_agent_paused(const SlAgent *a, const char *app, int64_t *ret_until_us);
 bool sl_agent_renewed(const SlAgent *a, const char *promotion, const char *app);
 bool sl_agent_ordered(const SlAgent *a, SlAct act, const char *scope);
+/* A start-run order in force whose signatures suffice by the root of now. */
+bool sl_agent_start_ordered(const SlAgent *a, const char *app, const char *scope);
 bool sl_agent_orders_wait(const SlAgent *a); /* a listed order is still being fetched */
 bool sl_agent_is_lost(const SlAgent *a, const char *app);
 void sl_agent_units_recheck(
@@ -412,6 +422,7 @@ void sl_agent_removed(SlAgent *a, const SlAgentInput *in);
 void sl_agent_observed(SlAgent *a, const SlAgentInput *in);
 void sl_agent_health_settle(SlAgent *a, SlUnit *u);
 void sl_agent_rollback_settle(SlAgent *a, SlUnit *u);
+void sl_agent_rollback_unrefuse(SlAgent *a, const SlUnit *u); /* it is about going back no more */
 void sl_agent_object_free(SlAgentObject *o);
 
 /* runs.c, seals.c */

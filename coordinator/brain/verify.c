@@ -26,10 +26,11 @@ static void say_worst(Tally *tally, int code, const char *format, ...)
 /* The refusal that a cluster reports for this promotion, if any. */
 static char *refusal(const SlCoord *c, const SlAttempt *a, const char *cluster)
 {
-    g_autofree char *which = g_strdup_printf("promotion %.12s", a->promotion);
     g_autoptr(json_t) entry = sl_brain_seen_entry(c, cluster, "refused/unit/%s/%s", a->app, a->env);
-    const char *message = sl_json_str_or(entry, "message", "");
-    return strstr(message, which) != NULL ? g_strdup(message) : NULL;
+    bool about_this = entry != NULL && g_strcmp0(sl_json_str(entry, "promotion"), a->promotion) == 0;
+    return about_this ? g_strdup_printf("%s: %s", sl_json_str_or(entry, "code", "?"),
+                                        sl_json_str_or(entry, "message", ""))
+                      : NULL;
 }
 
 static void tally_target(const SlCoord *c, const SlAttempt *a, const SlAttempt *live,

@@ -56,6 +56,38 @@ static void test_alarm_ends_after_a_wrong_clock(void)
     rig_free(rig);
 }
 
+/* Is what dev1 says it refuses, and why, said of attempt 1? */
+static bool says_refusal(Rig *rig, const char *promotion)
+{
+    Agent *agent = rig_agent(rig, "dev1");
+    agent_set(agent, "refused/unit/digits/dev",
+              json_pack("{s:s,s:s,s:s}", "code", "SLU2211", "message", "needs more", "promotion",
+                        promotion));
+    agent_set(agent, "unit/digits/dev",
+              json_pack("{s:s,s:s}", "promotion", "an older one", "health", "Healthy"));
+    agent_send_report(rig, agent);
+    rig_tick(rig, SL_SECOND_US);
+    g_autoptr(json_t) view = rig_view(rig, "attempt", json_pack("{s:i}", "n", 1));
+    g_autofree char *text = sl_json_canonical(view, NULL);
+    g_test_message("%s", sl_json_str_or(view, "waiting", ""));
+    return strstr(text, "refused: SLU2211: needs more") != NULL;
+}
+
+/* A refusal is about the promotion that it names, whatever its words are. */
+static void test_refused(void)
+{
+    Rig *rig = rig_new();
+    rig_agent(rig, "dev1")->mute = true;
+    rig_push(rig, "c1", "1", "1");
+    g_autoptr(json_t) view = rig_view(rig, "attempt", json_pack("{s:i}", "n", 1));
+    const char *promotion = sl_json_str(view, "promotion");
+    g_assert_nonnull(promotion);
+    g_autofree char *other = g_strnfill(64, 'a');
+    g_assert_false(says_refusal(rig, other));
+    g_assert_true(says_refusal(rig, promotion));
+    rig_free(rig);
+}
+
 /* Nobody's key is nobody's alarm. */
 static void test_unknown_key(void)
 {
@@ -75,5 +107,6 @@ int main(int argc, char **argv)
     g_test_add_func("/trouble/alarm-ends", test_alarm_ends);
     g_test_add_func("/trouble/alarm-ends-after-a-wrong-clock", test_alarm_ends_after_a_wrong_clock);
     g_test_add_func("/trouble/unknown-key", test_unknown_key);
+    g_test_add_func("/trouble/refused", test_refused);
     return g_test_run();
 }
