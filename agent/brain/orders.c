@@ -226,6 +226,30 @@ static bool holds(const SlAgent *a, const SlAgentOrder *o, SlAct act)
     return o->in_force && o->order->act == act && sl_agent_trusted(a) < o->order->expires_us;
 }
 
+/* What an order lets begin needs its signatures still: a root that came since may have revoked them,
+ * or ask for more. What it ended or holds up stays so, whoever signed that. */
+static bool still_signed(const SlAgent *a, const SlAgentOrder *o, const char *app)
+{
+    SlPolicyAsk ask = {
+        .env = a->env, .app = app, .act = o->order->act, .requester = o->order->requester};
+    return sl_policy_check(a->root, &ask, o->statement, SL_STATEMENT_ORDER, NULL, NULL);
+}
+
+bool sl_agent_start_ordered(const SlAgent *a, const char *app, const char *scope)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, a->orders);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const SlAgentOrder *o = value;
+        if (holds(a, o, SL_ACT_START_RUN) && strcmp(o->order->scope, scope) == 0 &&
+            still_signed(a, o, app)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool sl_agent_ordered(const SlAgent *a, SlAct act, const char *scope)
 {
     GHashTableIter iter;
@@ -284,12 +308,9 @@ bool sl_agent_renewed(const SlAgent *a, const char *promotion, const char *app)
     g_hash_table_iter_init(&iter, a->orders);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const SlAgentOrder *o = value;
-        SlPolicyAsk ask = {.env = a->env, .app = app, .act = SL_ACT_RENEW, .requester = NULL};
-        if (holds(a, o, SL_ACT_RENEW) && strcmp(o->order->scope, scope) == 0) {
-            ask.requester = o->order->requester;
-            if (sl_policy_check(a->root, &ask, o->statement, SL_STATEMENT_ORDER, NULL, NULL)) {
-                return true;
-            }
+        if (holds(a, o, SL_ACT_RENEW) && strcmp(o->order->scope, scope) == 0 &&
+            still_signed(a, o, app)) {
+            return true;
         }
     }
     return false;

@@ -28,6 +28,31 @@ static void start_again(const SlAgent *a, SlUnit *u)
     u->unwell_since_us = u->unwell_since_us >= 0 ? a->elapsed_us : -1;
 }
 
+static char *refusal_of(const SlUnit *u)
+{
+    return g_strdup_printf("back/%s", u->key);
+}
+
+void sl_agent_rollback_unrefuse(SlAgent *a, const SlUnit *u)
+{
+    g_autofree char *what = refusal_of(u);
+    sl_agent_unrefuse(a, what);
+}
+
+/* The root may have taken a kind or a namespace back since this ran: it is not applied again. */
+static bool may_go_back(SlAgent *a, const SlUnit *u)
+{
+    g_autoptr(GError) error = NULL;
+    if (sl_check_objects(a, u, u->spare, (const char *const *)u->auto_privileged, &error)) {
+        sl_agent_rollback_unrefuse(a, u);
+        return true;
+    }
+    g_autofree char *what = refusal_of(u);
+    (void)sl_prefix(&error, "going back to bundle %.12s", u->auto_bundle);
+    sl_agent_refuse_promotion(a, what, "object-policy", u->auto_promotion, error);
+    return false;
+}
+
 void sl_agent_rollback_settle(SlAgent *a, SlUnit *u)
 {
     int64_t until = 0;
@@ -43,7 +68,7 @@ void sl_agent_rollback_settle(SlAgent *a, SlUnit *u)
         return;
     }
     g_autofree char *why = why_back(a, u);
-    if (why == NULL) {
+    if (why == NULL || !may_go_back(a, u)) {
         return;
     }
     sl_plan_enter(a, u, u->spare);

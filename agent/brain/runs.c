@@ -77,14 +77,15 @@ static SlCheck run_ordered(SlAgent *a, RunCase *c, GError **error)
     }
     g_autofree char *scope = g_strdup_printf("run-key %s/%s %s %s %" G_GUINT64_FORMAT, l->app,
                                              a->env, l->job, c->job->run_key, l->generation);
-    if (!sl_agent_ordered(a, SL_ACT_START_RUN, scope) && sl_agent_orders_wait(a)) {
+    bool ordered = sl_agent_start_ordered(a, l->app, scope);
+    if (!ordered && sl_agent_orders_wait(a)) {
         return SL_CHECK_WAIT; /* the run's line may come before the order's bytes */
     }
-    return sl_check_verdict(
-        sl_agent_ordered(a, SL_ACT_START_RUN, scope) ||
-        sl_throw(error, SLU_AGENT_RUN,
-                 "job `%s`, generation %" G_GUINT64_FORMAT "%s: no start-run order in force",
-                 l->job, l->generation, c->job->start_auto ? "" : ", starts by hand"));
+    return sl_check_verdict(ordered || sl_throw(error, SLU_AGENT_RUN,
+                                                "job `%s`, generation %" G_GUINT64_FORMAT
+                                                "%s: no start-run order in force",
+                                                l->job, l->generation,
+                                                c->job->start_auto ? "" : ", starts by hand"));
 }
 
 static SlCheck run_room(SlAgent *a, RunCase *c, GError **error)

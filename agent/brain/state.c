@@ -72,6 +72,10 @@ static json_t *unit_to_json(const SlUnit *u)
     sl_json_set_bool(o, "resumed", u->resumed);
     sl_json_set_str(o, "autoPromotion", u->auto_promotion);
     sl_json_set_str(o, "autoBundle", u->auto_bundle);
+    if (u->auto_privileged != NULL && u->auto_privileged[0] != NULL) {
+        json_object_set_new(o, "autoPrivileged",
+                            sl_json_strv((const char *const *)u->auto_privileged));
+    }
     sl_json_set_str(o, "latch", u->latch_reason);
     sl_json_set_int(o, "latchSince", u->latch_us);
     sl_json_set_int(o, "activated", u->activated_us);
@@ -247,6 +251,9 @@ static bool unit_from_json(SlAgent *a, const json_t *o, GError **error)
     u->resumed = sl_json_bool(o, "resumed", false);
     u->auto_promotion = dup_str(o, "autoPromotion");
     u->auto_bundle = dup_str(o, "autoBundle");
+    g_autoptr(GPtrArray) privileged = strings_from_json(sl_json_at(o, "autoPrivileged"));
+    g_ptr_array_add(privileged, NULL);
+    u->auto_privileged = g_strdupv((char **)privileged->pdata);
     u->latch_reason = dup_str(o, "latch");
     u->latch_us = sl_json_int(o, "latchSince", 0);
     u->activated_us = sl_json_int(o, "activated", 0);

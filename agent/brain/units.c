@@ -14,6 +14,7 @@ void sl_candidate_free(SlCandidate *c)
     sl_promotion_free(c->promotion);
     g_free(c->bundle);
     g_free(c->auto_bundle);
+    g_strfreev(c->auto_privileged);
     sl_gather_free(c->gather);
     g_free(c->waits);
     g_free(c);
@@ -44,6 +45,7 @@ void sl_agent_unit_free(SlUnit *u)
     g_free(u->release);
     g_free(u->auto_promotion);
     g_free(u->auto_bundle);
+    g_strfreev(u->auto_privileged);
     g_free(u->latch_reason);
     g_ptr_array_unref(u->healthy);
     g_hash_table_unref(u->objects);
@@ -164,6 +166,8 @@ static void accept(SlAgent *a, SlUnit *u)
                 strcmp(c->auto_bundle, c->bundle) != 0;
     replace(&u->auto_promotion, back ? p->auto_rollback_to : NULL);
     replace(&u->auto_bundle, back ? c->auto_bundle : NULL);
+    g_strfreev(u->auto_privileged);
+    u->auto_privileged = back ? g_strdupv(c->auto_privileged) : NULL;
     g_clear_pointer(&u->latch_reason, g_free);
     u->latch_us = 0;
     u->activated_us = a->now_us;
@@ -177,6 +181,7 @@ static void accept(SlAgent *a, SlUnit *u)
                  sl_act_name(p->act), p->seq, c->digest, c->bundle);
     drop_candidate(a, u);
     unrefuse(a, u);
+    sl_agent_rollback_unrefuse(a, u);
     sl_agent_dirty(a);
     a->keep_dirty = true;
 }

@@ -111,6 +111,35 @@ static void not_because_of_a_pause(void)
     rig_assert_reported(r, "unit/digits/prod", "latched", "true");
 }
 
+/* What the root has forbidden since is not brought back by anything: it is refused, and said. */
+static void not_to_what_the_root_forbids(void)
+{
+    g_auto(Two) t = two_new("Progressing");
+    Rig *r = t.r;
+    char *kinds[] = {(char *)(uintptr_t) "core/*", NULL}, *all[] = {(char *)(uintptr_t) "*", NULL},
+         *none[] = {(char *)(uintptr_t)"none/*", NULL};
+    SlObjectPolicy *policy = g_new0(SlObjectPolicy, 1);
+    *policy = (SlObjectPolicy){.env = g_strdup("prod"),
+                               .app = g_strdup("*"),
+                               .kinds = g_strdupv(kinds),
+                               .namespaces = g_strdupv(all),
+                               .privileged = g_strdupv(none)};
+    g_ptr_array_add(r->root->policies, policy);
+    r->root->version++;
+    rig_steps(r, rig_root_sign(r->root, RIG_KEYS(&r->alice)), NULL);
+    rig_wait(r, 12 * SL_MINUTE_US);
+    rig_assert_reported(r, "unit/digits/prod", "latched", "false");
+    rig_assert_reported(r, "unit/digits/prod", "bundle", t.bad);
+    rig_assert_refused(r, "back/digits/prod", "object-policy");
+    rig_assert_reported(r, "refused/back/digits/prod", "promotion", t.first);
+    g_ptr_array_set_size(r->root->policies, 0); /* allowed again */
+    r->root->version++;
+    rig_steps(r, rig_root_sign(r->root, RIG_KEYS(&r->alice)), NULL);
+    rig_wait(r, SL_MINUTE_US);
+    rig_assert_reported(r, "unit/digits/prod", "latched", "true");
+    rig_assert_refused(r, "back/digits/prod", "");
+}
+
 static void unknown_never(void)
 {
     g_auto(Two) t = two_new("Unknown");
@@ -182,6 +211,7 @@ int main(int argc, char **argv)
     g_test_add_func("/rollback/never-to-what-was-not-healthy", never_to_what_was_not_healthy);
     g_test_add_func("/rollback/too-slow", too_slow);
     g_test_add_func("/rollback/not-because-of-a-pause", not_because_of_a_pause);
+    g_test_add_func("/rollback/not-to-what-the-root-forbids", not_to_what_the_root_forbids);
     g_test_add_func("/rollback/unknown-never", unknown_never);
     g_test_add_func("/rollback/not-because-of-a-clock", not_because_of_a_clock);
     g_test_add_func("/rollback/a-short-dip", a_short_dip);

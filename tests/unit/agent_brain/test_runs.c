@@ -241,6 +241,47 @@ static void manual_and_ordered(void)
     g_assert_cmpuint(rig_count(r, "RUN_STOP"), ==, 1);
 }
 
+/* An order that was in force before the root asked for a person starts nothing after. */
+static void an_order_of_an_older_root(void)
+{
+    g_auto(Dev) d = dev_new("manual");
+    Rig *r = d.r;
+    g_autofree char *order =
+        rig_publish(r, rig_order(r,
+                                 &(RigOrder){.act = SL_ACT_START_RUN,
+                                             .scope = "run-key digits/dev train " KEY1 " 0",
+                                             .number = 1},
+                                 RIG_KEYS(&r->online)));
+    g_autofree char *line = g_strdup_printf("order/%s start-run", order);
+    rig_list(r, RIG_LINES(line, d.unit));
+    rig_wait(r, 2 * SL_SECOND_US);
+    char *alice[] = {(char *)(uintptr_t) "alice", NULL};
+    SlRole *role = g_new0(SlRole, 1);
+    *role = (SlRole){.env = g_strdup("dev"),
+                     .app = g_strdup("*"),
+                     .act = SL_ACT_START_RUN,
+                     .threshold = 1,
+                     .people = g_strdupv(alice)};
+    g_ptr_array_add(r->root->roles, role);
+    r->root->version++;
+    rig_steps(r, rig_root_sign(r->root, RIG_KEYS(&r->alice)), NULL);
+    rig_list(r, RIG_LINES(line, d.run, d.unit));
+    rig_wait(r, 2 * SL_SECOND_US);
+    g_assert_cmpuint(rig_count(r, "RUN_START"), ==, 0);
+    g_autofree char *what = g_strndup(d.run, (size_t)(strchr(d.run, ' ') - d.run));
+    rig_assert_refused(r, what, "run-not-ordered");
+    g_autofree char *by_alice =
+        rig_publish(r, rig_order(r,
+                                 &(RigOrder){.act = SL_ACT_START_RUN,
+                                             .scope = "run-key digits/dev train " KEY1 " 0",
+                                             .number = 2},
+                                 RIG_KEYS(&r->alice)));
+    g_autofree char *next = g_strdup_printf("order/%s start-run", by_alice);
+    rig_list(r, RIG_LINES(next, d.run, d.unit));
+    rig_wait(r, 2 * SL_SECOND_US);
+    g_assert_cmpuint(rig_count(r, "RUN_START"), ==, 1);
+}
+
 /* The run's line may be here before the order's bytes: it waits, and that is no refusal. */
 static void run_line_before_its_order(void)
 {
@@ -315,6 +356,7 @@ int main(int argc, char **argv)
     g_test_add_func("/runs/journal-before-start", journal_before_start);
     g_test_add_func("/runs/extra-runs", extra_runs);
     g_test_add_func("/runs/manual-and-ordered", manual_and_ordered);
+    g_test_add_func("/runs/an-order-of-an-older-root", an_order_of_an_older_root);
     g_test_add_func("/runs/line-before-its-order", run_line_before_its_order);
     g_test_add_func("/runs/run-line-before-its-promotion", run_line_before_its_promotion);
     g_test_add_func("/runs/bad-record-is-a-failure", bad_record_is_a_failure);
