@@ -76,7 +76,7 @@ void check_heads(World *w, const Moment *m)
             take_head(w, m->agent, m->agent_in->statement);
         }
     } else if (m->effect->type == SL_AGENT_DO_REPORT) {
-        g_autoptr(SlReport) r = sl_report_parse(m->effect->statement->text, NULL);
+        const SlReport *r = yard_report(w, m->agent, m->effect->statement);
         if (r == NULL) {
             fail(w, "%s sends a report that can't be read", m->agent->cluster);
         } else {
@@ -211,7 +211,8 @@ void check_paused(World *w, const Moment *m)
 
 /* ---- what it says ---- */
 
-/* A unit that is said to be Healthy on a bundle stands there, Healthy, or did so a moment ago. */
+/* A unit that is said to be Healthy on a bundle stands there, Healthy, or did so a moment ago: somebody
+ * may have taken it away since, but nobody wrote other bytes. */
 void check_honest(World *w, const Moment *m)
 {
     const SlAgentEffect *e = m->effect;
@@ -219,11 +220,12 @@ void check_honest(World *w, const Moment *m)
     if (e->type != SL_AGENT_DO_REPORT) {
         return;
     }
-    g_autoptr(SlReport) r = sl_report_parse(e->statement->text, NULL);
+    const SlReport *r = yard_report(w, a, e->statement);
     for (guint i = 0; r != NULL && i < r->changes->len; i++) {
         const char *line = r->changes->pdata[i];
         const char *json = g_str_has_prefix(line, "unit/") ? strchr(line, ' ') : NULL;
-        g_autoptr(json_t) unit = json != NULL ? json_loads(json, 0, NULL) : NULL;
+        g_autoptr(json_t) unit =
+            json != NULL ? sl_json_parse(json, strlen(json), NULL, "unit", NULL) : NULL;
         if (unit == NULL || strcmp(sl_json_str_or(unit, "health", ""), "Healthy") != 0) {
             continue;
         }
@@ -231,7 +233,10 @@ void check_honest(World *w, const Moment *m)
         const char *bundle = sl_json_str_or(unit, "bundle", "-");
         g_autofree char *key = g_strdup_printf("%s %s", words[1], bundle);
         Yard *y = yard_of(w, a);
-        if (!g_hash_table_contains(y->healthy, key) && !yard_all_healthy(w, a, bundle)) {
+        if (yard_is_another(w, a, bundle)) {
+            fail(w, "%s says that %s is Healthy on bundle %.12s, and other bytes stand there",
+                 a->cluster, words[1], bundle);
+        } else if (!g_hash_table_contains(y->healthy, key) && !yard_all_healthy(w, a, bundle)) {
             fail(w, "%s says that %s is Healthy on bundle %.12s, which never stood there",
                  a->cluster, words[1], bundle);
         }

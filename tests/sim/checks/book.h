@@ -113,12 +113,16 @@ typedef struct {
     int64_t clock_us;              /* latest that its clock ever showed */
     GBytes *slot;                  /* that @slot_json was read from */
     json_t *slot_json;
+    GBytes *report_text; /* that @report was read from */
+    SlReport *report;
 } Yard;
 
 Yard *yard_of(World *w, const Agent *a);
 void yard_forget(World *w, const Agent *a); /* both slots were taken from it */
 /* The newest slot on its disk, read with nothing but the header's length; NULL. Borrowed. */
 const json_t *yard_slot(World *w, Agent *a);
+/* What it says there, read once for all checkers; NULL if it can't be. Borrowed. */
+const SlReport *yard_report(World *w, const Agent *a, const SlSigned *s);
 /* The licence of @promotion for @a, made at its first use; NULL (and failed) if there is none. */
 const Licence *yard_licence(World *w, Agent *a, const char *promotion);
 /* Bytes with this hash from anywhere (a thief's too). Borrowed; NULL. */
@@ -127,4 +131,8 @@ GBytes *yard_blob(World *w, const Agent *a, const char *digest);
  * @ret_digest if asked (transfer full). */
 bool yard_has_line(World *w, const Agent *a, const char *bundle, const char *what, const char *kind,
                    const char *ns, const char *name, char **ret_digest);
+/* Every object of the bundle that is no job stands in the cluster as the bundle has it, and is
+ * Healthy. */
 bool yard_all_healthy(World *w, const Agent *a, const char *bundle);
+/* One of its objects stands there with other bytes. */
+bool yard_is_another(World *w, const Agent *a, const char *bundle);

@@ -44,6 +44,8 @@ static void yard_free(void *data)
     g_ptr_array_unref(y->pauses);
     g_clear_pointer(&y->slot, g_bytes_unref);
     json_decref(y->slot_json);
+    g_clear_pointer(&y->report_text, g_bytes_unref);
+    sl_report_free(y->report);
     g_free(y);
 }
 
@@ -138,9 +140,23 @@ const json_t *yard_slot(World *w, Agent *a)
         gsize size =
             g_bytes_get_size(best) - (gsize)(text - (const char *)g_bytes_get_data(best, NULL));
         y->slot = g_bytes_ref(best);
-        y->slot_json = json_loadb(text, size, 0, NULL);
+        y->slot_json = sl_json_parse(text, size, NULL, "slot", NULL);
     }
     return y->slot_json;
+}
+
+/* ---- reports ---- */
+
+const SlReport *yard_report(World *w, const Agent *a, const SlSigned *s)
+{
+    Yard *y = yard_of(w, a);
+    if (y->report_text != s->text) {
+        g_clear_pointer(&y->report_text, g_bytes_unref);
+        sl_report_free(y->report);
+        y->report_text = g_bytes_ref(s->text);
+        y->report = sl_report_parse(s->text, NULL);
+    }
+    return y->report;
 }
 
 /* ---- bytes ---- */
@@ -175,11 +191,13 @@ bool yard_has_line(World *w, const Agent *a, const char *bundle, const char *wha
     return false;
 }
 
-/* Every object of the bundle that is no job stands in the cluster as the bundle has it, and is
- * Healthy. */
-bool yard_all_healthy(World *w, const Agent *a, const char *bundle)
+/* Of every object of the bundle that is no job: stands it there, Healthy? @ret_other: does one stand
+ * there with other bytes? */
+static bool stands(World *w, const Agent *a, const char *bundle, bool *ret_other)
 {
     GBytes *bytes = bundle != NULL ? yard_blob(w, a, bundle) : NULL;
+    bool all = true;
+    *ret_other = false;
     if (bytes == NULL || g_bytes_get_size(bytes) == 0) { /* an empty one has no address */
         return bytes != NULL;
     }
@@ -193,11 +211,24 @@ bool yard_all_healthy(World *w, const Agent *a, const char *bundle)
         }
         g_autofree char *key = g_strdup_printf("%s %s %s", f[1], f[2], f[3]);
         const EngineObject *o = g_hash_table_lookup(a->objects, key);
-        if (o == NULL || strcmp(o->digest, f[5]) != 0 || o->broken || o->healthy_at > w->now) {
-            return false;
-        }
+        bool other = o != NULL && strcmp(o->digest, f[5]) != 0;
+        *ret_other = *ret_other || other;
+        all = all && o != NULL && !other && !o->broken && o->healthy_at <= w->now;
     }
-    return true;
+    return all;
+}
+
+bool yard_all_healthy(World *w, const Agent *a, const char *bundle)
+{
+    bool other = false;
+    return stands(w, a, bundle, &other);
+}
+
+bool yard_is_another(World *w, const Agent *a, const char *bundle)
+{
+    bool other = false;
+    (void)stands(w, a, bundle, &other);
+    return other;
 }
 
 /* ---- licences ---- */
