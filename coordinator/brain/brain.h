@@ -140,6 +140,8 @@ SL_MUST_USE bool sl_brain_registry_emit(SlCoord *c, const char *env, const SlSig
 /* Threshold 0: the online key signs. false: a person must. */
 bool sl_brain_registry_auto(SlCoord *c, const char *env);
 /* orders.c */
+/* Of the epoch in force, and not expired. */
+bool sl_brain_order_holds(const SlCoord *c, const SlOrder *order, int64_t now_us);
 SL_MUST_USE GBytes *sl_brain_order_draft(SlCoord *c, const json_t *args, const char *person,
                                          unsigned *ret_threshold, json_t *who, GError **error);
 SL_MUST_USE bool sl_brain_order_take(SlCoord *c, const char *text, const json_t *sigs,

@@ -23,7 +23,7 @@ static void add_orders(const SlCoord *c, SlMap *map, const char *env, const char
         const SlOrder *order = kept->order;
         bool here = strcmp(order->env, env) == 0 &&
                     (order->cluster == NULL || strcmp(order->cluster, cluster) == 0);
-        if (here && order->expires_us > c->now_us) {
+        if (here && sl_brain_order_holds(c, order, c->now_us)) {
             (void)add(map, sl_act_name(order->act), "order/%s", kept->digest);
         }
     }

@@ -74,6 +74,45 @@ static bool check_protected(const SlCoord *c, const SlOrder *order, const SlSign
     return true;
 }
 
+bool sl_brain_order_holds(const SlCoord *c, const SlOrder *order, int64_t now_us)
+{
+    const SlRootEnv *env = sl_root_env(c->root, order->env);
+    return env != NULL && order->epoch == env->epoch && order->expires_us > now_us;
+}
+
+static SlPolicyAsk policy_ask(const SlOrder *order, const char *app)
+{
+    return (SlPolicyAsk){
+        .env = order->env, .app = app, .act = order->act, .requester = order->requester};
+}
+
+/* Placed by an order that was over before the cluster took it (it was away, a clock was wrong, a key
+ * was revoked): it never began, and the same run may be ordered again. Also if it did begin and nobody
+ * heard of it: an agent starts a run id once. */
+static bool waits_for_an_order(const SlCoord *c, const SlRun *run, const char *scope)
+{
+    bool was_ordered = false;
+    for (guint i = 0; i < c->orders->len; i++) {
+        const SlOrderKept *kept = g_ptr_array_index(c->orders, i);
+        SlPolicyAsk ask = policy_ask(kept->order, run->app);
+        bool is_it = kept->order->act == SL_ACT_START_RUN && strcmp(kept->order->scope, scope) == 0;
+        if (is_it && sl_brain_order_holds(c, kept->order, c->now_us) &&
+            sl_policy_check(c->root, &ask, kept->statement, SL_STATEMENT_ORDER, NULL, NULL)) {
+            return false;
+        }
+        was_ordered = was_ordered || is_it;
+    }
+    g_autoptr(json_t) said =
+        sl_brain_seen_entry(c, run->cluster, "run/%s/%s/%s", run->app, run->env, run->id);
+    return was_ordered && said == NULL;
+}
+
+static char *run_scope(const SlUnit *u, const SlJob *job, uint64_t generation)
+{
+    return g_strdup_printf("run-key %s/%s %s %s %" G_GUINT64_FORMAT, u->app, u->env, job->name,
+                           job->run_key, generation);
+}
+
 /* The run key that the live promotion gives a job, and the next generation of it. */
 static char *start_scope(const SlCoord *c, const char *app, const char *env, const char *job,
                          GError **error)
@@ -83,13 +122,14 @@ static char *start_scope(const SlCoord *c, const char *app, const char *env, con
         const SlJob *one = g_ptr_array_index(u->live->jobs, i);
         if (strcmp(one->name, job) == 0) {
             const SlRun *run = sl_brain_run_of(u, job, one->run_key);
-            if (run != NULL && run->sealed == NULL) {
+            bool goes_on = run != NULL && run->sealed == NULL;
+            g_autofree char *same = goes_on ? run_scope(u, one, run->generation) : NULL;
+            if (goes_on && !waits_for_an_order(c, run, same)) {
                 return sl_throw_null(error, SLU_ORDER_REFUSED,
                                      "run %.12s of job %s goes on; stop it first", run->id, job);
             }
-            uint64_t generation = run != NULL ? run->generation + 1 : 0;
-            return g_strdup_printf("run-key %s/%s %s %s %" G_GUINT64_FORMAT, app, env, job,
-                                   one->run_key, generation);
+            return goes_on ? g_steal_pointer(&same)
+                           : run_scope(u, one, run != NULL ? run->generation + 1 : 0);
         }
     }
     return sl_throw_null(error, SLU_NO_SUCH_RUN, "%s/%s runs no bundle with a job %s",
@@ -176,12 +216,6 @@ static char *lost_nonce(const SlCoord *c, const SlSession *session)
     return g_strdup(nonce != NULL ? nonce : session->nonce);
 }
 
-static SlPolicyAsk policy_ask(const SlOrder *order, const char *app)
-{
-    return (SlPolicyAsk){
-        .env = order->env, .app = app, .act = order->act, .requester = order->requester};
-}
-
 GBytes *sl_brain_order_draft(SlCoord *c, const json_t *args, const char *person,
                              unsigned *ret_threshold, json_t *who, GError **error)
 {
@@ -265,7 +299,8 @@ static guint orders_in_force(const SlCoord *c, const char *env)
     guint n = 0;
     for (guint i = 0; i < c->orders->len; i++) {
         const SlOrderKept *kept = g_ptr_array_index(c->orders, i);
-        n += strcmp(kept->order->env, env) == 0 && kept->order->expires_us > c->now_us ? 1 : 0;
+        bool here = strcmp(kept->order->env, env) == 0;
+        n += here && sl_brain_order_holds(c, kept->order, c->now_us) ? 1 : 0;
     }
     return n;
 }

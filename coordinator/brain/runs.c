@@ -107,7 +107,7 @@ static bool ordered_generation(const SlCoord *c, const SlAttempt *a, const SlJob
         const SlOrderKept *kept = g_ptr_array_index(c->orders, i - 1);
         const SlOrder *order = kept->order;
         if (order->act == SL_ACT_START_RUN && strcmp(order->env, a->env) == 0 &&
-            g_str_has_prefix(order->scope, prefix) && order->expires_us > c->now_us &&
+            g_str_has_prefix(order->scope, prefix) && sl_brain_order_holds(c, order, c->now_us) &&
             sl_parse_uint64(order->scope + strlen(prefix), ret_generation)) {
             return true;
         }
@@ -145,7 +145,8 @@ static bool stop_was_ordered(const SlCoord *c, const SlRun *run)
 {
     for (guint i = 0; i < c->orders->len; i++) {
         const SlOrderKept *kept = g_ptr_array_index(c->orders, i);
-        if (kept->order->act == SL_ACT_STOP_RUN && kept->order->expires_us > c->now_us &&
+        if (kept->order->act == SL_ACT_STOP_RUN &&
+            sl_brain_order_holds(c, kept->order, c->now_us) &&
             g_str_has_suffix(kept->order->scope, run->id)) {
             return true;
         }

@@ -16,7 +16,8 @@ static json_t *mark_json(const SlMark *mark)
     return json;
 }
 
-/* The pause in force: highest number of its scope, not expired, and not a resume. */
+/* The pause in force: highest number of its scope, neither expired nor of an older epoch, and not a
+ * resume. */
 static json_t *paused_json(const SlCoord *c, const char *app, const char *env, int64_t now_us)
 {
     g_autofree char *unit = g_strdup_printf("unit %s/%s", app, env),
@@ -32,7 +33,7 @@ static json_t *paused_json(const SlCoord *c, const char *app, const char *env, i
     }
     for (int i = 0; i < 2; i++) {
         if (last[i] != NULL && last[i]->order->act == SL_ACT_PAUSE &&
-            last[i]->order->expires_us > now_us) {
+            sl_brain_order_holds(c, last[i]->order, now_us)) {
             SlMark mark = {.by = last[i]->order->requester,
                            .reason = last[i]->order->reason,
                            .since_us = last[i]->at_us};

@@ -431,6 +431,42 @@ static void test_nothing_silent(void)
     rig_free(rig);
 }
 
+static bool count_order(const char *key, const char *values, void *user)
+{
+    (void)values;
+    *(guint *)user += g_str_has_prefix(key, "order/") ? 1 : 0;
+    return true;
+}
+
+static guint orders_listed(Rig *rig, const char *cluster)
+{
+    g_autoptr(SlHead) head = sl_head_parse(rig_agent(rig, cluster)->head->text, NULL);
+    g_autoptr(SlMap) map = sl_map_load(head->desired, rig_blob, rig, NULL);
+    guint n = 0;
+    sl_map_foreach(map, count_order, &n);
+    return n;
+}
+
+/* An order of an older epoch is void: nobody is told of it, nobody says that it holds. */
+static void test_epoch_voids_orders(void)
+{
+    Rig *rig = rig_ready(false);
+    g_autoptr(json_t) draft =
+        json_incref(rig_ask(rig, "order-draft",
+                            json_pack("{s:s,s:s,s:s,s:s}", "act", "pause", "env", "dev", "expires",
+                                      "9h", "reason", "x")));
+    rig_ask(rig, "order", json_pack("{s:s}", "text", sl_json_str(draft, "text")));
+    g_assert_cmpint(rig->status, ==, 200);
+    g_autoptr(json_t) before = rig_unit(rig, "dev");
+    g_assert_true(json_is_object(json_object_get(before, "paused")));
+    g_assert_cmpuint(orders_listed(rig, "dev1"), ==, 1);
+    root_step(rig, "environment: dev epoch=1 ", "environment: dev epoch=2 ");
+    g_autoptr(json_t) after = rig_unit(rig, "dev");
+    g_assert_true(json_is_null(json_object_get(after, "paused")));
+    g_assert_cmpuint(orders_listed(rig, "dev1"), ==, 0);
+    rig_free(rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -447,5 +483,6 @@ int main(int argc, char **argv)
     g_test_add_func("/invariants/targets-fixed", test_targets_fixed);
     g_test_add_func("/invariants/parts", test_parts);
     g_test_add_func("/invariants/nothing-silent", test_nothing_silent);
+    g_test_add_func("/invariants/epoch-voids-orders", test_epoch_voids_orders);
     return g_test_run();
 }

@@ -194,6 +194,28 @@ static void test_by_hand(void)
     }
 }
 
+/* The order was over before the cluster heard of it: the same run is ordered again, no other one. */
+static void test_ordered_too_early(void)
+{
+    Rig *rig = rig_new();
+    push(rig, "c1", "1", "  start: manual\n");
+    rig_restart(rig); /* nobody is connected */
+    order(rig, start_args(), NULL);
+    g_assert_cmpint(rig->status, ==, 200);
+    g_assert_cmpuint(runs_of(rig), ==, 1);
+    rig_ask(rig, "order-draft", start_args());
+    rig_assert_refused(rig, SLU_ORDER_REFUSED); /* it may still come true */
+    rig_tick(rig, 2 * SL_DAY_US);
+    order(rig, start_args(), NULL);
+    g_assert_cmpint(rig->status, ==, 200);
+    g_assert_cmpuint(runs_of(rig), ==, 1);
+    agent_hello(rig, "dev1");
+    rig_tick(rig, 2 * SL_DAY_US); /* it began */
+    rig_ask(rig, "order-draft", start_args());
+    rig_assert_refused(rig, SLU_ORDER_REFUSED);
+    rig_free(rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -203,5 +225,6 @@ int main(int argc, char **argv)
     g_test_add_func("/onchange/replace", test_replace);
     g_test_add_func("/onchange/protected", test_protected);
     g_test_add_func("/onchange/by-hand", test_by_hand);
+    g_test_add_func("/onchange/ordered-too-early", test_ordered_too_early);
     return g_test_run();
 }
