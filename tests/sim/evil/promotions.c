@@ -123,6 +123,7 @@ static void auto_other(Forging *f)
     const Agent *dev = agent_in(f->w, "dev", 0);
     g_autofree char *theirs = dev != NULL ? forge_good(f->w, dev) : NULL;
     const SlSigned *s = theirs != NULL ? g_hash_table_lookup(f->w->statements, theirs) : NULL;
+    f->vain = s == NULL; /* nothing runs there, or its agent is down: nothing is wrong with it */
     if (s != NULL) {
         g_hash_table_replace(f->w->forged_statements, g_strdup(theirs), sl_signed_copy(s));
         put_text(&f->p->auto_rollback_to, theirs);
@@ -481,6 +482,7 @@ static void other_object(Forging *f)
     g_autofree char *nowhere = sl_sha256_hex(f->unit, strlen(f->unit));
     char *digest = strstr(list, "object gitops.sluice/ModelServer ");
     digest = digest != NULL ? strchr(digest, '\n') : NULL;
+    f->vain = digest == NULL;
     if (digest != NULL) {
         memcpy(digest - 64, nowhere, 64);
         forge_blob_as(f->w, nowhere, "{}");
