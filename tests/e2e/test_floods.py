@@ -2,7 +2,8 @@
 limit and came back, what happened is counted, and the log names no more than it should.
 
 The honest ones are thin agents (tests/swarm) that report five times a second; their round trips are measured before and during each
-attack. FLOOD_SECONDS (default 3, ./dev check 20) says how long one attack lasts, FLOOD_RECONNECT how many agents come back at once.
+attack. An attack goes on until what it must cause was seen, however slow the machine is; attackers are niced, since they run on the same
+cores as those that they attack, and the machine's own delays are measured beside. FLOOD_SECONDS (default 2, ./dev check 20) says how long one attack lasts, FLOOD_RECONNECT how many agents come back at once.
 """
 import json
 import os
@@ -16,12 +17,14 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench"))
 import swarm  # noqa: E402
 
-SECONDS = int(os.environ.get("FLOOD_SECONDS", "3"))
+SECONDS = int(os.environ.get("FLOOD_SECONDS", "2"))
 REGISTERED, HONEST = 60, 40  # the rest of the registered keys is in bad hands
 NOBODY = 999999
 ANONYMOUS_MIB, REGISTERED_MIB = 64, 128  # what memory may rise
 REQUEST_SECONDS = 2  # how long an HTTP request may take to come
 FLOOR_MS = 400  # a round trip below this is no harm: the machine is shared
+LATE_FACTOR = 5  # a report, its way through the coordinator and its answer each wait for a core, at both ends
+LONG = 120  # seconds of an attack that the test ends
 LINES = 400  # of the log, whatever comes
 RECONNECT = int(os.environ.get("FLOOD_RECONNECT", "300"))  # agents that come back at once; ./dev check: 10,000
 AGENT_KIB = 100  # of the coordinator, for each (bench/agents.py: less than half)
@@ -69,9 +72,9 @@ class Floods(unittest.TestCase):
 
     # -- attacks --
 
-    def raw(self, what, index=NOBODY, port=None, seconds=SECONDS):
+    def raw(self, what, index=NOBODY, port=None, seconds=LONG):
         return subprocess.Popen([swarm.PROCESS, "raw", f"tcp://127.0.0.1:{port or self.f.port}", self.key, what, swarm.SEED,
-                                 str(index), str(seconds)], stdout=subprocess.PIPE, text=True)
+                                 str(index), str(seconds)], stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.nice(10))
 
     def metrics(self):
         text = self.f.run("curl", "-sf", "--unix-socket", self.f.state + "/api.sock", "http://x/metrics").stdout
@@ -84,38 +87,51 @@ class Floods(unittest.TestCase):
                  for reason in ("crowd", "pace", "mute", "endless", "flood", "asked")}
         return {reason: now[name] - before[name] for reason, name in names.items()}
 
+    def suspended(self, *numbers):
+        alarms = self.alarms()
+        return all((f"sw{number:05}", "suspended", "SLU4007") in alarms for number in numbers)
+
     def alarms(self):
         return [(alarm["cluster"], alarm["what"], alarm["code"]) for alarm in self.f.status()["alarms"]]
 
     def honest_rtt(self, seconds, peak=None):
+        """Round trips of reports; `per_s` of them; `late_ms`: by how much this process, which wants nothing but to wake up, woke too late."""
         self.agents.rtt()
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            time.sleep(0.05)
+        began, late = time.monotonic(), 0
+        while time.monotonic() < began + seconds:
+            asleep = time.monotonic()
+            time.sleep(0.02)
+            late = max(late, time.monotonic() - asleep - 0.02)
             if peak:
                 peak.look()
-        return self.agents.rtt()
+        rtt = self.agents.rtt()
+        return {**rtt, "late_ms": late * 1000, "per_s": rtt["count"] / (time.monotonic() - began)}
 
     def assert_quick(self, during, calm):
-        """At most twice as long as when nothing goes on; a machine that something else keeps busy shows it afterwards too."""
-        allowed = lambda quiet: max(2 * quiet["p99_us"] / 1000, FLOOR_MS)
+        """At most twice as long as when nothing goes on; a machine that something else keeps busy shows it elsewhere too."""
+        allowed = lambda quiet: max(2 * quiet["p99_us"] / 1000, FLOOR_MS) + LATE_FACTOR * during["late_ms"]
         if during["p99_us"] / 1000 >= allowed(calm):
             again = self.honest_rtt(SECONDS)
             self.assertLess(during["p99_us"] / 1000, allowed(again), f"calm {calm}, during {during}, afterwards {again}")
 
-    def withstand(self, limit_mib, attack):
-        """`attack` starts it and returns what to end. What the attackers said of themselves."""
-        calm = self.honest_rtt(1.5)
+    def withstand(self, limit_mib, attack, until=lambda: True):
+        """`attack` starts it and returns its processes; `until` says that it did what it must. What the attackers said of themselves."""
+        calm = self.honest_rtt(1)
         lines = self.f.log("coordinator").count("\n")
         reports = self.agents.stat()
         peak = Peak(self.pid)
         started = attack()
-        during = self.honest_rtt(SECONDS, peak)
-        said = [json.loads(each.communicate(timeout=60)[0] or "{}") for each in started]
+        try:
+            during = self.honest_rtt(SECONDS, peak)
+            self.f.wait("the attack did what it must", until, 60)
+        finally:
+            for each in started:
+                each.terminate()
+            said = [json.loads(each.communicate(timeout=60)[0]) for each in started]
         after = self.agents.stat()
         self.assertEqual(after["sessions"], HONEST, "everybody still has a session")
         self.assertEqual(after["hellos"], reports["hellos"], "nobody had to come back")
-        self.assertGreater(during["count"], HONEST * SECONDS * 5 * 0.5, "reports were answered all the time")
+        self.assertGreater(during["per_s"], calm["per_s"] / 2, "reports were answered all the time")
         self.assert_quick(during, calm)
         self.assertLess(peak.look(), limit_mib, "memory while it went on")
         self.f.wait("memory comes back", lambda: swarm.rss_mib(self.pid) - peak.before < limit_mib / 2, 30)
@@ -159,59 +175,46 @@ class Floods(unittest.TestCase):
         self.withstand(ANONYMOUS_MIB, attack)
 
     def test_unknown_keys_at_full_speed(self):
-        before = self.metrics()
-        said = self.withstand(ANONYMOUS_MIB, lambda: [self.raw("knock") for _ in range(2)])
-        self.assertEqual(sum(each["handshakes"] for each in said), 0, "nobody unknown is let in")
-        now = self.metrics()
         name = 'sluice_connections_accepted_total{port="agents"}'
-        self.assertGreater(now[name] - before[name], 100)
+        before = self.metrics()[name]
+        said = self.withstand(ANONYMOUS_MIB, lambda: [self.raw("knock") for _ in range(2)], until=lambda: self.metrics()[name] > before + 100)
+        self.assertEqual(sum(each["handshakes"] for each in said), 0, "nobody unknown is let in")
         self.assertNotIn("knock", str(self.alarms()))
 
     def test_message_without_end_by_a_stranger(self):
         """Parts of one message, for ever: libzmq keeps them all, the doorman ends it."""
         before = self.metrics()
-        said = self.withstand(ANONYMOUS_MIB, lambda: [self.raw("endless", port=self.f.port + 1) for _ in range(4)])
+        said = self.withstand(ANONYMOUS_MIB, lambda: [self.raw("endless", port=self.f.port + 1) for _ in range(4)],
+                              until=lambda: self.cuts("enrol", before)["endless"] > 3)
         self.assertGreater(sum(each["handshakes"] for each in said), 3, "anybody gets as far as that there")
-        self.assertGreater(self.cuts("enrol", before)["endless"], 3)
 
     def test_message_begun_by_a_stranger(self):
         """Too little to be seen in memory: it is looked at because bytes came, and cut at once, again and again."""
-        said = self.withstand(ANONYMOUS_MIB, lambda: [self.raw("begun", port=self.f.port + 1)])
-        self.assertGreater(said[0]["connects"], 3)
+        before = self.metrics()
+        said = self.withstand(ANONYMOUS_MIB, lambda: [self.raw("begun", port=self.f.port + 1)], until=lambda: self.cuts("enrol", before)["endless"] > 3)
+        self.assertGreater(said[0]["connects"], 3, "it came back each time")
 
     def test_bad_join_tokens(self):
         """Nobody can tell them from an agent's before the token is looked up: limited, counted, and somebody who has one gets in."""
-        before, flood = self.metrics(), []
-        refused = lambda: self.metrics()["sluice_enrolments_refused_total"] - before["sluice_enrolments_refused_total"]
+        before, joined = self.metrics(), []
+        more = lambda name: self.metrics()[name] - before[name]
 
-        def attack():
-            flood.extend(self.raw("joins", port=self.f.port + 1, seconds=120) for _ in range(3))
-            self.f.wait("the flood is refused", lambda: refused() > 5)
-            return []
-        try:
-            self.withstand(ANONYMOUS_MIB, attack)
-            self.f.add_cluster(f"late{len(self.f.processes)}", "dev")
-            self.assertTrue(all(each.poll() is None for each in flood), "it went on all the time")
-        finally:
-            for each in flood:
-                each.kill()
-                each.communicate()
-        dropped = self.metrics()["sluice_agent_messages_dropped_total"] - before["sluice_agent_messages_dropped_total"]
-        self.assertGreater(dropped, 100)
-        self.assertGreater(self.cuts("enrol", before)["flood"], 1, "who goes on is cut off")
+        def until():
+            if more("sluice_enrolments_refused_total") > 5 and not joined:
+                joined.append(self.f.add_cluster("late", "dev"))
+            return joined and more("sluice_agent_messages_dropped_total") > 100 and self.cuts("enrol", before)["flood"] > 1
+        self.withstand(ANONYMOUS_MIB, lambda: [self.raw("joins", port=self.f.port + 1) for _ in range(3)], until)
 
     # -- with a registered key --
 
     def test_message_without_end(self):
         before = self.metrics()
-        said = self.withstand(REGISTERED_MIB, lambda: [self.raw("endless", HONEST), self.raw("pings", HONEST + 1)])
-        self.assertGreater(said[0]["handshakes"], 0)
-        self.assertGreater(self.cuts("agents", before)["endless"], 0)
+        self.withstand(REGISTERED_MIB, lambda: [self.raw("endless", HONEST), self.raw("pings", HONEST + 1)],
+                       until=lambda: self.cuts("agents", before)["endless"] > 0)
 
     def test_malformed_messages(self):
         """Ten within a minute: cut off for a minute, and said in status."""
-        self.withstand(REGISTERED_MIB, lambda: [self.raw("garbage", HONEST + 2)])
-        self.assertIn((f"sw{HONEST + 2:05}", "suspended", "SLU4007"), self.alarms())
+        self.withstand(REGISTERED_MIB, lambda: [self.raw("garbage", HONEST + 2)], until=lambda: self.suspended(HONEST + 2))
         self.assertIn("SLU4007", self.f.sluice("status").stdout)
         self.assertIn("ten malformed messages within a minute", self.f.log("coordinator"))
         dropped = self.f.log("coordinator").count("message-dropped")
@@ -220,10 +223,8 @@ class Floods(unittest.TestCase):
         self.assertEqual(self.f.log("coordinator").count("message-dropped"), dropped)
 
     def test_flood_of_messages(self):
-        self.withstand(REGISTERED_MIB, lambda: [self.raw("hellos", HONEST + 3), self.raw("fetches", HONEST + 4)])
-        alarms = self.alarms()
-        for number in (HONEST + 3, HONEST + 4):
-            self.assertIn((f"sw{number:05}", "suspended", "SLU4007"), alarms)
+        self.withstand(REGISTERED_MIB, lambda: [self.raw("hellos", HONEST + 3), self.raw("fetches", HONEST + 4)],
+                       until=lambda: self.suspended(HONEST + 3, HONEST + 4))
         self.assertIn("unsaid=", self.f.log("coordinator"))
 
     def test_peer_that_never_reads(self):
@@ -232,9 +233,13 @@ class Floods(unittest.TestCase):
 
     def test_slow_agent(self):
         """1 KiB a second each way, and no harm meant: it gets its heads, and nobody waits for it."""
-        said = self.withstand(REGISTERED_MIB, lambda: [self.raw("slow", HONEST + 7, seconds=SECONDS + 6)])
-        self.assertEqual((said[0]["connects"], said[0]["handshakes"]), (1, 1), "nobody cuts it off")
-        self.assertGreater(said[0]["heads"], 0)
+        slow = []
+
+        def attack():
+            slow.append(self.raw("slow", HONEST + 7))
+            return slow
+        said = self.withstand(REGISTERED_MIB, attack, until=lambda: slow[0].poll() is not None)
+        self.assertEqual((said[0]["connects"], said[0]["handshakes"], said[0]["heads"]), (1, 1, 1), "nobody cuts it off")
         self.assertNotIn(f"sw{HONEST + 7:05}", str(self.alarms()))
 
     # -- the HTTP port --

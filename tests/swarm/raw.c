@@ -1,6 +1,6 @@
 /* raw.c - one hostile peer that speaks ZMTP 3.1 and CURVE by hand, because libzmq will not do what it
- * does. It goes on for SECONDS, comes back when it is cut off, and prints one JSON line at the end:
- * how often it connected, how often it got through the handshake, bytes sent.
+ * does. It goes on for SECONDS or until SIGTERM, comes back when it is cut off, and prints one JSON
+ * line at the end: how often it connected, got through the handshake, bytes sent, heads.
  *
  * WHAT: silent (connects and says nothing), half (greeting and HELLO, then nothing), knock (whole
  * handshakes with a new unknown key each), endless (a registered or unknown key; parts of a message
@@ -21,6 +21,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@
 #define FRAME_MAX 1024
 #define MESSAGE_MAX (64 * 1024)
 #define SLOW_RATE 1024   /* bytes a second, each way */
+#define SLOW_HEADS 1     /* then it has shown it */
 #define SLOW_STEP 64     /* bytes at a time */
 #define SLOW_BUFFER 2048 /* of the kernel: what it does not take waits at the other end */
 
@@ -57,6 +59,19 @@ static int64_t now_us(void)
     return sl_clock_real.monotonic_us(sl_clock_real.user);
 }
 
+static volatile sig_atomic_t told_to_end;
+
+static void on_term(int number)
+{
+    (void)number;
+    told_to_end = 1;
+}
+
+static bool goes_on(const Raw *r)
+{
+    return !told_to_end && now_us() < r->end_us;
+}
+
 /* How much of @len may go now. */
 static size_t pace(const Raw *r, size_t len)
 {
@@ -72,7 +87,7 @@ static bool put(Raw *r, const void *bytes, size_t len)
     const uint8_t *at = bytes;
     while (len > 0) {
         ssize_t n = send(r->fd, at, pace(r, len), MSG_NOSIGNAL);
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && now_us() < r->end_us) {
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && goes_on(r)) {
             continue; /* the other end is slow: SO_SNDTIMEO passed */
         }
         if (n <= 0) {
@@ -325,7 +340,7 @@ static bool attack_once(Raw *r)
         return put_join(r);
     }
     if (r->slow) {
-        return put_hello(r) && take_message(r);
+        return put_hello(r) && take_message(r) && r->heads < SLOW_HEADS;
     }
     return put_fetch(r);
 }
@@ -335,7 +350,7 @@ static void hold(Raw *r)
 {
     struct pollfd fd = {r->fd, POLLIN, 0};
     uint8_t away[4096];
-    while (now_us() < r->end_us) {
+    while (goes_on(r)) {
         if (poll(&fd, 1, 100) == 1 && recv(r->fd, away, sizeof away, 0) <= 0) {
             return;
         }
@@ -364,7 +379,7 @@ static void attack(Raw *r)
     } else if (strcmp(r->what, "begun") == 0) {
         begin(r);
     } else if (handshake(r) && strcmp(r->what, "knock") != 0) {
-        while (now_us() < r->end_us && attack_once(r)) {
+        while (goes_on(r) && attack_once(r)) {
             if (strcmp(r->what, "unread") != 0 && !r->slow) {
                 drain(r);
             }
@@ -414,11 +429,12 @@ static bool parse(Raw *r, char **argv)
 int swarm_raw(int argc, char **argv)
 {
     Raw r = {.fd = -1};
+    struct sigaction action = {.sa_handler = on_term};
     (void)argc;
-    if (!parse(&r, argv)) {
+    if (!parse(&r, argv) || sigaction(SIGTERM, &action, NULL) != 0) {
         return 64;
     }
-    while (now_us() < r.end_us) {
+    while (goes_on(&r)) {
         if (r.fresh) {
             crypto_box_keypair(r.keys.curve.public_, r.keys.curve.secret);
         }
@@ -427,6 +443,9 @@ int swarm_raw(int argc, char **argv)
         }
         if (r.fd >= 0) {
             close(r.fd);
+        }
+        if (r.heads >= SLOW_HEADS) {
+            break;
         }
     }
     printf("{\"connects\":%llu,\"handshakes\":%llu,\"bytes\":%llu,\"heads\":%llu}\n",
