@@ -125,6 +125,7 @@ static void on_head(SlShell *shell, const Sluice__Wire__Head *message)
     g_autoptr(GError) error = NULL;
     g_autoptr(SlSigned) head = sl_wire_to_signed(message->head, &error);
     SlAgentInput input = {.type = SL_AGENT_HEAD, .statement = head};
+    sl_client_return(shell->client, (int64_t)message->return_ms * 1000);
     if (head)
         sl_shell_step(shell, &input);
     else

@@ -409,6 +409,7 @@ static void send_head(SlCoordinator *c, const SlCoordEffect *e)
     Sluice__Wire__Envelope envelope = SLUICE__WIRE__ENVELOPE__INIT;
     sl_wire_signed(e->statement, &message);
     head.head = &message;
+    head.return_ms = sl_server_return_ms(c->server);
     envelope.body_case = SLUICE__WIRE__ENVELOPE__BODY_HEAD;
     envelope.head = &head;
     send_envelope(c, e->curve, &envelope);

@@ -4,7 +4,8 @@
  * connection without a word. libzmq tries again by itself after a lost connection, a refused port,
  * and a handshake that ran into its limit (ZAP 300: not registered yet). After ZAP 400 or 500 and
  * after a protocol error it never does, so then (and whenever nothing happened for REVIVE_US) the
- * DEALER is made anew. */
+ * DEALER is made anew. So it is after a loss where the coordinator says over how long a return is
+ * spread: in between there is no DEALER. */
 #include "link/client.h"
 
 #include "link/socket.h"
@@ -20,6 +21,7 @@
 #define RECONNECT_MAX_US (30 * SL_SECOND_US)
 #define REVIVE_US (90 * SL_SECOND_US) /* three tries at the longest interval */
 #define REFUSED_US (3 * SL_SECOND_US) /* after an answer that ends libzmq's own tries */
+#define RETURN_MAX_US SL_MINUTE_US
 #define EVENTS                                                                                     \
     (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                        \
      ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |                       \
@@ -34,7 +36,9 @@ struct SlClient {
     SlZmqSource *source, *monitor_source;
     SlTimer *revive_timer;
     bool connected;
-    char *why; /* said last */
+    int64_t return_us; /* over which a return is spread; 0 = libzmq's own pace */
+    bool leaving;      /* to come back within return_us */
+    char *why;         /* said last */
 };
 
 static bool open_socket(SlClient *client, GError **error);
@@ -75,8 +79,13 @@ static void on_revive(void *user)
 {
     SlClient *client = user;
     g_autoptr(GError) error = NULL;
-    sl_timer_arm(client->revive_timer, REVIVE_US + jitter(REFUSED_US));
     close_all(client);
+    if (client->leaving) {
+        client->leaving = false;
+        sl_timer_arm(client->revive_timer, jitter(client->return_us));
+        return;
+    }
+    sl_timer_arm(client->revive_timer, REVIVE_US + jitter(REFUSED_US));
     if (!open_socket(client, &error)) {
         say_disconnected(client, error->message);
     }
@@ -87,6 +96,7 @@ static void on_connected(SlClient *client)
     sl_timer_arm(client->revive_timer, -1);
     g_clear_pointer(&client->why, g_free);
     client->connected = true;
+    client->leaving = false;
     client->config.events->connected(client->config.events->user);
 }
 
@@ -95,6 +105,16 @@ static void on_failed(SlClient *client, const char *why, int64_t after_us)
 {
     sl_timer_arm(client->revive_timer, after_us + jitter(REFUSED_US));
     say_disconnected(client, why);
+}
+
+/* All the others of a large fleet lost it too, or were not let in in time: each tries again at a time
+ * of its own, where libzmq would within half a second. */
+static void stay_away(SlClient *client)
+{
+    if (client->return_us > 0) {
+        client->leaving = true;
+        sl_timer_arm(client->revive_timer, 0); /* not from inside the monitor's own turn */
+    }
 }
 
 static void on_event(SlClient *client, int event)
@@ -118,10 +138,12 @@ static void on_event(SlClient *client, int event)
         say_disconnected(client,
                          "SLU4004: no handshake: the coordinator's key is another one, or it is "
                          "too busy");
+        stay_away(client);
         return;
     case ZMQ_EVENT_DISCONNECTED:
         if (client->connected) {
             on_failed(client, "the connection was lost", REVIVE_US);
+            stay_away(client);
         }
         return;
     case ZMQ_EVENT_CONNECT_RETRIED:
@@ -197,6 +219,11 @@ static void on_ready(void *user)
     SlClient *client = user;
     for (int i = 0; i < DRAIN_MAX && client->socket != NULL && receive_one(client); i++) {
     }
+}
+
+void sl_client_return(SlClient *client, int64_t spread_us)
+{
+    client->return_us = spread_us <= RECONNECT_MIN_US ? 0 : MIN(spread_us, RETURN_MAX_US);
 }
 
 bool sl_client_send(SlClient *client, const Sluice__Wire__Envelope *envelope)

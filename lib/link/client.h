@@ -30,6 +30,9 @@ typedef struct {
 /* Connects in the background. Errors: ENDPOINT. */
 SL_MUST_USE SlClient *sl_client_new(const SlClientConfig *config, GError **error);
 void sl_client_free(SlClient *client);
+/* Over how long a lost connection's return is spread, as the coordinator says; at most a minute, 0 or
+ * little = at once. */
+void sl_client_return(SlClient *client, int64_t spread_us);
 bool sl_client_send(
     SlClient *client,
     const Sluice__Wire__Envelope *envelope); /* false: not connected or queue full */

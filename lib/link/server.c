@@ -40,6 +40,9 @@
 #define BUFFER (256 * 1024) /* of the kernel, for each; libzmq still reads it after a cut */
 #define TWINS_MAX 3         /* within a minute: a restart is one */
 #define SUSPEND_US SL_MINUTE_US
+#define RETURN_MS_EACH                                                                             \
+    2 /* of an agent that comes back: twice what handshake, HELLO and HEAD cost */
+#define RETURN_MS_MAX 60000
 #define SILENT_DEFAULT_US (100 * SL_SECOND_US)
 #define FLUSH_US (SL_SECOND_US / 20) /* a full peer is tried again after this */
 #define SWEEP_US (5 * SL_SECOND_US)
@@ -54,6 +57,7 @@ struct SlServer {
     SlEnrolPort *enrol;
     SlTimer *flush_timer, *sweep_timer;
     GHashTable *peers; /* 64 hex -> SlPeer* */
+    guint allowed;     /* keys on the list */
 };
 
 static int64_t now_us(void)
@@ -458,6 +462,7 @@ static bool open_server(SlServer *server, GError **error)
     }
     if (server->config.allowed != NULL) {
         sl_zap_allow(server->zap, server->config.allowed);
+        server->allowed = server->config.allowed->len;
     }
     server->config.allowed = NULL;
     server->doorman = open_doorman(server, error);
@@ -528,7 +533,13 @@ static gboolean no_longer_allowed(gpointer key, gpointer peer, gpointer user)
 void sl_server_allow(SlServer *server, const GPtrArray *curve_keys)
 {
     sl_zap_allow(server->zap, curve_keys);
+    server->allowed = curve_keys->len;
     g_hash_table_foreach_remove(server->peers, no_longer_allowed, server);
+}
+
+uint32_t sl_server_return_ms(const SlServer *server)
+{
+    return MIN(server->allowed, RETURN_MS_MAX / RETURN_MS_EACH) * RETURN_MS_EACH;
 }
 
 void sl_server_counts(SlServer *server, SlDoorCounts *ret_agents, SlDoorCounts *ret_enrol)

@@ -44,6 +44,9 @@ void sl_server_counts(SlServer *server, SlDoorCounts *ret_agents, SlDoorCounts *
 /* Replaces the allow-list; who is not on it any more is cut off at once. Also checked on every
  * message. Of char* 64 hex. */
 void sl_server_allow(SlServer *server, const GPtrArray *curve_keys);
+/* Over how long agents should spread their return, so that a fleet's handshakes don't wait for each
+ * other: for HEAD. */
+uint32_t sl_server_return_ms(const SlServer *server);
 /* Latest-wins for HEAD: a newer one replaces one still queued for that peer. False: the peer is not
  * connected or its queue is full (it will say HELLO again). */
 bool sl_server_send(SlServer *server, const char *curve, const Sluice__Wire__Envelope *envelope);

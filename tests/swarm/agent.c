@@ -12,6 +12,7 @@
 
 #define RECONNECT_MIN_MS 250 /* as lib/link/client.c: 250 ms and as much jitter, up to 30 s */
 #define RECONNECT_MAX_MS 30000
+#define RETURN_MIN_US (SL_SECOND_US / 4)
 #define MESSAGE_MAX (768 * 1024)
 
 int64_t swarm_now_us(void)
@@ -140,6 +141,7 @@ static void on_head(Swarm *s, SwarmAgent *a, const Sluice__Wire__Head *message)
     a->registry = head->registry;
     a->ledger_seq = head->ledger_seq;
     a->headed = true;
+    a->return_us = (int64_t)message->return_ms * 1000;
     s->heads++;
     if (a->round == ROUND_WAITS) {
         a->round = ROUND_HEADED;
@@ -221,22 +223,34 @@ static void look(Swarm *s, SwarmAgent *a, int events)
     a->connected = connected;
 }
 
+/* A number from 0 to @max. */
+static int64_t jitter(int64_t max)
+{
+    uint32_t random;
+    sl_random_bytes(&random, sizeof random);
+    return (int64_t)(random % (uint64_t)MAX(max, 1));
+}
+
 /* What any call of libzmq notices is not said by the descriptor any more, so the events are asked for
  * until there is nothing left. */
-void swarm_agent_turn(Swarm *s, SwarmAgent *a)
+bool swarm_agent_turn(Swarm *s, SwarmAgent *a)
 {
     for (;;) {
         int events = 0;
         size_t len = sizeof events;
         zmq_msg_t message;
         if (zmq_getsockopt(a->socket, ZMQ_EVENTS, &events, &len) != 0) {
-            return;
+            return true;
         }
         bool was = a->connected;
         look(s, a, events);
+        if (was && !a->connected && a->return_us > RETURN_MIN_US) {
+            a->back_us = swarm_now_us() + jitter(a->return_us);
+            return false;
+        }
         if ((events & ZMQ_POLLIN) == 0) {
             if (was == a->connected) {
-                return;
+                return true;
             }
             continue; /* HELLO was sent */
         }
@@ -248,27 +262,28 @@ void swarm_agent_turn(Swarm *s, SwarmAgent *a)
     }
 }
 
-int swarm_agent_open(Swarm *s, SwarmAgent *a, const char *endpoint, const char *seed,
-                     unsigned index)
+void swarm_agent_init(SwarmAgent *a, const char *seed, unsigned index)
 {
     uint8_t boot[16];
-    uint16_t jitter;
-    int fd = -1;
-    size_t len = sizeof fd;
     sl_random_bytes(boot, sizeof boot);
-    sl_random_bytes(&jitter, sizeof jitter);
     g_autofree char *text = sl_hex(boot, sizeof boot);
     g_strlcpy(a->boot, text, sizeof a->boot);
     a->name = swarm_name(index);
     swarm_keys(seed, index, &a->keys);
+}
+
+int swarm_agent_open(Swarm *s, SwarmAgent *a)
+{
+    int fd = -1;
+    size_t len = sizeof fd;
     SlDealerConfig config = {.context = s->context,
                              .keys = &a->keys.curve,
                              .server_key = s->server_key,
                              .message_max = MESSAGE_MAX,
-                             .reconnect_min_ms = RECONNECT_MIN_MS + jitter % RECONNECT_MIN_MS,
+                             .reconnect_min_ms = RECONNECT_MIN_MS + (int)jitter(RECONNECT_MIN_MS),
                              .reconnect_max_ms = RECONNECT_MAX_MS};
     a->socket = sl_socket_dealer(&config, NULL);
-    if (a->socket == NULL || zmq_connect(a->socket, endpoint) != 0 ||
+    if (a->socket == NULL || zmq_connect(a->socket, s->endpoint) != 0 ||
         zmq_getsockopt(a->socket, ZMQ_FD, &fd, &len) != 0) {
         return -1;
     }

@@ -15,6 +15,7 @@ typedef struct {
     char *name;
     char boot[33], nonce[33];
     bool connected, headed, asked; /* asked: a report waits for its acknowledgement */
+    int64_t return_us, back_us; /* as lib/link/client.c: told with each head; when to come back */
     SwarmRound round;
     uint64_t counter;
     int64_t asked_us;
@@ -28,7 +29,7 @@ typedef struct {
     SwarmAgent *agents;
     unsigned count;
     int64_t period_us, ticked_us;
-    const char *env;
+    const char *env, *endpoint;
     uint8_t server_key[32];
     void *context;
     int epoll, timer;
@@ -40,11 +41,11 @@ typedef struct {
 } Swarm;
 
 int64_t swarm_now_us(void); /* CLOCK_MONOTONIC: Python's time.monotonic() */
-/* Opens and connects; its descriptor, -1 on an error of libzmq. */
-int swarm_agent_open(Swarm *swarm, SwarmAgent *agent, const char *endpoint, const char *seed,
-                     unsigned index);
+void swarm_agent_init(SwarmAgent *agent, const char *seed, unsigned index);
+/* Connects; its descriptor, -1 on an error of libzmq. */
+int swarm_agent_open(Swarm *swarm, SwarmAgent *agent);
 void swarm_agent_close(SwarmAgent *agent);
-/* Everything that waits for it. */
-void swarm_agent_turn(Swarm *swarm, SwarmAgent *agent);
+/* Everything that waits for it. False: it lost its session, and comes back at back_us. */
+bool swarm_agent_turn(Swarm *swarm, SwarmAgent *agent);
 /* A report, if it has a head. */
 void swarm_agent_report(Swarm *swarm, SwarmAgent *agent);

@@ -112,22 +112,55 @@ static bool obey(Swarm *s, char *line)
     return true;
 }
 
+/* Its descriptor leaves the epoll set with the socket, since nobody else has it. */
+static void turn(Swarm *s, uint32_t index)
+{
+    SwarmAgent *a = &s->agents[index];
+    if (a->socket != NULL && !swarm_agent_turn(s, a)) {
+        sl_socket_close(a->socket);
+        a->socket = NULL;
+    }
+}
+
+static bool watch(Swarm *s, int fd, uint32_t index)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = index};
+    return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static bool come(Swarm *s, uint32_t index)
+{
+    int fd = swarm_agent_open(s, &s->agents[index]);
+    if (fd < 0 || !watch(s, fd, index)) {
+        (void)fprintf(stderr, "sluice-swarm: agent %u: %s\n", index, zmq_strerror(zmq_errno()));
+        return false;
+    }
+    turn(s, index); /* its descriptor is silent until it was asked once */
+    return true;
+}
+
 /* Agents report at times of their own, spread over the period. */
-static void tick(Swarm *s)
+static bool tick(Swarm *s)
 {
     uint64_t expired;
-    if (read(s->timer, &expired, sizeof expired) < 0 || s->period_us == 0) {
-        return;
+    if (read(s->timer, &expired, sizeof expired) < 0) {
+        return true;
     }
     int64_t now = swarm_now_us(), before = s->ticked_us;
     s->ticked_us = now;
     for (unsigned i = 0; i < s->count; i++) {
+        SwarmAgent *a = &s->agents[i];
+        if (a->socket == NULL && now >= a->back_us && !come(s, i)) {
+            return false;
+        }
         int64_t phase = s->period_us * i / s->count;
-        if ((now - phase) / s->period_us != (before - phase) / s->period_us) {
-            swarm_agent_report(s, &s->agents[i]);
-            swarm_agent_turn(s, &s->agents[i]);
+        if (s->period_us > 0 && a->socket != NULL &&
+            (now - phase) / s->period_us != (before - phase) / s->period_us) {
+            swarm_agent_report(s, a);
+            turn(s, i);
         }
     }
+    return true;
 }
 
 static bool read_command(Swarm *s)
@@ -152,9 +185,11 @@ static int loop(Swarm *s)
         for (int i = 0; i < n; i++) {
             uint32_t index = events[i].data.u32;
             if (index == SWARM_TIMER) {
-                tick(s);
+                if (!tick(s)) {
+                    return 1;
+                }
             } else if (index != SWARM_STDIN) {
-                swarm_agent_turn(s, &s->agents[index]);
+                turn(s, index);
             } else if (!read_command(s)) {
                 return 0;
             }
@@ -165,13 +200,7 @@ static int loop(Swarm *s)
     }
 }
 
-static bool watch(Swarm *s, int fd, uint32_t index)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.u32 = index};
-    return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-static bool open_all(Swarm *s, const char *endpoint, const char *seed, unsigned first)
+static bool open_all(Swarm *s, const char *seed, unsigned first)
 {
     struct itimerspec every = {{0, TICK_US * 1000}, {0, TICK_US * 1000}};
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -183,12 +212,10 @@ static bool open_all(Swarm *s, const char *endpoint, const char *seed, unsigned 
         return false;
     }
     for (unsigned i = 0; i < s->count; i++) {
-        int fd = swarm_agent_open(s, &s->agents[i], endpoint, seed, first + i);
-        if (fd < 0 || !watch(s, fd, i)) {
-            (void)fprintf(stderr, "sluice-swarm: agent %u: %s\n", i, zmq_strerror(zmq_errno()));
+        swarm_agent_init(&s->agents[i], seed, first + i);
+        if (!come(s, i)) {
             return false;
         }
-        swarm_agent_turn(s, &s->agents[i]); /* its descriptor is silent until it was asked once */
     }
     return true;
 }
@@ -199,13 +226,14 @@ int swarm_run(int argc, char **argv)
     Swarm s = {.count = swarm_number(argv[7], "COUNT"),
                .period_us = (int64_t)swarm_number(argv[8], "PERIOD-MS") * 1000,
                .env = argv[4],
+               .endpoint = argv[2],
                .ticked_us = swarm_now_us()};
     if (s.count == 0 || !sl_unhex(argv[3], s.server_key, sizeof s.server_key)) {
         return 64;
     }
     s.agents = g_new0(SwarmAgent, s.count);
     s.rtts = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    int code = open_all(&s, argv[2], argv[5], swarm_number(argv[6], "FIRST")) ? loop(&s) : 1;
+    int code = open_all(&s, argv[5], swarm_number(argv[6], "FIRST")) ? loop(&s) : 1;
     for (unsigned i = 0; i < s.count; i++) {
         swarm_agent_close(&s.agents[i]);
     }

@@ -108,9 +108,9 @@ static inline void on_trouble(void *user, const char *curve, const GError *error
     ((Server *)user)->trouble = error->code;
 }
 
-static inline void server_start(Server *s, bool enrol, int64_t silent_us)
+/* On its endpoints, also again. */
+static inline void server_open(Server *s, bool enrol, int64_t silent_us)
 {
-    memset(s, 0, sizeof *s);
     static SlServerEvents events;
     events = (SlServerEvents){.user = s,
                               .received = on_received,
@@ -118,13 +118,6 @@ static inline void server_start(Server *s, bool enrol, int64_t silent_us)
                               .enrol = on_enrol,
                               .gone = on_gone,
                               .trouble = on_trouble};
-    s->loop = sl_loop_new();
-    s->received = g_ptr_array_new_with_free_func(g_free);
-    s->dropped = g_ptr_array_new_with_free_func(g_free);
-    s->dropped_codes = g_array_new(FALSE, FALSE, sizeof(int));
-    s->server_keys = new_keys();
-    g_snprintf(s->endpoint, sizeof s->endpoint, "tcp://127.0.0.1:%u", free_port());
-    g_snprintf(s->enrol_endpoint, sizeof s->enrol_endpoint, "tcp://127.0.0.1:%u", free_port());
     SlServerConfig config = {.endpoint = s->endpoint,
                              .enrol_endpoint = enrol ? s->enrol_endpoint : NULL,
                              .keys = &s->server_keys,
@@ -135,6 +128,19 @@ static inline void server_start(Server *s, bool enrol, int64_t silent_us)
     g_autoptr(GError) error = NULL;
     s->server = sl_server_new(&config, &error);
     g_assert_no_error(error);
+}
+
+static inline void server_start(Server *s, bool enrol, int64_t silent_us)
+{
+    memset(s, 0, sizeof *s);
+    s->loop = sl_loop_new();
+    s->received = g_ptr_array_new_with_free_func(g_free);
+    s->dropped = g_ptr_array_new_with_free_func(g_free);
+    s->dropped_codes = g_array_new(FALSE, FALSE, sizeof(int));
+    s->server_keys = new_keys();
+    g_snprintf(s->endpoint, sizeof s->endpoint, "tcp://127.0.0.1:%u", free_port());
+    g_snprintf(s->enrol_endpoint, sizeof s->enrol_endpoint, "tcp://127.0.0.1:%u", free_port());
+    server_open(s, enrol, silent_us);
 }
 
 static inline void server_stop(Server *s)

@@ -288,19 +288,47 @@ static void test_server_restart(void)
     wait_for(s.loop, a.disconnected >= 1);
     g_assert_nonnull(strstr(a.why->str, "connection was lost"));
     g_assert_false(send_report(&a, "nobody there"));
-    SlServerEvents server_events = {
-        .user = &s, .received = on_received, .dropped = on_dropped, .enrol = on_enrol};
-    SlServerConfig config = {.endpoint = s.endpoint,
-                             .keys = &s.server_keys,
-                             .events = &server_events,
-                             .loop = s.loop,
-                             .peers_max = 8};
-    g_autoptr(GError) error = NULL;
-    s.server = sl_server_new(&config, &error);
-    g_assert_no_error(error);
+    server_open(&s, false, 0);
     allow(&s, &a, NULL);
     wait_for(s.loop, a.connected == 2 && s.received->len == 2);
     agent_stop(&a);
+    server_stop(&s);
+}
+
+/* Agents of a large fleet come back spread over the time that they were told: who was told half a
+ * second is back while not all of three that were told a minute are (but once in two million). */
+static void test_return_is_spread(void)
+{
+    enum { FAR = 3, N };
+    Server s;
+    Agent a[N];
+    SlClientEvents events[N];
+    g_autoptr(GPtrArray) keys = g_ptr_array_new();
+    server_start(&s, false, 0);
+    g_assert_cmpuint(sl_server_return_ms(s.server), ==, 0);
+    for (int i = 0; i < N; i++) {
+        agent_init(&a[i], &s);
+        g_ptr_array_add(keys, a[i].hex);
+    }
+    sl_server_allow(s.server, keys);
+    g_assert_cmpuint(sl_server_return_ms(s.server), ==, 2 * N);
+    for (int i = 0; i < N; i++) {
+        agent_connect_to(&a[i], s.endpoint, SL_ROLE_AGENT, &events[i]);
+        wait_for(s.loop, a[i].connected == 1);
+        sl_client_return(a[i].client, i < FAR ? 3600 * SL_SECOND_US : SL_SECOND_US / 2);
+    }
+    sl_server_free(s.server);
+    s.server = NULL;
+    for (int i = 0; i < N; i++) {
+        wait_for(s.loop, a[i].disconnected == 1);
+    }
+    server_open(&s, false, 0);
+    sl_server_allow(s.server, keys);
+    wait_for(s.loop, a[FAR].connected == 2);
+    g_assert_cmpuint(a[0].connected + a[1].connected + a[2].connected, <, 2 * FAR);
+    for (int i = 0; i < N; i++) {
+        agent_stop(&a[i]);
+    }
     server_stop(&s);
 }
 
@@ -401,6 +429,7 @@ int main(int argc, char **argv)
     g_test_add_func("/link/flood", test_flood);
     g_test_add_func("/link/same-key-twice", test_same_key_twice);
     g_test_add_func("/link/reconnect-and-gone", test_reconnect_and_gone);
+    g_test_add_func("/link/return-is-spread", test_return_is_spread);
     g_test_add_func("/link/server-restart", test_server_restart);
     g_test_add_func("/link/port-in-use", test_port_in_use);
     g_test_add_func("/link/selftest-sees-open-door", test_selftest_sees_open_door);
