@@ -1,7 +1,10 @@
 /* branches.c - environment branches on the store queue: the objects of the next commit before
- * COMMITTED, the move after it, and where the tips are at start. */
+ * COMMITTED, the move after it, and where the tips are: at start, and from then on every half minute,
+ * for a branch that somebody moved is to be seen before the next promotion needs it. */
 #include "coordinator/coordinator.h"
 #include <string.h>
+
+#define TIPS_EVERY_US (30 * SL_SECOND_US)
 
 typedef struct {
     SlCoordinator *c;
@@ -102,7 +105,8 @@ static void move_done(void *user, bool cancelled)
         input.env_tip = (SlCoordEnvTip){
             .env = job->effect->env, .tip = job->tip, .descends_from_new = job->descends};
         sl_turn_input(job->c, &input);
-        sl_push_soon(job->c);
+        if (job->effect->type == SL_COORD_DO_ENV_MOVE)
+            sl_push_soon(job->c);
     }
     job_free(job);
 }
@@ -129,8 +133,9 @@ void sl_branch_move(SlCoordinator *c, SlCoordEffect *effect)
 
 /* Every environment of the root: the brain asks nothing of a branch before it knows where it
  * points. */
-void sl_branch_tips(SlCoordinator *c)
+static void look_at_tips(void *user)
 {
+    SlCoordinator *c = user;
     g_auto(GStrv) envs = sl_coord_environments(c->brain);
     for (char **env = envs; *env != NULL; env++) {
         SlCoordEffect *effect = g_new0(SlCoordEffect, 1);
@@ -139,7 +144,20 @@ void sl_branch_tips(SlCoordinator *c)
         effect->new_ = g_strdup(g_hash_table_lookup(c->committed, *env));
         start(c, effect, move_work, move_done);
     }
+    sl_timer_arm(c->tips_timer, TIPS_EVERY_US);
+}
+
+void sl_branches_start(SlCoordinator *c)
+{
+    c->tips_timer = sl_timer_new(c->loop, look_at_tips, c);
+    look_at_tips(c);
     sl_branch_follow_root(c);
+}
+
+void sl_branches_free(SlCoordinator *c)
+{
+    sl_timer_free(c->tips_timer);
+    c->tips_timer = NULL;
 }
 
 /* ---- environments that the root has no more ---- */

@@ -154,9 +154,9 @@ bool sl_coordinator_start(SlCoordinator *c, GError **error)
         return false;
     SlCoordInput start = {.type = SL_COORD_START};
     sl_turn_input(c, &start);
-    sl_branch_tips(c);
+    sl_branches_start(c);
     sl_polls_start(c);
-    sl_keepup_start(c);
+    sl_repacks_start(c);
     sl_push_soon(c);
     sl_space_start(c);
     return true;
@@ -169,7 +169,8 @@ void sl_coordinator_free(SlCoordinator *c)
     c->failed = true; /* nothing that ends now becomes an input */
     if (c->stop_fd >= 0)
         eventfd_write(c->stop_fd, 1);
-    sl_keepup_free(c);
+    sl_repacks_free(c);
+    sl_branches_free(c);
     sl_workq_free(c->work_queue);
     sl_workq_free(c->store_queue);
     sl_agents_free(c); /* before the API: whoever waits for a log is told */

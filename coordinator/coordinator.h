@@ -85,18 +85,18 @@ typedef struct SlCoordinator {
     /* turn */
     SlBatch batch;
     bool appending, flush_posted, failed;
-    SlTimer *tick, *history_timer, *push_timer;
+    SlTimer *tick, *tips_timer, *history_timer, *push_timer;
     pthread_mutex_t push_one; /* two pushes at a time would take each other for somebody else */
     unsigned push_failures;
     GError *push_error; /* why the last push failed, or NULL */
     int64_t push_failed_us;
     uint64_t count_pushed; /* appends that the remote has */
     bool pushing, push_again, history_armed;
-    /* upkeep */
-    SlTimer *upkeep_timer;
+    /* repacks */
+    SlTimer *repack_timer;
     SlChild *repacking;
     GQueue repack_next;      /* of char*: repositories whose turn comes */
-    unsigned batches_packed; /* since the state repository was repacked */
+    unsigned repack_batches; /* since the state repository was repacked */
     /* append and space */
     int stop_fd;    /* eventfd, readable once the daemon stops: children of the work are given up */
     SlAppend *held; /* waits for room, or for the remote that is required */
@@ -184,10 +184,11 @@ void sl_lent_docs_init(SlLentDocs *kept);
 void sl_lent_docs_clear(SlLentDocs *kept);
 SlFleetDocs *sl_lent_docs_take(SlLentDocs *kept, const char *key);
 void sl_lent_docs_give(SlLentDocs *kept, const char *key, SlFleetDocs *docs);
-/* branches.c: ENV_WRITE, ENV_MOVE on the store queue; tips at start. Consume @effect. */
+/* branches.c: ENV_WRITE, ENV_MOVE on the store queue, both consume @effect; tips at start and every half minute. */
 void sl_branch_write(SlCoordinator *c, SlCoordEffect *effect);
 void sl_branch_move(SlCoordinator *c, SlCoordEffect *effect);
-void sl_branch_tips(SlCoordinator *c);
+void sl_branches_start(SlCoordinator *c);
+void sl_branches_free(SlCoordinator *c);
 void sl_branch_follow_root(SlCoordinator *c); /* what is staged for removed environments goes */
 /* polls.c: sources. */
 void sl_polls_start(SlCoordinator *c);
@@ -234,10 +235,10 @@ typedef struct {
 } SlReplay;
 SL_MUST_USE json_t *sl_replay_status(const SlReplay *replay, const json_t *args, GError **error);
 SL_MUST_USE bool sl_replay_into(SlCoord *brain, const SlReplay *replay, GError **error);
-/* keepup.c: repacks of our repositories while everything goes on. */
-void sl_keepup_start(SlCoordinator *c);
-void sl_keepup_batch(SlCoordinator *c); /* a batch was appended */
-void sl_keepup_free(SlCoordinator *c);
+/* repacks.c: repacks of our repositories while everything goes on. */
+void sl_repacks_start(SlCoordinator *c);
+void sl_repacks_batch(SlCoordinator *c); /* a batch was appended */
+void sl_repacks_free(SlCoordinator *c);
 /* history.c: run progress into the cache file; pushes of the state repository. */
 void sl_history_note(SlCoordinator *c);
 void sl_push_soon(SlCoordinator *c);

@@ -110,8 +110,9 @@ static void check_fork(SlCoord *c, const SlReport *report, const SlCluster *clus
     }
     const json_t *event = g_ptr_array_index(c->history, (guint)(report->ledger_seq + 1 - base));
     if (g_strcmp0(sl_json_str(event, "prev"), report->ledger_hash) != 0) {
-        sl_brain_alarm(c, cluster->id, "ledger", SLU_LEDGER_CHAIN,
-                       "the agent saw another ledger than this one: compare it with a clone of sluice/ledger");
+        sl_brain_alarm(
+            c, cluster->id, "ledger", SLU_LEDGER_CHAIN,
+            "the agent saw another ledger than this one: compare it with a clone of sluice/ledger");
     } else {
         sl_brain_clear_alarm(c, cluster->id, "ledger");
     }
@@ -141,6 +142,20 @@ static void raise_alarms(SlCoord *c, const SlReport *report, const SlCluster *cl
             (void)sl_parse_uint64(code + 3, &number);
         }
         sl_brain_alarm(c, cluster->id, what, (int)number, sl_json_str_or(entry, "message", ""));
+    }
+}
+
+/* An agent that restarted says all it has, and of what is over nothing. */
+static void clear_silent(SlCoord *c, const SlSeen *seen, const SlCluster *cluster)
+{
+    for (guint i = c->alarms->len; i-- > 0;) {
+        const json_t *alarm = g_ptr_array_index(c->alarms, i);
+        g_autofree char *what = g_strdup(sl_json_str_or(alarm, "what", ""));
+        bool told = g_str_has_prefix(what, "refused/") || g_str_has_prefix(what, "flag/");
+        if (told && g_strcmp0(sl_json_str(alarm, "cluster"), cluster->id) == 0 &&
+            !g_hash_table_contains(seen->entries, what)) {
+            sl_brain_clear_alarm(c, cluster->id, what);
+        }
     }
 }
 
@@ -194,6 +209,9 @@ void sl_brain_report(SlCoord *c, const SlCoordStatement *in)
     sl_brain_touch_targets(c, cluster->id);
     sl_brain_head_seen(c, session);
     raise_alarms(c, report, cluster);
+    if (report->full && seen->known) {
+        clear_silent(c, seen, cluster);
+    }
     check_fork(c, report, cluster);
     acknowledge(c, in->curve, report, want_full);
     const char *known = g_hash_table_lookup(c->head_versions, cluster->id);

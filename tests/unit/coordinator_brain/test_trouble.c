@@ -88,6 +88,23 @@ static void test_refused(void)
     rig_free(rig);
 }
 
+/* An agent that was restarted says what it has now; of a refusal that is over it knows nothing. */
+static void test_refusal_ends_with_a_restart(void)
+{
+    Rig *rig = rig_new();
+    Agent *agent = rig_agent(rig, "dev1");
+    agent_set(agent, "refused/head", json_pack("{s:s,s:s}", "code", "SLU2101", "message", "old"));
+    agent_set(agent, "flag/stale-head", json_object());
+    agent_send_report(rig, agent);
+    g_assert_cmpuint(alarms_of(rig, "refused/head"), ==, 1);
+    g_assert_cmpuint(alarms_of(rig, "flag/stale-head"), ==, 1);
+    g_hash_table_remove(agent->applied, "refused/head");
+    agent_send_report(rig, agent);
+    g_assert_cmpuint(alarms_of(rig, "refused/head"), ==, 0);
+    g_assert_cmpuint(alarms_of(rig, "flag/stale-head"), ==, 1);
+    rig_free(rig);
+}
+
 /* Nobody's key is nobody's alarm. */
 static void test_unknown_key(void)
 {
@@ -108,5 +125,6 @@ int main(int argc, char **argv)
     g_test_add_func("/trouble/alarm-ends-after-a-wrong-clock", test_alarm_ends_after_a_wrong_clock);
     g_test_add_func("/trouble/unknown-key", test_unknown_key);
     g_test_add_func("/trouble/refused", test_refused);
+    g_test_add_func("/trouble/refusal-ends-with-a-restart", test_refusal_ends_with_a_restart);
     return g_test_run();
 }
