@@ -5,7 +5,7 @@
  *                     [--ca F] [--credentials F]
  *   sluice-git push   --repo DIR --url U --ref REF... [--ca F] [--credentials F]
  *                     fast-forward only; refs/sluice/staging/E goes to sluice/staging/E, wherever it was
- *   sluice-git merge-packs --repo DIR
+ *   sluice-git repack --repo DIR
  *
  * One JSON line on stdout: {"commit":..} | {"ok":true} | {"error":{"kind":..,"message":..}}; exit 0
  * or 1. It holds no keys of the fleet, never prompts, follows no redirect and reads no Git
@@ -327,7 +327,7 @@ static int run_push(Task *task)
 static int run_repack(Task *task)
 {
     if (task->dir == NULL)
-        return refuse("usage", "merge-packs needs --repo");
+        return refuse("usage", "repack needs --repo");
     SlRepacked done;
     int rc = sl_repack(task->dir, &done);
     if (rc < 0)
@@ -412,7 +412,7 @@ static int run_task(Task *task, const char *what)
         return run_push(task);
     /* The name says how: a program that repacks otherwise than the coordinator counts on must not
      * understand it. */
-    if (strcmp(what, "merge-packs") == 0)
+    if (strcmp(what, "repack") == 0)
         return run_repack(task);
     return refuse("usage", what);
 }
@@ -431,7 +431,7 @@ int main(int argc, char **argv)
     sl_process_protect();
     Task task = {.pack_bytes = UINT64_C(512) << 20, .objects = 200000, .kind = "unreachable"};
     if (argc < 2 || (argc % 2) != 0)
-        return refuse("usage", "sluice-git fetch|push|merge-packs --option value ...");
+        return refuse("usage", "sluice-git fetch|push|repack --option value ...");
     for (int i = 2; i + 1 < argc; i += 2)
         if (!take_option(&task, argv[i], argv[i + 1]))
             return refuse("usage", argv[i]);

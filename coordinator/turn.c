@@ -1,6 +1,7 @@
 /* turn.c - commit before effect: inputs go through the brain at once; what a loop turn decided goes
- * to the ledger as one commit; only then its effects are performed, in order. An append that fails
- * ends the process: memory is ahead of the disk, and the next start folds the disk again. */
+ * to the ledger as one commit (append.c); only then its effects are performed, in order. What comes
+ * while an append is under way, or is held, gathers for the next one. It never performs an effect
+ * whose events are not in the ledger, and never steps the brain once an append has failed. */
 #include "coordinator/coordinator.h"
 
 #define TICK_MAX_US (10 * SL_SECOND_US) /* a wrong clock is seen after this at the latest */
@@ -112,7 +113,7 @@ void sl_turn_appended(SlCoordinator *c, SlBatch *batch)
             sl_api_events_grew(c->api);
         if (!c->config->state_remote_required)
             sl_push_soon(c); /* else it is there already */
-        sl_keepup_batch(c);
+        sl_repacks_batch(c);
     }
     flush(c);
 }

@@ -1,6 +1,6 @@
 /* gitstore.h - durable writing into the state repository: new objects are gathered in memory,
  * flushed as one pack, fsynced, and only then a branch moves by compare-and-swap. Kill -9 at any
- * point leaves the branch old or new, never between. Packs pile up; upkeep.h merges them. Belongs
+ * point leaves the branch old or new, never between. Packs pile up; packs.h merges them. Belongs
  * to one thread at a time. */
 #pragma once
 #include "git/gitutil.h"

@@ -2,7 +2,7 @@
 #include "coordinator/store/envs.h"
 #include "coordinator/store/ledger.h"
 #include "coordinator/store/push.h"
-#include "coordinator/store/upkeep.h"
+#include "coordinator/store/packs.h"
 #include "git_fixture.h"
 #include "sluice/clock.h"
 #include <signal.h>
@@ -219,7 +219,7 @@ static void test_repack(GitFixture *f, gconstpointer data)
     g_autoptr(SlLedger) ledger = make(state);
     for (int64_t i = 2; i <= 20; i++)
         append(ledger, i);
-    const char *argv[] = {SLUICE_BIN_DIR "/sluice-git", "merge-packs", "--repo", state, NULL};
+    const char *argv[] = {SLUICE_BIN_DIR "/sluice-git", "repack", "--repo", state, NULL};
     g_autofree char *out = NULL;
     int status = -1;
     g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, NULL,
@@ -237,7 +237,7 @@ static void test_repack(GitFixture *f, gconstpointer data)
 
 static pid_t repack_beside(const char *state)
 {
-    const char *argv[] = {SLUICE_BIN_DIR "/sluice-git", "merge-packs", "--repo", state, NULL};
+    const char *argv[] = {SLUICE_BIN_DIR "/sluice-git", "repack", "--repo", state, NULL};
     GPid pid = 0;
     g_assert_true(g_spawn_async(NULL, (char **)argv, NULL,
                                 G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL,
@@ -267,19 +267,19 @@ static void test_repack_clears_up(GitFixture *f, gconstpointer data)
     g_assert_true(g_file_test(loose, G_FILE_TEST_EXISTS));
 }
 
-static void test_upkeep(GitFixture *f, gconstpointer data)
+static void test_want_repack(GitFixture *f, gconstpointer data)
 {
     (void)data;
     g_autofree char *state = g_build_filename(f->dir, "state.git", NULL),
                     *folder = g_build_filename(state, "objects", "17", NULL);
     sl_ledger_free(make(state));
-    g_assert_false(sl_upkeep_wanted(state));
+    g_assert_false(sl_packs_want_repack(state));
     g_assert_cmpint(g_mkdir_with_parents(folder, 0755), ==, 0);
     for (int i = 0; i < 100; i++) {
         g_autofree char *name = g_strdup_printf("%s/%038d", folder, i);
         g_assert_true(g_file_set_contents(name, "", 0, NULL));
     }
-    g_assert_true(sl_upkeep_wanted(state));
+    g_assert_true(sl_packs_want_repack(state));
 }
 
 static int64_t replayed(SlLedger *ledger)
@@ -337,7 +337,7 @@ int main(int argc, char **argv)
     g_test_add("/push/repack", GitFixture, NULL, set_up, test_repack, tear_down);
     g_test_add("/push/repack-clears-up", GitFixture, NULL, set_up, test_repack_clears_up,
                tear_down);
-    g_test_add("/push/upkeep", GitFixture, NULL, set_up, test_upkeep, tear_down);
+    g_test_add("/push/want-repack", GitFixture, NULL, set_up, test_want_repack, tear_down);
     g_test_add("/push/repack-beside-a-writer", GitFixture, NULL, set_up,
                test_repack_beside_a_writer, tear_down);
     return g_test_run();

@@ -1,10 +1,10 @@
-/* keepup.c - repacks of our bare repositories by the child sluice-git, one at a time, while
+/* repacks.c - repacks of our bare repositories by the child sluice-git, one at a time, while
  * everything goes on: the state repository when batches have piled up, all of them now and then;
  * none while room on the disk is short. After the state repository's its handles are opened anew;
  * until then they read what they had open, and the new pack. A repack that fails costs speed,
  * nothing else. */
 #include "coordinator/coordinator.h"
-#include "coordinator/store/upkeep.h"
+#include "coordinator/store/packs.h"
 #include <string.h>
 
 #define FIRST_US (10 * SL_SECOND_US) /* not while the fleet comes back after a start */
@@ -69,7 +69,7 @@ static void next(SlCoordinator *c)
     bool may = !c->failed && c->short_since_us == 0;
     while (may && c->repacking == NULL && !g_queue_is_empty(&c->repack_next)) {
         const char *repo = g_queue_peek_head(&c->repack_next);
-        const char *argv[] = {c->config->git_path, "merge-packs", "--repo", repo, NULL};
+        const char *argv[] = {c->config->git_path, "repack", "--repo", repo, NULL};
         SlSpawn how = {.argv = argv,
                        .output_max = OUTPUT_MAX,
                        .error_max = OUTPUT_MAX,
@@ -86,7 +86,7 @@ static void next(SlCoordinator *c)
 static void want(SlCoordinator *c, const char *repo)
 {
     bool waits = g_queue_find_custom(&c->repack_next, repo, (GCompareFunc)strcmp) != NULL;
-    if (!waits && sl_upkeep_wanted(repo))
+    if (!waits && sl_packs_want_repack(repo))
         g_queue_push_tail(&c->repack_next, g_strdup(repo));
 }
 
@@ -101,29 +101,29 @@ static void look_at_all(void *user)
         want(c, repo);
     }
     next(c);
-    sl_timer_arm(c->upkeep_timer, EVERY_US);
+    sl_timer_arm(c->repack_timer, EVERY_US);
 }
 
-void sl_keepup_batch(SlCoordinator *c)
+void sl_repacks_batch(SlCoordinator *c)
 {
-    if (++c->batches_packed < SL_UPKEEP_PACKS_MAX)
+    if (++c->repack_batches < SL_PACKS_MAX)
         return;
-    c->batches_packed = 0;
+    c->repack_batches = 0;
     want(c, c->config->state_git);
     next(c);
 }
 
-void sl_keepup_start(SlCoordinator *c)
+void sl_repacks_start(SlCoordinator *c)
 {
-    c->upkeep_timer = sl_timer_new(c->loop, look_at_all, c);
-    sl_timer_arm(c->upkeep_timer, FIRST_US);
+    c->repack_timer = sl_timer_new(c->loop, look_at_all, c);
+    sl_timer_arm(c->repack_timer, FIRST_US);
 }
 
-void sl_keepup_free(SlCoordinator *c)
+void sl_repacks_free(SlCoordinator *c)
 {
     sl_child_free(c->repacking);
     c->repacking = NULL;
-    sl_timer_free(c->upkeep_timer);
-    c->upkeep_timer = NULL;
+    sl_timer_free(c->repack_timer);
+    c->repack_timer = NULL;
     g_queue_clear_full(&c->repack_next, g_free);
 }

@@ -1,5 +1,5 @@
-/* upkeep.c - see upkeep.h. */
-#include "coordinator/store/upkeep.h"
+/* packs.c - see packs.h. */
+#include "coordinator/store/packs.h"
 
 static unsigned count_names(const char *folder, const char *suffix)
 {
@@ -11,10 +11,10 @@ static unsigned count_names(const char *folder, const char *suffix)
     return count;
 }
 
-bool sl_upkeep_wanted(const char *repo)
+bool sl_packs_want_repack(const char *repo)
 {
     g_autofree char *packs = g_build_filename(repo, "objects", "pack", NULL);
     g_autofree char *loose = g_build_filename(repo, "objects", "17", NULL);
-    return count_names(packs, ".pack") > SL_UPKEEP_PACKS_MAX ||
-           count_names(loose, NULL) * 256 > SL_UPKEEP_LOOSE_MAX;
+    return count_names(packs, ".pack") > SL_PACKS_MAX ||
+           count_names(loose, NULL) * 256 > SL_PACKS_LOOSE_MAX;
 }
