@@ -95,6 +95,24 @@ static void remember_healthy(SlAgent *a, SlUnit *u)
     a->keep_dirty = true;
 }
 
+/* An object of the bundle was written and does not come up, or was refused. One that waits for its
+ * turn or for the cluster's answer is not ill: a first apply takes as long as it takes (a model is
+ * fetched first), and so does the removal of what the bundle no longer has. */
+static bool is_ill(const SlUnit *u)
+{
+    const GPtrArray *goals = sl_gather_ready(u->goal) ? u->goal->goals : NULL;
+    for (guint i = 0; goals != NULL && i < goals->len; i++) {
+        const SlGoal *g = goals->pdata[i];
+        const SlAgentObject *o = g->is_run ? NULL : g_hash_table_lookup(u->objects, g->key);
+        SlHealth health = o != NULL ? o->verdict.health : SL_HEALTH_HEALTHY;
+        bool waits = o != NULL && !o->applied && health == SL_HEALTH_PROGRESSING;
+        if (!waits && health != SL_HEALTH_HEALTHY && health != SL_HEALTH_UNKNOWN) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void start_timer(int64_t *since, bool on, int64_t now)
 {
     if (!on) {
@@ -115,8 +133,7 @@ void sl_agent_health_settle(SlAgent *a, SlUnit *u)
         SlHealth health = u->verdict.health;
         start_timer(&u->healthy_since_us, health == SL_HEALTH_HEALTHY, a->elapsed_us);
         start_timer(&u->degraded_since_us, health == SL_HEALTH_DEGRADED, a->elapsed_us);
-        start_timer(&u->unwell_since_us, health != SL_HEALTH_HEALTHY && health != SL_HEALTH_UNKNOWN,
-                    a->elapsed_us);
+        start_timer(&u->unwell_since_us, is_ill(u), a->elapsed_us);
         if (health == SL_HEALTH_HEALTHY) {
             remember_healthy(a, u);
         }
