@@ -20,7 +20,7 @@ bool sl_health_of_autoscaler(SlHealthCase *c)
         return sl_case_say_condition(c, SL_HEALTH_HEALTHY, "AbleToScale",
                                      able != NULL ? able : limited);
     }
-    return sl_case_say(c, SL_HEALTH_PROGRESSING, "NotObserved", "status.conditions",
+    return sl_case_say(c, SL_HEALTH_PROGRESSING, "NotScaled", "status.conditions",
                        "has not scaled anything yet");
 }
 
