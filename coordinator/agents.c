@@ -301,15 +301,20 @@ static void received(void *user, const char *curve, const Sluice__Wire__Envelope
 #define DROP_LINES_PER_SECOND 5
 #define DROP_LINES_BURST 20
 
+bool sl_agents_line(SlCoordinator *c)
+{
+    bool may = sl_bucket_take(&c->drop_lines, 1, sl_clock_real.monotonic_us(sl_clock_real.user));
+    c->drops_unsaid += !may;
+    return may;
+}
+
 /* A flood of bad messages is no flood of lines; every one of them is counted. */
 static void dropped(void *user, const char *curve, const GError *error)
 {
     SlCoordinator *c = user;
     c->count_dropped++;
-    if (!sl_bucket_take(&c->drop_lines, 1, sl_clock_real.monotonic_us(sl_clock_real.user))) {
-        c->drops_unsaid++;
+    if (!sl_agents_line(c))
         return;
-    }
     g_autofree char *code = g_strdup_printf("SLU%d", error->code);
     g_autofree char *more = g_strdup_printf("%" G_GUINT64_FORMAT, c->drops_unsaid);
     c->drops_unsaid = 0;

@@ -130,7 +130,7 @@ typedef struct SlCoordinator {
     unsigned replays; /* under way */
     SlSnapshot snapshot;
     int64_t started_us;
-    SlBucket drop_lines; /* lines of the log about dropped messages */
+    SlBucket drop_lines; /* lines of the log that any peer can cause */
     uint64_t drops_unsaid;
     uint64_t count_appends, count_events, count_messages, count_dropped, count_renders,
         count_refused;
@@ -201,6 +201,8 @@ void sl_poll_config_clear(SlSourceConfig *config);
 SL_MUST_USE bool sl_agents_start(SlCoordinator *c, GError **error);
 void sl_agents_allow(SlCoordinator *c);
 void sl_agents_send(SlCoordinator *c, const SlCoordEffect *effect);
+/* May one more line be logged that a peer can cause at will? If not, it is counted as unsaid. */
+bool sl_agents_line(SlCoordinator *c);
 void sl_agents_enrol_reply(SlCoordinator *c, const SlCoordEffect *effect);
 void sl_agents_free(SlCoordinator *c);
 /* Asks an agent for a log; @done once. Errors by @done: API_AGENT_AWAY, API_TIMEOUT, what the agent

@@ -5,9 +5,10 @@
  * WHAT: silent (connects and says nothing), half (greeting and HELLO, then nothing), knock (whole
  * handshakes with a new unknown key each), endless (a registered or unknown key; parts of a message
  * that never ends), begun (a few such parts, then nothing), pings (ZMTP commands without end),
- * garbage (messages that are none), hellos, fetches, unread (asks and reads nothing), joins (requests
- * with a token of its own making), slow (means no harm, but sends and reads 1 KiB/s: HELLO, its head,
- * and again; how many heads). INDEX: whose key of swarm SEED; 999999: a new one. */
+ * garbage (messages that are none), hellos, fetches, asks (fetches within its share), unread (asks
+ * and reads nothing), joins (requests with a token of its own making), slow (means no harm, but sends
+ * and reads 1 KiB/s: HELLO and its head; how many heads). INDEX: whose key of swarm SEED; 999999: a
+ * new one. */
 #include "swarm.h"
 
 #include "base/digest.h"
@@ -35,6 +36,7 @@
 #define WAIT_MS 3000
 #define FRAME_MAX 1024
 #define MESSAGE_MAX (64 * 1024)
+#define ASKS_RATE 1000   /* a second; half of what is its share */
 #define SLOW_RATE 1024   /* bytes a second, each way */
 #define SLOW_HEADS 1     /* then it has shown it */
 #define SLOW_STEP 64     /* bytes at a time */
@@ -335,6 +337,9 @@ static bool attack_once(Raw *r)
     }
     if (strcmp(r->what, "hellos") == 0 || strcmp(r->what, "unread") == 0) {
         return put_hello(r);
+    }
+    if (strcmp(r->what, "asks") == 0) {
+        g_usleep(SL_SECOND_US / ASKS_RATE);
     }
     if (strcmp(r->what, "joins") == 0) {
         return put_join(r);
