@@ -22,6 +22,9 @@
 #define REVIVE_US (90 * SL_SECOND_US) /* three tries at the longest interval */
 #define REFUSED_US (3 * SL_SECOND_US) /* after an answer that ends libzmq's own tries */
 #define RETURN_MAX_US SL_MINUTE_US
+#define UNANSWERED_US                                                                              \
+    (10 * SL_SECOND_US) /* twice as long after each handshake without an end, up to a minute */
+#define UNANSWERED_MAX 3
 #define EVENTS                                                                                     \
     (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                        \
      ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |                       \
@@ -36,9 +39,10 @@ struct SlClient {
     SlZmqSource *source, *monitor_source;
     SlTimer *revive_timer;
     bool connected;
-    int64_t return_us; /* over which a return is spread; 0 = libzmq's own pace */
-    bool leaving;      /* to come back within return_us */
-    char *why;         /* said last */
+    int64_t return_us;   /* over which a return is spread; 0 = libzmq's own pace */
+    int64_t away_us;     /* about to leave, and to come back within so long; 0 = not */
+    unsigned unanswered; /* handshakes in a row that had no end */
+    char *why;           /* said last */
 };
 
 static bool open_socket(SlClient *client, GError **error);
@@ -80,9 +84,9 @@ static void on_revive(void *user)
     SlClient *client = user;
     g_autoptr(GError) error = NULL;
     close_all(client);
-    if (client->leaving) {
-        client->leaving = false;
-        sl_timer_arm(client->revive_timer, jitter(client->return_us));
+    if (client->away_us > 0) {
+        sl_timer_arm(client->revive_timer, jitter(client->away_us));
+        client->away_us = 0;
         return;
     }
     sl_timer_arm(client->revive_timer, REVIVE_US + jitter(REFUSED_US));
@@ -96,7 +100,8 @@ static void on_connected(SlClient *client)
     sl_timer_arm(client->revive_timer, -1);
     g_clear_pointer(&client->why, g_free);
     client->connected = true;
-    client->leaving = false;
+    client->away_us = 0;
+    client->unanswered = 0;
     client->config.events->connected(client->config.events->user);
 }
 
@@ -109,11 +114,22 @@ static void on_failed(SlClient *client, const char *why, int64_t after_us)
 
 /* All the others of a large fleet lost it too, or were not let in in time: each tries again at a time
  * of its own, where libzmq would within half a second. */
-static void stay_away(SlClient *client)
+static void stay_away(SlClient *client, int64_t within_us)
 {
-    if (client->return_us > 0) {
-        client->leaving = true;
+    client->away_us = within_us;
+    if (within_us > 0) {
         sl_timer_arm(client->revive_timer, 0); /* not from inside the monitor's own turn */
+    }
+}
+
+/* Nobody says how busy a coordinator is that ends no handshake, so the fewer come the longer it
+ * lasts: else thousands keep each other from ever getting in. A join has a person who waits. */
+static void on_unanswered(SlClient *client)
+{
+    int64_t within_us = UNANSWERED_US << client->unanswered;
+    client->unanswered = MIN(client->unanswered + 1, UNANSWERED_MAX);
+    if (client->config.role == SL_ROLE_AGENT) {
+        stay_away(client, MAX(client->return_us, MIN(within_us, RETURN_MAX_US)));
     }
 }
 
@@ -138,12 +154,12 @@ static void on_event(SlClient *client, int event)
         say_disconnected(client,
                          "SLU4004: no handshake: the coordinator's key is another one, or it is "
                          "too busy");
-        stay_away(client);
+        on_unanswered(client);
         return;
     case ZMQ_EVENT_DISCONNECTED:
         if (client->connected) {
             on_failed(client, "the connection was lost", REVIVE_US);
-            stay_away(client);
+            stay_away(client, client->return_us);
         }
         return;
     case ZMQ_EVENT_CONNECT_RETRIED:

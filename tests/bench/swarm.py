@@ -58,7 +58,7 @@ class Swarm:
     """`count` agents in as many processes as the descriptor limit asks for."""
 
     def __init__(self, f, count, period_ms=0, first=0):
-        most = (file_limit() - 200) // FILES_PER_AGENT
+        most = (file_limit() - 200) // (FILES_PER_AGENT + 1)  # who leaves is not gone yet when others come
         self.count, self.processes = count, []
         while count > 0:
             part = min(count, most)

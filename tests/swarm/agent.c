@@ -13,6 +13,8 @@
 #define RECONNECT_MIN_MS 250 /* as lib/link/client.c: 250 ms and as much jitter, up to 30 s */
 #define RECONNECT_MAX_MS 30000
 #define RETURN_MIN_US (SL_SECOND_US / 4)
+#define HANDSHAKE_US (30 * SL_SECOND_US)
+#define UNANSWERED_US (10 * SL_SECOND_US)
 #define MESSAGE_MAX (768 * 1024)
 
 int64_t swarm_now_us(void)
@@ -218,6 +220,7 @@ static void look(Swarm *s, SwarmAgent *a, int events)
     bool connected = (events & ZMQ_POLLOUT) != 0;
     if (connected && !a->connected) {
         a->connected = true;
+        a->unanswered = 0;
         say_hello(s, a);
     }
     a->connected = connected;
@@ -262,6 +265,17 @@ bool swarm_agent_turn(Swarm *s, SwarmAgent *a)
     }
 }
 
+bool swarm_agent_unanswered(SwarmAgent *a, int64_t now_us)
+{
+    if (a->connected || now_us - a->came_us < HANDSHAKE_US) {
+        return false;
+    }
+    int64_t within_us = MIN(UNANSWERED_US << a->unanswered, SL_MINUTE_US);
+    a->unanswered = MIN(a->unanswered + 1, 3);
+    a->back_us = now_us + jitter(MAX(a->return_us, within_us));
+    return true;
+}
+
 void swarm_agent_init(SwarmAgent *a, const char *seed, unsigned index)
 {
     uint8_t boot[16];
@@ -276,6 +290,7 @@ int swarm_agent_open(Swarm *s, SwarmAgent *a)
 {
     int fd = -1;
     size_t len = sizeof fd;
+    a->came_us = swarm_now_us();
     SlDealerConfig config = {.context = s->context,
                              .keys = &a->keys.curve,
                              .server_key = s->server_key,

@@ -15,7 +15,9 @@ typedef struct {
     char *name;
     char boot[33], nonce[33];
     bool connected, headed, asked; /* asked: a report waits for its acknowledgement */
-    int64_t return_us, back_us; /* as lib/link/client.c: told with each head; when to come back */
+    /* as lib/link/client.c: told with each head; when it came, when to come back */
+    int64_t return_us, came_us, back_us;
+    unsigned unanswered; /* handshakes in a row that had no end */
     SwarmRound round;
     uint64_t counter;
     int64_t asked_us;
@@ -45,6 +47,8 @@ void swarm_agent_init(SwarmAgent *agent, const char *seed, unsigned index);
 /* Connects; its descriptor, -1 on an error of libzmq. */
 int swarm_agent_open(Swarm *swarm, SwarmAgent *agent);
 void swarm_agent_close(SwarmAgent *agent);
+/* No session in the time that a handshake has: it comes back at back_us. */
+bool swarm_agent_unanswered(SwarmAgent *agent, int64_t now_us);
 /* Everything that waits for it. False: it lost its session, and comes back at back_us. */
 bool swarm_agent_turn(Swarm *swarm, SwarmAgent *agent);
 /* A report, if it has a head. */

@@ -113,12 +113,17 @@ static bool obey(Swarm *s, char *line)
 }
 
 /* Its descriptor leaves the epoll set with the socket, since nobody else has it. */
+static void leave(SwarmAgent *a)
+{
+    sl_socket_close(a->socket);
+    a->socket = NULL;
+}
+
 static void turn(Swarm *s, uint32_t index)
 {
     SwarmAgent *a = &s->agents[index];
     if (a->socket != NULL && !swarm_agent_turn(s, a)) {
-        sl_socket_close(a->socket);
-        a->socket = NULL;
+        leave(a);
     }
 }
 
@@ -150,6 +155,9 @@ static bool tick(Swarm *s)
     s->ticked_us = now;
     for (unsigned i = 0; i < s->count; i++) {
         SwarmAgent *a = &s->agents[i];
+        if (a->socket != NULL && swarm_agent_unanswered(a, now)) {
+            leave(a);
+        }
         if (a->socket == NULL && now >= a->back_us && !come(s, i)) {
             return false;
         }
