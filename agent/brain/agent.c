@@ -176,6 +176,7 @@ static void in_start(SlAgent *a, const SlAgentInput *in)
     a->started = true;
     sl_agent_adopt(a);
     sl_agent_runs_adopt(a);
+    sl_agent_floors_say(a);
     if (a->lost_nonce != NULL) {
         sl_agent_log(a, true, "state-lost",
                      "both state slots are unusable; starting again from the pinned root");
@@ -186,6 +187,7 @@ static void in_session(SlAgent *a, const SlAgentInput *in)
 {
     sl_agent_fetch_reset(a);
     a->connected = true;
+    a->session_heard = false;
     g_free(a->nonce);
     a->nonce = g_strdup(in->nonce);
     if (a->lost_nonce != NULL && a->lost_nonce[0] == '\0') {

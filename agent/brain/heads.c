@@ -29,7 +29,8 @@ static void enter_head(SlAgent *a, const SlSigned *s, const SlHead *h)
     }
     bool new_list = g_strcmp0(a->head.desired, h->desired) != 0;
     int64_t expires_us = sl_head_expires(a, h);
-    sl_agent_refused_time_over(a);
+    sl_agent_refused_head_over(a);
+    a->session_heard = true;
     sl_head_state_clear(&a->head);
     a->head = (SlHeadState){
         .epoch = h->epoch,

@@ -132,6 +132,7 @@ static void take_order(SlAgent *a, const char *key, const char *const *words)
         }
         o = g_new0(SlAgentOrder, 1);
         o->digest = g_strdup(words[1]);
+        o->came = a->lists;
         g_hash_table_insert(a->orders, o->digest, o);
     }
     o->listed = true;
@@ -156,6 +157,7 @@ static bool take_line(const char *key, const char *values, void *user)
 
 static void forget_lines(SlAgent *a)
 {
+    a->lists++;
     GHashTableIter iter;
     gpointer value;
     g_hash_table_iter_init(&iter, a->units);

@@ -27,6 +27,42 @@ static bool was_taken(const SlAgent *a, const char *digest)
     return false;
 }
 
+/* The coordinator's next number has to be above it, also after its ledger was restored. */
+static void say_floor(SlAgent *a, const char *scope, const SlFloor *floor)
+{
+    g_autofree char *key = g_strdup_printf("floor/%s", scope);
+    g_strdelimit(key, " ", '/');
+    json_t *o = floor != NULL ? json_object() : NULL;
+    if (o != NULL) {
+        sl_json_set_int(o, "number", (int64_t)floor->number);
+    }
+    sl_agent_entry(a, key, o, false);
+}
+
+void sl_agent_floors_say(SlAgent *a)
+{
+    GHashTableIter iter;
+    gpointer scope, floor;
+    g_hash_table_iter_init(&iter, a->floors);
+    while (g_hash_table_iter_next(&iter, &scope, &floor)) {
+        say_floor(a, scope, floor);
+    }
+}
+
+void sl_agent_floors_forget(SlAgent *a)
+{
+    GHashTableIter iter;
+    gpointer scope, value;
+    g_hash_table_iter_init(&iter, a->floors);
+    while (g_hash_table_iter_next(&iter, &scope, &value)) {
+        SlFloor *floor = value;
+        say_floor(a, scope, NULL);
+        g_free(floor->digest);
+        g_free(floor);
+        g_hash_table_iter_remove(&iter);
+    }
+}
+
 static void set_floor(SlAgent *a, const SlAgentOrder *o)
 {
     SlFloor *floor = g_hash_table_lookup(a->floors, o->order->scope);
@@ -37,6 +73,7 @@ static void set_floor(SlAgent *a, const SlAgentOrder *o)
     floor->number = o->order->number;
     g_free(floor->digest);
     floor->digest = g_strdup(o->digest);
+    say_floor(a, o->order->scope, floor);
 }
 
 /* A later order of the same scope ends the earlier one. */
@@ -109,6 +146,18 @@ static void enter_order(SlAgent *a, SlAgentOrder *o)
     a->report_now = true;
 }
 
+/* A pause and the resume that ended it come in one list to whoever was away, their bytes in any order:
+ * the earlier is no replay then, it only has nothing to say any more. */
+static bool ended_by_companion(const SlAgent *a, const SlAgentOrder *o)
+{
+    const SlFloor *floor =
+        o->order != NULL ? g_hash_table_lookup(a->floors, o->order->scope) : NULL;
+    const SlAgentOrder *later =
+        floor != NULL ? g_hash_table_lookup(a->orders, floor->digest) : NULL;
+    return later != NULL && later->listed && later->came == o->came &&
+           o->order->number < floor->number;
+}
+
 static void check_order(SlAgent *a, SlAgentOrder *o)
 {
     if (was_taken(a, o->digest)) {
@@ -126,6 +175,13 @@ static void check_order(SlAgent *a, SlAgentOrder *o)
             return;
         }
         o->statement = sl_signed_copy(s);
+    }
+    if (o->order == NULL) {
+        o->order = sl_order_parse(o->statement->text, NULL); /* the checks say what is wrong */
+    }
+    if (ended_by_companion(a, o)) {
+        o->taken = true;
+        return;
     }
     SlCheck check = sl_check_order(a, o);
     o->refused = check == SL_CHECK_REFUSED;

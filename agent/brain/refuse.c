@@ -79,13 +79,18 @@ void sl_agent_unrefuse(SlAgent *a, const char *what)
 }
 
 /* A head was accepted: what an earlier one was refused for by its times was a clock's fault, here or
- * there, and is over. Long enough to be seen, not as long as an attack. */
-void sl_agent_refused_time_over(SlAgent *a)
+ * there, and is over; and so is a head of the session before, when this is the first of the new one.
+ * Long enough to be seen, not as long as an attack. */
+void sl_agent_refused_head_over(SlAgent *a)
 {
     SlRefusal *r = g_hash_table_lookup(a->refusals, "head");
-    if (r != NULL && (r->code == SLU_AGENT_EXPIRED || r->code == SLU_AGENT_FUTURE ||
-                      r->code == SLU_AGENT_ROOT_EXPIRED)) {
-        r->until_us = MIN(r->until_us, a->elapsed_us + SL_AGENT_CLOCK_SHOWN_US);
+    if (r == NULL) {
+        return;
+    }
+    bool time = r->code == SLU_AGENT_EXPIRED || r->code == SLU_AGENT_FUTURE ||
+                r->code == SLU_AGENT_ROOT_EXPIRED;
+    if (time || (r->code == SLU_AGENT_NONCE && !a->session_heard)) {
+        r->until_us = MIN(r->until_us, a->elapsed_us + SL_AGENT_OVER_SHOWN_US);
     }
 }
 

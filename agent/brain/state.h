@@ -34,7 +34,7 @@
 #define SL_AGENT_FETCH_TIMEOUT_US SL_MINUTE_US
 #define SL_AGENT_BACKOFF_MAX_US SL_MINUTE_US
 #define SL_AGENT_REFUSAL_SHOWN_US (10 * SL_MINUTE_US) /* a refused head stays visible */
-#define SL_AGENT_CLOCK_SHOWN_US (15 * SL_SECOND_US)   /* one that a clock was to blame for, once it is right */
+#define SL_AGENT_OVER_SHOWN_US (15 * SL_SECOND_US) /* one that nobody is to blame for, once it is over */
 #define SL_AGENT_RETRY_REFUSED_US SL_MINUTE_US
 #define SL_AGENT_LAZY_SAVE_US SL_SECOND_US
 #define SL_AGENT_LOOK_ALL_US (10 * SL_SECOND_US) /* a wake that was forgotten costs at most this */
@@ -210,6 +210,7 @@ typedef struct {
     bool in_force;               /* durable; else a line being checked */
     bool listed, refused, taken; /* taken: counted once, for ever */
     bool over;                   /* in force, but past its expiry by a time that no head vouches for */
+    uint64_t came;               /* number of the list that named it first */
     int64_t retry_us;
 } SlAgentOrder;
 void sl_agent_order_free(SlAgentOrder *o);
@@ -267,6 +268,8 @@ struct SlAgent {
     GHashTable *units;    /* app -> SlUnit* */
     GHashTable *orders;   /* digest -> SlAgentOrder*, in force and being checked */
     GHashTable *floors;   /* scope -> SlFloor* */
+    bool session_heard;   /* a head of this session was accepted */
+    uint64_t lists;       /* that were read since the start */
     GHashTable *runs;     /* run id -> SlJournal* */
     GHashTable *finished; /* set of run ids */
     GPtrArray *seals;     /* of SlKeptSeal*, oldest first */
@@ -371,7 +374,7 @@ void sl_agent_refuse(SlAgent *a, const char *what, const char *kind, const GErro
 void sl_agent_refuse_promotion(SlAgent *a, const char *what, const char *kind,
                                const char *promotion, const GError *error);
 void sl_agent_unrefuse(SlAgent *a, const char *what);
-void sl_agent_refused_time_over(SlAgent *a);
+void sl_agent_refused_head_over(SlAgent *a);
 void sl_agent_refuse_settle(SlAgent *a);
 void sl_refusal_free(SlRefusal *r);
 
@@ -390,6 +393,8 @@ void sl_agent_orders_settle(SlAgent *a);
 void sl_agent_orders_forget(SlAgent *a); /* those that are neither listed nor in force */
 bool sl_agent_paused(const SlAgent *a, const char *app, int64_t *ret_until_us);
 bool sl_agent_renewed(const SlAgent *a, const char *promotion, const char *app);
+void sl_agent_floors_say(SlAgent *a); /* to the coordinator, in reports */
+void sl_agent_floors_forget(SlAgent *a);
 bool sl_agent_ordered(const SlAgent *a, SlAct act, const char *scope);
 /* A start-run order in force whose signatures suffice by the root of now. */
 bool sl_agent_start_ordered(const SlAgent *a, const char *app, const char *scope);

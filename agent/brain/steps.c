@@ -13,15 +13,7 @@ static void reset_epoch(SlAgent *a, uint64_t epoch)
                  a->env, epoch);
     sl_head_state_clear(&a->head);
     a->trusted_us = 0;
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init(&iter, a->floors);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        SlFloor *floor = value;
-        g_free(floor->digest);
-        g_free(floor);
-        g_hash_table_iter_remove(&iter);
-    }
+    sl_agent_floors_forget(a);
     g_hash_table_remove_all(a->orders);
     /* Floors of units carry their own epoch: an older one counts as 0 (checks_unit.c). What runs
      * stays. */

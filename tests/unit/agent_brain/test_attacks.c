@@ -275,6 +275,14 @@ static void head_withheld(void)
     rig_assert_refused(r, "head", "old-session");
     assert_usable(&p, 6, false);
     rig_assert_reported(r, "flag/stale-head", "message", "");
+    /* It was on its way when the session began, for all we know: over soon. One that is played into
+     * a session that has its head is shown for long. */
+    rig_wait(r, 20 * SL_SECOND_US);
+    rig_assert_refused(r, "head", "");
+    rig_send(r, &(SlAgentInput){.type = SL_AGENT_HEAD, .statement = old});
+    rig_send_head(r, &(RigHead){0});
+    rig_wait(r, 5 * SL_MINUTE_US);
+    rig_assert_refused(r, "head", "old-session");
 }
 
 static void other_fleet_unit_epoch(void)

@@ -188,6 +188,63 @@ static void renewed_window(void)
     assert_seq(r, "1");
 }
 
+/* Whoever was away gets a pause and the resume that ended it in one list, the older bytes last. */
+static void ended_meanwhile(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_autofree char *u1 = unit_line(r, 1, 1);
+    SlSigned *late = rig_order(
+        r, &(RigOrder){.act = SL_ACT_PAUSE, .scope = "env prod", .number = 1}, RIG_KEYS(&r->alice));
+    g_autofree char *digest = sl_signed_digest(late);
+    g_autofree char *pause = g_strdup_printf("order/%s pause", digest),
+                    *what = g_strdup_printf("order/%.16s", digest);
+    g_autofree char *resume =
+        order_line(r, &(RigOrder){.act = SL_ACT_RESUME, .scope = "env prod", .number = 2},
+                   RIG_KEYS(&r->alice));
+    rig_list(r, RIG_LINES(pause, resume, u1));
+    rig_wait(r, 2 * SL_SECOND_US);
+    g_free(rig_publish(r, late));
+    rig_wait(r, 2 * SL_MINUTE_US);
+    rig_assert_refused(r, what, "");
+    rig_assert_reported(r, "flag/paused", "since", "");
+    assert_seq(r, "1");
+    rig_crash(r); /* comes back, and reads the same list */
+    rig_send_head(r, &(RigHead){0});
+    rig_wait(r, 2 * SL_MINUTE_US);
+    rig_assert_refused(r, what, "");
+    rig_assert_reported(r, "flag/paused", "since", "");
+    /* One that is played again when its time is over is a replay still. */
+    SlSigned *old = rig_order(
+        r,
+        &(RigOrder){
+            .act = SL_ACT_PAUSE, .scope = "env prod", .number = 1, .expires = RIG_T0 + SL_DAY_US},
+        RIG_KEYS(&r->alice));
+    g_autofree char *played = rig_publish(r, old);
+    g_autofree char *line = g_strdup_printf("order/%s pause", played),
+                    *replay = g_strdup_printf("order/%.16s", played);
+    rig_list(r, RIG_LINES(line, resume, u1));
+    rig_wait(r, 2 * SL_SECOND_US);
+    rig_assert_refused(r, replay, "replay");
+}
+
+/* The coordinator learns below which number an order would be refused. */
+static void floors_are_reported(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_autofree char *u1 = unit_line(r, 1, 1);
+    g_autofree char *pause =
+        order_line(r, &(RigOrder){.act = SL_ACT_PAUSE, .scope = "unit digits/prod", .number = 7},
+                   RIG_KEYS(&r->alice));
+    rig_list(r, RIG_LINES(pause, u1));
+    rig_wait(r, 2 * SL_SECOND_US);
+    rig_assert_reported(r, "floor/unit/digits/prod", "number", "7");
+    rig_crash(r);
+    rig_connect(r);
+    rig_send_head(r, &(RigHead){0});
+    rig_wait(r, SL_MINUTE_US);
+    rig_assert_reported(r, "floor/unit/digits/prod", "number", "7");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -197,5 +254,7 @@ int main(int argc, char **argv)
     g_test_add_func("/orders/resume-of-another-scope", resume_of_another_scope);
     g_test_add_func("/orders/refusals", refusals);
     g_test_add_func("/orders/renewed-window", renewed_window);
+    g_test_add_func("/orders/ended-meanwhile", ended_meanwhile);
+    g_test_add_func("/orders/floors-are-reported", floors_are_reported);
     return g_test_run();
 }
