@@ -138,9 +138,170 @@ static void test_golden(void)
     g_hash_table_unref(g.seen);
 }
 
+/* ---- the command ---- */
+
+#define THING(name, status) "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: " name ", namespace: a, creationTimestamp: \"2026-11-23T11:59:00Z\"}\nstatus: " status "\n"
+#define READY(name) THING(name, "{conditions: [{type: Ready, status: \"True\", reason: Done}]}")
+
+static json_t *printed(const Rig *r)
+{
+    json_t *json = sl_json_parse(r->out, strlen(r->out), NULL, "stdout", NULL);
+    g_assert_nonnull(json);
+    return json;
+}
+
+static void test_exit_codes(void)
+{
+    g_autoptr(Rig) r = rig_new();
+    rig_put(r, "ready.yaml", READY("one") "---\n" READY("two"));
+    rig_put(r, "waits.yaml", THING("three", "{conditions: [{type: Ready, status: \"False\", reason: Working, message: 1 of 2}]}"));
+    rig_put(r, "bad.yaml", THING("four", "{conditions: [{type: Stalled, status: \"True\", reason: BadSpec}]}"));
+    rig_put(r, "cron.yaml", "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: five}\nspec: {suspend: true}\n");
+    assert_code(r, RUN(r, "health", "-f", "ready.yaml", "-f", "cron.yaml", "--at", NOW), 0);
+    assert_has(r->out, "3 objects: 1 Suspended, 2 Healthy");
+    assert_code(r, RUN(r, "health", "-f", "ready.yaml", "-f", "waits.yaml", "--at", NOW), SL_EXIT_WAITING);
+    assert_has(r->out, "Progressing  Working  1 of 2");
+    assert_code(r, RUN(r, "health", "-f", "ready.yaml", "-f", "waits.yaml", "-f", "bad.yaml", "--at", NOW), SL_EXIT_NO);
+    assert_has(r->out, "4 objects: 1 Degraded, 1 Progressing, 2 Healthy");
+    /* the deadline, and another one */
+    assert_code(r, RUN(r, "health", "-f", "waits.yaml", "--at", "2026-11-23T12:09:00Z"), SL_EXIT_NO);
+    assert_has(r->out, "DeadlineExceeded  Working: no progress for 10m: 1 of 2");
+    assert_code(r, RUN(r, "health", "-f", "waits.yaml", "--at", "2026-11-23T12:09:00Z", "--timeout", "image=1m", "--timeout", "generic=20m"), SL_EXIT_WAITING);
+    assert_code(r, RUN(r, "health", "-f", "waits.yaml", "--timeout", "generic=never"), SL_EXIT_WAITING);
+}
+
+static void test_json(void)
+{
+    g_autoptr(Rig) r = rig_new();
+    rig_put(r, "mixed.yaml", READY("one") "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: two}\nstatus: {phase: Active}\n");
+    assert_code(r, RUN(r, "health", "-f", "mixed.yaml", "-o", "json"), 0);
+    g_autoptr(json_t) list = printed(r);
+    g_autofree char *text = sl_json_canonical(list, NULL);
+    g_assert_cmpstr(text, ==, "[{\"apiVersion\":\"example.com/v1\",\"health\":\"Healthy\",\"kind\":\"Thing\",\"message\":\"Ready is True\",\"name\":\"one\",\"namespace\":\"a\",\"reason\":\"Done\"},"
+                              "{\"apiVersion\":\"v1\",\"health\":\"Healthy\",\"kind\":\"Namespace\",\"message\":\"is active\",\"name\":\"two\",\"namespace\":null,\"reason\":\"Active\"}]");
+}
+
+static void test_lists(void)
+{
+    g_autoptr(Rig) r = rig_new();
+    rig_put(r, "list.json", "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"a\"}}]}");
+    rig_put(r, "typed.json", "{\"apiVersion\": \"v1\", \"kind\": \"SecretList\", \"items\": [{\"metadata\": {\"name\": \"b\"}}]}");
+    rig_put(r, "array", "\n[{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"c\"}}]");
+    rig_put(r, "flow", "{apiVersion: v1, kind: ConfigMap, metadata: {name: d}}\n");
+    rig_put(r, "none.yaml", "apiVersion: v1\nkind: List\nitems: []\n");
+    assert_code(r, RUN(r, "health", "-f", "list.json", "-f", "typed.json", "-f", "array", "-f", "flow", "-f", "none.yaml"), 0);
+    assert_has(r->out, "4 objects: 4 Healthy");
+    assert_has(r->out, "Secret     -          b");
+    assert_code(r, RUN(r, "health", "-f", "none.yaml"), 0);
+    assert_has(r->out, "0 objects");
+}
+
+static void test_stdin(void)
+{
+    g_autoptr(Rig) r = rig_new();
+    rig_put(r, "ready.yaml", READY("one"));
+    rig_put(r, "empty.yaml", "# nothing\n");
+    int kept = dup(STDIN_FILENO);
+    static const char *const files[] = {"ready.yaml", "empty.yaml"};
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+        int fd = open(files[i], O_RDONLY | O_CLOEXEC);
+        g_assert_cmpint(dup2(fd, STDIN_FILENO), ==, STDIN_FILENO);
+        close(fd);
+        assert_code(r, RUN(r, "health", "-f", "-"), i == 0 ? 0 : 3);
+    }
+    assert_has(r->err, "<stdin>: SLU5072: is empty");
+    int folder = open(".", O_RDONLY | O_CLOEXEC);
+    dup2(folder, STDIN_FILENO);
+    close(folder);
+    assert_code(r, RUN(r, "health", "-f", "-"), 7);
+    assert_has(r->err, "SLU1004: standard input: Is a directory");
+    int big = open("big", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    g_assert_cmpint(ftruncate(big, 65 * 1024 * 1024), ==, 0);
+    dup2(big, STDIN_FILENO);
+    close(big);
+    assert_code(r, RUN(r, "health", "-f", "-"), 9);
+    assert_has(r->err, "standard input: larger than 67108864 bytes");
+    dup2(kept, STDIN_FILENO);
+    close(kept);
+}
+
+static void test_mistakes_have_a_place(void)
+{
+    g_autoptr(Rig) r = rig_new();
+    rig_put(r, "bad.yaml", READY("one") "---\nkind: Thing\nmetadata: {name: two}\n---\napiVersion: v1\nkind: List\nitems:\n  - {apiVersion: v1, kind: Pod, metadata: {name: ok}}\n  - {apiVersion: v1, kind: Pod}\n  - 7\n");
+    assert_code(r, RUN(r, "health", "-f", "bad.yaml"), 3);
+    g_assert_cmpstr(r->out, ==, "");
+    assert_has(r->err, "bad.yaml:6:1: SLU5072: is no object of a cluster: apiVersion: must be a text, but is missing");
+    assert_has(r->err, "bad.yaml:13:5: SLU5072: items.1: is no object of a cluster: metadata.name");
+    assert_has(r->err, "bad.yaml:14:5: SLU5072: items.2: is no object");
+    rig_put(r, "torn.yaml", "a: [1\n");
+    assert_code(r, RUN(r, "health", "-f", "torn.yaml", "-o", "json"), 3);
+    assert_has(r->err, "torn.yaml:");
+    assert_has(r->err, "SLU1200");
+    rig_put(r, "torn.json", "{\"kind\": \"Pod\",\n \"a\": }");
+    assert_code(r, RUN(r, "health", "-f", "torn.json"), 3);
+    assert_has(r->err, "SLU1102: torn.json:2:7");
+    rig_put(r, "twice", "{\"kind\": \"Pod\", \"kind\": \"Pod\"}");
+    assert_code(r, RUN(r, "health", "-f", "twice"), 3);
+    assert_has(r->err, "SLU1103");
+    assert_code(r, RUN(r, "health", "-f", "nowhere"), 4);
+    assert_has(r->err, "nowhere");
+    assert_code(r, RUN(r, "health"), SL_EXIT_USAGE);
+    assert_has(r->err, "name the objects: -f FILE");
+    rig_put(r, "ok.yaml", READY("one"));
+    assert_code(r, RUN(r, "health", "-f", "ok.yaml", "--at", "noon"), 3);
+    assert_has(r->err, "--at noon: must be a time such as 2026-11-23T12:00:00Z");
+    assert_code(r, RUN(r, "health", "-f", "ok.yaml", "--timeout", "generic"), 3);
+    assert_has(r->err, "--timeout generic: must be NAME=DURATION");
+    assert_code(r, RUN(r, "health", "-f", "ok.yaml", "--timeout", "all=1m"), 3);
+    assert_has(r->err, "--timeout: there is no time-out `all`");
+}
+
+static void test_too_many(void)
+{
+    g_autoptr(Rig) r = rig_new();
+    g_autoptr(GString) text = g_string_new("[");
+    for (int i = 0; i <= 20000; i++) {
+        g_string_append_printf(text, "%s{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"s\"}}", i > 0 ? "," : "");
+    }
+    g_string_append_c(text, ']');
+    rig_put(r, "many.json", text->str);
+    assert_code(r, RUN(r, "health", "-f", "many.json"), 9);
+    assert_has(r->err, "SLU1003: more than 20000 objects");
+}
+
+static void test_rules(void)
+{
+    g_autoptr(Rig) r = rig_new();
+    static const char *const shapes[] = {
+        "- apiVersion: example.com/v1\n  kind: Thing\n  current: status.phase == 'Done'\n",
+        "healthCheckExprs:\n  - {apiVersion: example.com/v1, kind: Thing, current: status.phase == 'Done'}\n",
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nspec:\n  healthCheckExprs:\n    - {apiVersion: example.com/v1, kind: Thing, current: status.phase == 'Done'}\n",
+    };
+    rig_put(r, "done.yaml", THING("one", "{phase: Done}"));
+    for (size_t i = 0; i < G_N_ELEMENTS(shapes); i++) {
+        rig_put(r, "rules.yaml", shapes[i]);
+        assert_code(r, RUN(r, "health", "-f", "done.yaml", "--rules", "rules.yaml"), 0);
+        assert_has(r->out, "RuleCurrent");
+    }
+    rig_put(r, "rules.yaml", "healthCheckExprs:\n  - {apiVersion: a/v1, kind: A, current: 'true'}\n  - apiVersion: a/v1\n    kind: B\n    current: status.phase = 'Done'\n");
+    assert_code(r, RUN(r, "health", "-f", "done.yaml", "--rules", "rules.yaml"), 3);
+    assert_has(r->err, "rules.yaml:3:5: SLU5071: rule 2: current: column 14: expected an operator");
+    rig_put(r, "rules.yaml", "{}\n");
+    assert_code(r, RUN(r, "health", "-f", "done.yaml", "--rules", "rules.yaml"), 3);
+    assert_has(r->err, "rules.yaml: SLU5070: holds no list of rules");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/health/golden", test_golden);
+    g_test_add_func("/health/exit-codes", test_exit_codes);
+    g_test_add_func("/health/json", test_json);
+    g_test_add_func("/health/lists", test_lists);
+    g_test_add_func("/health/stdin", test_stdin);
+    g_test_add_func("/health/mistakes", test_mistakes_have_a_place);
+    g_test_add_func("/health/too-many", test_too_many);
+    g_test_add_func("/health/rules", test_rules);
     return g_test_run();
 }
