@@ -1,8 +1,8 @@
 /* engine.c - a cluster in memory. Objects and runs live on when the agent's process ends; an
  * operation under way then may have happened or not. What it does is said by arguments: a job has
  * `accuracy=0.97` and `take=600` (seconds) and may `fail`; a server may be `broken`, broken in one
- * environment (`broken-prod`), `slow` to come up, or written only after a minute (`tarries`). A model
- * is made from its run key. */
+ * environment (`broken-prod`), `slow` to come up, written only after a minute (`tarries`), or in one
+ * environment after twelve (`crawls-prod`). A model is made from its run key. */
 #include "sim.h"
 
 void engine_object_free(EngineObject *o)
@@ -373,10 +373,12 @@ void engine_stray(World *w, Agent *a)
 void engine_do(World *w, Agent *a, const SlAgentEffect *e)
 {
     int64_t delay = rng_between(&w->rng, 1000, w->faults ? SL_SECOND_US : 10000);
+    g_autofree char *crawls = g_strdup_printf("crawls-%s\"", a->env);
     EngineRun *run = e->run_id != NULL ? g_hash_table_lookup(a->runs, e->run_id) : NULL;
     switch (e->type) {
     case SL_AGENT_DO_APPLY:
         delay += has_argument(a, e->digest, "tarries\"") ? SL_MINUTE_US : 0;
+        delay += has_argument(a, e->digest, crawls) ? 12 * SL_MINUTE_US : 0;
         (void)object_event(w, in_turn(w, a, e, delay), applied, a, e);
         break;
     case SL_AGENT_DO_REMOVE:

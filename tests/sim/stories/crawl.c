@@ -1,0 +1,51 @@
+/* crawl.c - a first apply in prod that takes longer than agents wait for health: they fetch a model,
+ * say. Nobody goes back because of it, nothing succeeds before its time, and in the end it runs. */
+#include "kit.h"
+
+static bool push_second(World *w, Plot *p)
+{
+    (void)p;
+    kit_web_push(w, "v2, crawls-prod");
+    return true;
+}
+
+static bool is_latched(World *w, const Agent *a)
+{
+    g_autoptr(json_t) view =
+        a->brain != NULL ? sl_agent_view(a->brain, clock_now(w, &a->clock)) : NULL;
+    return sl_json_bool(view, "units.web.latched", false);
+}
+
+/* The attempt may give up before: what it committed is wanted all the same. What ended before its
+ * commit is asked for again. */
+static bool second_comes(World *w, Plot *p)
+{
+    const Agent *a = NULL;
+    int how = kit_follow(w, p);
+    const BookAttempt *attempt = kit_attempt(w, p->attempt);
+    for (unsigned i = 0; (a = agent_in(w, "prod", i)) != NULL; i++) {
+        if (is_latched(w, a)) {
+            fail(w, "%s went back from what is only slow to be written", a->cluster);
+        }
+    }
+    if (how < 0 && attempt->committed == 0) {
+        p->step--;
+        return false;
+    }
+    if (how > 0 && !kit_serves(w, "web", "prod", "v2")) {
+        fail(w, "v2 succeeded in prod before it was there");
+    }
+    return how != 0 && kit_serves(w, "web", "prod", "v2") && kit_healthy(w, "web", "prod");
+}
+
+static const PlotStep STEPS[] = {
+    {"push v1", kit_web_first},
+    {"v1 runs in prod", kit_web_runs},
+    {"push v2", push_second},
+    {"v2 runs in test", kit_web_upstream},
+    {"alice asks for it in prod", kit_web_ask},
+    {"it comes, slowly", second_comes},
+    {"everything is calm", kit_calm},
+};
+
+PLOT_STORY(crawl, "crawl", 2, kit_web_shape, STEPS, NULL);
