@@ -14,6 +14,29 @@ static uint64_t floor_of(const SlCoord *c, const char *env, const char *scope)
     return number;
 }
 
+/* Above everything the ledger says and everything its agents hold: after a restored ledger they are
+ * ahead and would refuse a lower number as a replay. Never a leap that agents refuse. */
+static uint64_t highest_of(const SlCoord *c, const char *env_name, const char *scope)
+{
+    uint64_t floor = floor_of(c, env_name, scope), highest = floor;
+    const SlEnv *env = sl_brain_env(c, env_name);
+    g_autofree char *key = g_strdelimit(g_strdup(scope), " ", '/');
+    GHashTableIter iter;
+    gpointer cluster;
+    if (env == NULL) {
+        return floor;
+    }
+    g_hash_table_iter_init(&iter, env->clusters);
+    while (g_hash_table_iter_next(&iter, &cluster, NULL)) {
+        g_autoptr(json_t) entry = sl_brain_seen_entry(c, cluster, "floor/%s", key);
+        int64_t seen = sl_json_int(entry, "number", 0);
+        if (seen > 0 && (uint64_t)seen > highest && (uint64_t)seen - floor < SL_JUMP_MAX) {
+            highest = (uint64_t)seen;
+        }
+    }
+    return highest;
+}
+
 static SlRun *run_by_prefix(const SlCoord *c, const char *id)
 {
     GHashTableIter iter;
@@ -254,7 +277,7 @@ GBytes *sl_brain_order_draft(SlCoord *c, const json_t *args, const char *person,
         .epoch = root_env->epoch,
         .act = act,
         .scope = scope,
-        .number = floor_of(c, env, scope) + 1,
+        .number = highest_of(c, env, scope) + 1,
         .expires_us = expires_us,
         .cluster = (char *)(uintptr_t)cluster,
         .nonce = nonce,
@@ -313,11 +336,13 @@ static bool check_order(const SlCoord *c, const SlOrder *order, GError **error)
         return sl_throw(error, SLU_ORDER_REFUSED,
                         "the order is for another fleet, environment or epoch");
     }
-    uint64_t floor = floor_of(c, order->env, order->scope);
-    if (order->number != floor + 1) {
+    /* A report that came since the draft may have raised the next one: that voids no signature. */
+    uint64_t floor = floor_of(c, order->env, order->scope),
+             next = highest_of(c, order->env, order->scope) + 1;
+    if (order->number <= floor || order->number > next) {
         return sl_throw(error, SLU_ORDER_REFUSED,
                         "order number %" G_GUINT64_FORMAT " of %s; the next is %" G_GUINT64_FORMAT,
-                        order->number, order->scope, floor + 1);
+                        order->number, order->scope, next);
     }
     if (order->expires_us <= c->now_us) {
         return sl_throw(error, SLU_ORDER_REFUSED, "the order has expired");

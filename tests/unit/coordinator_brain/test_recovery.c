@@ -58,6 +58,33 @@ static void test_before_move(void)
 }
 
 /* Restart at every event of the ledger: each prefix goes on to the same end. */
+/* The ledger was restored and knows less than the agents: its next order is above what they hold. */
+static void test_orders_after_a_restore(void)
+{
+    Rig *rig = rig_new();
+    rig_push(rig, "c1", "1", "1");
+    Agent *agent = rig_agent(rig, "dev1");
+    json_t *args = json_pack("{s:s,s:s,s:s,s:s}", "act", "pause", "env", "dev", "expires", "9h",
+                             "reason", "x");
+    g_autoptr(json_t) early = json_incref(rig_ask(rig, "order-draft", json_incref(args)));
+    g_assert_nonnull(strstr(sl_json_str(early, "text"), "\nnumber: 1\n"));
+    agent_set(agent, "floor/env/dev", json_pack("{s:i}", "number", 7));
+    agent_send_report(rig, agent);
+    g_autoptr(json_t) draft = json_incref(rig_ask(rig, "order-draft", json_incref(args)));
+    g_assert_nonnull(strstr(sl_json_str(draft, "text"), "\nnumber: 8\n"));
+    agent_set(agent, "floor/env/dev", json_pack("{s:I}", "number", (json_int_t)1 << 40));
+    agent_send_report(rig, agent); /* a leap that agents would refuse: not believed */
+    g_autoptr(json_t) same = json_incref(rig_ask(rig, "order-draft", args));
+    g_assert_nonnull(strstr(sl_json_str(same, "text"), "\nnumber: 1\n"));
+    agent_set(agent, "floor/env/dev", json_pack("{s:i}", "number", 9));
+    agent_send_report(rig, agent); /* higher than at the draft: what was signed is good still */
+    rig_ask(rig, "order", json_pack("{s:s}", "text", sl_json_str(draft, "text")));
+    g_assert_cmpint(rig->status, ==, 200);
+    rig_ask(rig, "order", json_pack("{s:s}", "text", sl_json_str(early, "text")));
+    g_assert_cmpint(rig->status, !=, 200);
+    rig_free(rig);
+}
+
 static void test_every_prefix(void)
 {
     Rig *rig = rig_new();
@@ -219,6 +246,7 @@ int main(int argc, char **argv)
     g_test_add_func("/recovery/lost-bytes", test_lost_bytes);
     g_test_add_func("/recovery/before-move", test_before_move);
     g_test_add_func("/recovery/every-prefix", test_every_prefix);
+    g_test_add_func("/recovery/orders-after-a-restore", test_orders_after_a_restore);
     g_test_add_func("/recovery/external-revert", test_external_revert);
     g_test_add_func("/recovery/external-halt", test_external_halt);
     g_test_add_func("/recovery/render-errors", test_render_errors);
