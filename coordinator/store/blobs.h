@@ -4,7 +4,7 @@
 #pragma once
 #include "sluice/error.h"
 
-#define SL_BLOBS_BYTES_MAX (INT64_C(2) << 30) /* trimmed to this at start, oldest first */
+#define SL_BLOBS_BYTES_MAX (INT64_C(2) << 30) /* of one coordinator */
 
 typedef struct SlBlobs SlBlobs;
 /* Errors: IO, STATE_READ_ONLY. */
@@ -17,4 +17,5 @@ GBytes *sl_blobs_get(SlBlobs *blobs,
 SL_MUST_USE bool sl_blobs_put(SlBlobs *blobs, const char *digest, GBytes *bytes, GError **error);
 /* All of a table digest -> GBytes*. */
 SL_MUST_USE bool sl_blobs_put_all(SlBlobs *blobs, GHashTable *table, GError **error);
+/* Removes the oldest above @bytes_max, now and from then on whenever a sixteenth of it was written. */
 void sl_blobs_trim(SlBlobs *blobs, int64_t bytes_max);

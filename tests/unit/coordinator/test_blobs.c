@@ -82,6 +82,20 @@ static void test_trim(Fixture *f, gconstpointer data)
         left += bytes != NULL ? 1 : 0;
     }
     g_assert_cmpuint(left, ==, 10);
+    for (int i = 20; i < 200; i++) { /* and from then on while it grows */
+        g_autofree char *text = g_strdup_printf("%0100d", i);
+        g_autofree char *digest = sl_sha256_hex(text, 100);
+        g_autoptr(GBytes) bytes = g_bytes_new(text, 100);
+        g_assert_true(sl_blobs_put(blobs, digest, bytes, &error));
+    }
+    left = 0;
+    for (int i = 0; i < 200; i++) {
+        g_autofree char *text = g_strdup_printf("%0100d", i);
+        g_autofree char *digest = sl_sha256_hex(text, 100);
+        g_autoptr(GBytes) bytes = sl_blobs_get(blobs, digest);
+        left += bytes != NULL ? 1 : 0;
+    }
+    g_assert_cmpuint(left, ==, 10); /* each is more than a sixteenth */
 }
 
 static void test_history(Fixture *f, gconstpointer data)
