@@ -3,6 +3,7 @@
 Nothing here sleeps for a fixed time to let something happen: `wait` polls a fact until a deadline.
 """
 import atexit
+import concurrent.futures
 import http.client
 import json
 import os
@@ -175,6 +176,37 @@ def sanitizer_reports():
     """Files with what sanitizers found in programs (cmake/sanitized.c), None in a build without them."""
     folder = os.path.join(os.path.dirname(BIN), "reports")
     return {os.path.join(folder, name) for name in os.listdir(folder)} if os.path.isdir(folder) else None
+
+
+class Later(unittest.TestResult):
+    """What happened to a test, to be told to another result."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+        for name in ("startTest", "stopTest", "addSuccess", "addError", "addFailure", "addSkip", "addSubTest"):
+            setattr(self, name, lambda *args, name=name: self.calls.append((name, args)))
+
+    def tell(self, result):
+        for name, args in self.calls:
+            getattr(result, name)(*args)
+
+
+class SideBySide(unittest.TestSuite):
+    """Tests that mostly wait for time to pass, each with a fleet of its own: all at once, told in order. For load_tests."""
+
+    @classmethod
+    def of(cls, suites):
+        return cls(test for suite in suites for test in suite)
+
+    def run(self, result, debug=False):
+        tests = list(self)
+        heard = [Later() for _ in tests]
+        with concurrent.futures.ThreadPoolExecutor(max(len(tests), 1)) as pool:
+            for future, each in [(pool.submit(test.run, later), later) for test, later in zip(tests, heard)]:
+                future.result()
+                each.tell(result)
+        return result
 
 
 class CommandFailed(AssertionError):
