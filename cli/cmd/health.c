@@ -391,7 +391,7 @@ static const SlCliOption options[] = {
     {"file", 'f', "FILE", "objects as YAML or JSON; may be repeated, - is standard input", "file"},
     {"rules", 0, "FILE", "rules of your own for kinds (healthCheckExprs, as in Flux)", "file"},
     {"timeout", 0, "NAME=TIME",
-     "how long Progressing may last: generic=20m, image=1h, schedule=never ...", NULL},
+     "how long Progressing may last: generic=20m, image=1h, queue=never", NULL},
     {"at", 0, "TIME", "judge as of this time, for a dump that was made earlier (default: now)",
      NULL},
     {0},
