@@ -8,7 +8,9 @@ static SlSeen *seen_make(SlCoord *c, const char *cluster)
     SlSeen *seen = g_hash_table_lookup(c->seen, cluster);
     if (seen == NULL) {
         seen = g_new0(SlSeen, 1);
-        seen->entries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        seen->entries = sl_map_new();
+        seen->servers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                              (GDestroyNotify)g_ptr_array_unref);
         seen->sources =
             g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_signed_free);
         g_hash_table_insert(c->seen, g_strdup(cluster), seen);
@@ -16,41 +18,63 @@ static SlSeen *seen_make(SlCoord *c, const char *cluster)
     return seen;
 }
 
+static int by_text(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Keeps the unit's list of servers: views ask for it, and must not look through all entries. */
+static void note_server(SlSeen *seen, const char *key, bool there)
+{
+    const char *kind = strstr(key, "/" SL_API_GROUP "~ModelServer/");
+    if (kind == NULL || !g_str_has_prefix(key, "object/")) {
+        return;
+    }
+    const char *from = key + strlen("object/");
+    g_autofree char *unit = g_strndup(from, kind > from ? (gsize)(kind - from) : 0);
+    GPtrArray *keys = g_hash_table_lookup(seen->servers, unit);
+    guint at = 0;
+    if (keys == NULL && there) {
+        keys = g_ptr_array_new_with_free_func(g_free);
+        g_hash_table_insert(seen->servers, g_steal_pointer(&unit), keys);
+    }
+    bool known = keys != NULL && g_ptr_array_find_with_equal_func(keys, key, g_str_equal, &at);
+    if (there && !known) {
+        g_ptr_array_add(keys, g_strdup(key));
+        g_ptr_array_sort(keys, by_text);
+    } else if (!there && known) {
+        g_ptr_array_remove_index(keys, at);
+        if (keys->len == 0) {
+            g_hash_table_remove(seen->servers, unit);
+        }
+    }
+}
+
 static void apply_change(SlSeen *seen, const char *line, const SlSigned *statement)
 {
     if (g_str_has_prefix(line, "- ")) {
-        g_hash_table_remove(seen->entries, line + 2);
+        sl_map_remove(seen->entries, line + 2);
         g_hash_table_remove(seen->sources, line + 2);
+        note_server(seen, line + 2, false);
         return;
     }
     const char *space = strchr(line, ' ');
-    if (space == NULL || (g_hash_table_size(seen->entries) >= SL_REPORT_ENTRIES_MAX)) {
+    g_autofree char *key = space != NULL ? g_strndup(line, (gsize)(space - line)) : NULL;
+    if (key == NULL || sl_map_count(seen->entries) >= SL_REPORT_ENTRIES_MAX ||
+        !sl_map_set(seen->entries, key, space + 1, NULL)) {
         return; /* the root will not compare equal: said as an alarm */
     }
-    char *key = g_strndup(line, (gsize)(space - line));
+    note_server(seen, key, true);
     if (g_str_has_prefix(key, "unit/")) {
-        g_hash_table_replace(seen->sources, g_strdup(key), sl_signed_copy(statement));
+        g_hash_table_replace(seen->sources, g_steal_pointer(&key), sl_signed_copy(statement));
     }
-    g_hash_table_replace(seen->entries, key, g_strdup(space + 1));
-}
-
-static char *root_of(const SlSeen *seen)
-{
-    g_autoptr(SlMap) map = sl_map_new();
-    GHashTableIter iter;
-    gpointer key, value;
-    g_hash_table_iter_init(&iter, seen->entries);
-    while (g_hash_table_iter_next(&iter, &key, &value)) {
-        if (!sl_map_add(map, key, value, NULL)) {
-            return NULL;
-        }
-    }
-    return sl_map_root(map);
 }
 
 static void clear_entries(SlSeen *seen)
 {
-    g_hash_table_remove_all(seen->entries);
+    sl_map_free(seen->entries);
+    seen->entries = sl_map_new();
+    g_hash_table_remove_all(seen->servers);
     g_hash_table_remove_all(seen->sources);
 }
 
@@ -65,12 +89,32 @@ static void apply(SlSeen *seen, const SlReport *report, const SlSigned *statemen
     for (guint i = 0; i < report->changes->len; i++) {
         apply_change(seen, g_ptr_array_index(report->changes, i), statement);
     }
-    g_autofree char *root = root_of(seen);
+    g_autofree char *root = sl_map_root(seen->entries);
     seen->known = g_strcmp0(root, report->applied) == 0;
     if (seen->known || !report->full) {
         seen->collecting = false;
     }
     *ret_want_full = !seen->known && !seen->collecting;
+}
+
+/* What is said of one application concerns only that one; all else whoever has a target here. */
+static void touch_changes(SlCoord *c, const SlReport *report, const SlCluster *cluster)
+{
+    for (guint i = 0; i < report->changes->len; i++) {
+        const char *key = g_ptr_array_index(report->changes, i);
+        key += g_str_has_prefix(key, "- ") ? 2 : 0;
+        key += g_str_has_prefix(key, "refused/") ? strlen("refused/") : 0;
+        bool of_app = g_str_has_prefix(key, "unit/") || g_str_has_prefix(key, "run/") ||
+                      g_str_has_prefix(key, "object/");
+        const char *from = of_app ? strchr(key, '/') + 1 : NULL;
+        const char *end = of_app ? strchr(from, '/') : NULL;
+        if (end == NULL) {
+            sl_brain_touch_targets(c, cluster->id);
+            return;
+        }
+        g_autofree char *app = g_strndup(from, (gsize)(end - from));
+        sl_brain_touch(c, app);
+    }
 }
 
 static bool check_report(SlCoord *c, const SlReport *report, const SlCluster *cluster,
@@ -153,7 +197,7 @@ static void clear_silent(SlCoord *c, const SlSeen *seen, const SlCluster *cluste
         g_autofree char *what = g_strdup(sl_json_str_or(alarm, "what", ""));
         bool told = g_str_has_prefix(what, "refused/") || g_str_has_prefix(what, "flag/");
         if (told && g_strcmp0(sl_json_str(alarm, "cluster"), cluster->id) == 0 &&
-            !g_hash_table_contains(seen->entries, what)) {
+            sl_map_get(seen->entries, what) == NULL) {
             sl_brain_clear_alarm(c, cluster->id, what);
         }
     }
@@ -205,8 +249,13 @@ void sl_brain_report(SlCoord *c, const SlCoordStatement *in)
     seen->head_version = report->version;
     seen->root = report->root;
     sl_brain_clock_heard(c, seen, report->clock_us);
+    bool all = report->full || !seen->known;
     apply(seen, report, in->statement, &want_full);
-    sl_brain_touch_targets(c, cluster->id);
+    if (all || !seen->known) {
+        sl_brain_touch_targets(c, cluster->id);
+    } else {
+        touch_changes(c, report, cluster);
+    }
     sl_brain_head_seen(c, session);
     raise_alarms(c, report, cluster);
     if (report->full && seen->known) {
@@ -233,7 +282,7 @@ json_t *sl_brain_seen_entry(const SlCoord *c, const char *cluster, const char *f
     g_autofree char *key = g_strdup_vprintf(format, args);
     va_end(args);
     const SlSeen *seen = g_hash_table_lookup(c->seen, cluster);
-    const char *text = seen != NULL ? g_hash_table_lookup(seen->entries, key) : NULL;
+    const char *text = seen != NULL ? sl_map_get(seen->entries, key) : NULL;
     return text != NULL ? sl_json_parse(text, strlen(text), NULL, "report", NULL) : NULL;
 }
 

@@ -173,7 +173,8 @@ void sl_seen_free(SlSeen *s)
     if (s == NULL) {
         return;
     }
-    g_hash_table_unref(s->entries);
+    sl_map_free(s->entries);
+    g_hash_table_unref(s->servers);
     g_hash_table_unref(s->sources);
     g_free(s->boot);
     g_free(s->head);

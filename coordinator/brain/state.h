@@ -228,7 +228,8 @@ typedef struct {
 } SlSession;
 
 typedef struct {
-    GHashTable *entries; /* key -> json text */
+    SlMap *entries;      /* key -> json text; its root is compared with that of each report */
+    GHashTable *servers; /* "app/env" -> GPtrArray of char*: keys of its ModelServers among them */
     GHashTable *sources; /* "unit/.." key -> SlSigned*: report that said so last */
     char *boot;
     uint64_t counter;

@@ -3,6 +3,22 @@
 #include "coordinator/brain/brain.h"
 #include <string.h>
 
+static bool put_flag(const char *key, const char *values, void *user)
+{
+    (void)values;
+    json_array_append_new(user, json_string(key + strlen("flag/")));
+    return true;
+}
+
+static bool put_refused(const char *key, const char *values, void *user)
+{
+    json_t *entry = sl_json_parse(values, strlen(values), NULL, "report", NULL);
+    entry = entry != NULL ? entry : json_object();
+    sl_json_set_str(entry, "what", key + strlen("refused/"));
+    json_array_append_new(user, entry);
+    return true;
+}
+
 json_t *sl_view_cluster(const SlCoord *c, const SlCluster *cluster, const char *env, int64_t now_us)
 {
     const SlSession *session = g_hash_table_lookup(c->sessions, cluster->curve);
@@ -16,17 +32,8 @@ json_t *sl_view_cluster(const SlCoord *c, const SlCluster *cluster, const char *
         sl_json_set_str(labels, key, value);
     }
     if (seen != NULL) {
-        g_hash_table_iter_init(&iter, seen->entries);
-        while (g_hash_table_iter_next(&iter, &key, &value)) {
-            if (g_str_has_prefix(key, "flag/")) {
-                json_array_append_new(flags, json_string((const char *)key + 5));
-            } else if (g_str_has_prefix(key, "refused/")) {
-                json_t *entry = sl_json_parse(value, strlen(value), NULL, "report", NULL);
-                entry = entry != NULL ? entry : json_object();
-                sl_json_set_str(entry, "what", (const char *)key + 8);
-                json_array_append_new(refused, entry);
-            }
-        }
+        sl_map_foreach_prefix(seen->entries, "flag/", put_flag, flags);
+        sl_map_foreach_prefix(seen->entries, "refused/", put_refused, refused);
     }
     int64_t seen_us = session != NULL ? session->seen_us : seen != NULL ? seen->seen_us : 0;
     sl_json_set_str(json, "id", cluster->id);

@@ -164,18 +164,9 @@ static void add_withheld(const SlCoord *c, json_t *list, const char *bundle)
 static void add_servers(const SlCoord *c, json_t *list, const SlUnit *u, const char *cluster)
 {
     const SlSeen *seen = g_hash_table_lookup(c->seen, cluster);
-    g_autofree char *prefix =
-        g_strdup_printf("object/%s/%s/%s~ModelServer/", u->app, u->env, SL_API_GROUP);
-    GHashTableIter iter;
-    gpointer key, value;
-    if (seen == NULL) {
-        return;
-    }
-    g_hash_table_iter_init(&iter, seen->entries);
-    while (g_hash_table_iter_next(&iter, &key, &value)) {
-        if (!g_str_has_prefix(key, prefix)) {
-            continue;
-        }
+    const GPtrArray *keys = seen != NULL ? g_hash_table_lookup(seen->servers, u->key) : NULL;
+    for (guint i = 0; keys != NULL && i < keys->len; i++) {
+        const char *key = g_ptr_array_index(keys, i), *value = sl_map_get(seen->entries, key);
         g_autoptr(json_t) entry = sl_json_parse(value, strlen(value), NULL, "report", NULL);
         const char *digest = sl_json_str(entry, "digest");
         GBytes *bytes = digest != NULL ? get_blob(c, digest) : NULL;

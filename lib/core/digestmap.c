@@ -211,16 +211,39 @@ static GPtrArray *sorted_entries(const SlMap *map, const BucketDigests *digests)
     return sorted;
 }
 
-void sl_map_foreach(const SlMap *map, bool (*each)(const char *key, const char *values, void *user),
-                    void *user)
+static void visit(const GPtrArray *sorted,
+                  bool (*each)(const char *key, const char *values, void *user), void *user)
 {
-    g_autoptr(GPtrArray) sorted = sorted_entries(map, NULL);
     for (guint i = 0; i < sorted->len; i++) {
         const Entry *entry = sorted->pdata[i];
         if (!each(entry->key, entry->values, user)) {
             return;
         }
     }
+}
+
+void sl_map_foreach(const SlMap *map, bool (*each)(const char *key, const char *values, void *user),
+                    void *user)
+{
+    g_autoptr(GPtrArray) sorted = sorted_entries(map, NULL);
+    visit(sorted, each, user);
+}
+
+void sl_map_foreach_prefix(const SlMap *map, const char *prefix,
+                           bool (*each)(const char *key, const char *values, void *user),
+                           void *user)
+{
+    g_autoptr(GPtrArray) found = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, map->entries);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        if (g_str_has_prefix(((const Entry *)value)->key, prefix)) {
+            g_ptr_array_add(found, value);
+        }
+    }
+    g_ptr_array_sort(found, by_key);
+    visit(found, each, user);
 }
 
 static void free_text(void *text)

@@ -30,6 +30,11 @@ const char *sl_map_get(const SlMap *map, const char *key); /* values, NULL if ab
 void sl_map_foreach(const SlMap *map, bool (*each)(const char *key, const char *values, void *user),
                     void *user);
 
+/* Likewise, only entries whose keys start with @prefix. */
+void sl_map_foreach_prefix(const SlMap *map, const char *prefix,
+                           bool (*each)(const char *key, const char *values, void *user),
+                           void *user);
+
 /* Root digest (transfer full): asked again, it costs the buckets that changed since. Not from two
  * threads at a time. And all texts by digest: hash table char* -> GBytes* with index and buckets. */
 char *sl_map_root(const SlMap *map);

@@ -97,7 +97,7 @@ static inline SlSigned *rig_root(Rig *rig, SlProfile profile, bool second_person
     static const char *const envs[] = {"dev", "test", "prod", NULL};
     g_autoptr(SlPublicKey) alice = rig_key(rig->alice), online = rig_key(rig->online);
     g_autoptr(GError) error = NULL;
-    SlRootNew how = {.fleet = "5f1c000000000000000000000000000000000000000000000000000000000000",
+    SlRootNew how = {.fleet = RIG_FLEET_ID,
                      .profile = profile,
                      .person = "alice",
                      .email = "alice@x.test",
