@@ -75,6 +75,21 @@ static bool is_built_in_label(const char *key)
     return strcmp(key, "engine") == 0 || strcmp(key, "cluster") == 0;
 }
 
+bool sl_cluster_label_check(const char *key, const char *value, GError **error)
+{
+    if (is_built_in_label(key)) {
+        return sl_throw(error, SLU_REGISTRY_ENTRY, "label `%s` is built in", key);
+    }
+    if (is_label_text(key, true) && is_label_text(value, false)) {
+        return true;
+    }
+    g_autofree char *shown = sl_escape_for_people(key, 64);
+    return sl_throw(error, SLU_REGISTRY_ENTRY,
+                    "label `%s`: letters, digits, '-', '_' and '.' (in the name also '/'), at most "
+                    "%d; the name not empty",
+                    shown, LABEL_BYTES_MAX);
+}
+
 static bool parse_labels(SlCluster *cluster, const char *text, GError **error)
 {
     cluster->labels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);

@@ -26,6 +26,8 @@ SL_MUST_USE GBytes *sl_registry_format(const SlRegistry *registry, GError **erro
 void sl_registry_free(SlRegistry *registry);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlRegistry, sl_registry_free)
 
+/* May a person give a cluster this label? (`engine` and `cluster` are built in.) Errors: REGISTRY_ENTRY. */
+SL_MUST_USE bool sl_cluster_label_check(const char *key, const char *value, GError **error);
 SL_MUST_USE SlCluster *sl_cluster_parse(const char *id, const char *values, GError **error);
 char *sl_cluster_format(const SlCluster *cluster); /* the entry's values. (transfer full) */
 SlCluster *sl_cluster_copy(const SlCluster *cluster);

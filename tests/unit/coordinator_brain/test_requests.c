@@ -162,6 +162,35 @@ static void test_api_tokens(void)
     rig_free(rig);
 }
 
+/* What a join would be refused for is refused when the token is asked for; a secret has an end. */
+static void test_join_tokens(void)
+{
+    Rig *rig = rig_ready(false);
+    static const struct {
+        const char *key, *value, *lifetime;
+        int code;
+    } rows[] = {{"zone", "\303\274", "1h", SLU_REGISTRY_ENTRY}, {"z\303\266ne", "a", "1h", SLU_REGISTRY_ENTRY},
+                {"", "a", "1h", SLU_REGISTRY_ENTRY},           {"zone", "a,b=c", "1h", SLU_REGISTRY_ENTRY},
+                {"engine", "process", "1h", SLU_REGISTRY_ENTRY}, {"cluster", "x", "1h", SLU_REGISTRY_ENTRY},
+                {"zone", "a", "31d", SLU_LIMIT},               {"zone", "a", "soon", SLU_INVALID}};
+    guint len = rig->ledger->len;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        rig_ask(rig, "cluster-add",
+                json_pack("{s:s,s:s,s:{s:s},s:s}", "name", "dev9", "env", "dev", "labels", rows[i].key,
+                          rows[i].value, "lifetime", rows[i].lifetime));
+        rig_assert_refused(rig, rows[i].code);
+    }
+    rig_ask(rig, "token-create",
+            json_pack("{s:s,s:s,s:s}", "person", "alice", "scope", "view", "lifetime", "91d"));
+    rig_assert_refused(rig, SLU_LIMIT);
+    g_assert_cmpuint(rig->ledger->len, ==, len);
+    rig_ask(rig, "cluster-add",
+            json_pack("{s:s,s:s,s:{s:s},s:s}", "name", "dev9", "env", "dev", "labels", "example.org/zone",
+                      "a-1", "lifetime", "30d"));
+    g_assert_cmpuint(rig->ledger->len, >, len);
+    rig_free(rig);
+}
+
 /* pin holds back automatic promotion; unpin lets it go on. Remove takes everything away and pins.
  */
 static void test_pin_and_remove(void)
@@ -221,6 +250,7 @@ int main(int argc, char **argv)
     g_test_add_func("/requests/supersede-and-expire", test_supersede_and_expire);
     g_test_add_func("/requests/idempotency", test_idempotency);
     g_test_add_func("/requests/api-tokens", test_api_tokens);
+    g_test_add_func("/requests/join-tokens", test_join_tokens);
     g_test_add_func("/requests/pin-and-remove", test_pin_and_remove);
     g_test_add_func("/requests/views", test_views);
     return g_test_run();
