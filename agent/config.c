@@ -89,7 +89,7 @@ SlAgentConf *sl_agent_conf_load(const char *dir, GError **error)
     g_autofree char *path = sl_agent_conf_path(conf, "agent.json");
     g_autoptr(GBytes) bytes = sl_file_read(path, SL_AGENT_CONFIG_MAX, &why);
     if (!bytes && sl_error_class(why) == SL_CLASS_NOT_FOUND)
-        return sl_throw_null(error, SLU_NOT_FOUND,
+        return sl_throw_null(error, SLU_FILE_MISSING,
                              "%s has no agent.json: run `sluice-agent join --dir %s` first",
                              dir, dir);
     if (!bytes) {

@@ -93,7 +93,7 @@ static GBytes *load_or_create(const char *path, bool create,
 {
     g_autoptr(GError) absent = NULL;
     GBytes *file = sl_file_read_secret(path, KEY_FILE_MAX, &absent);
-    if (file != NULL || !create || !g_error_matches(absent, SL_ERROR, SLU_NOT_FOUND)) {
+    if (file != NULL || !create || !g_error_matches(absent, SL_ERROR, SLU_FILE_MISSING)) {
         if (file == NULL) {
             g_propagate_error(error, g_steal_pointer(&absent));
         }

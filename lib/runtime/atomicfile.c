@@ -23,7 +23,7 @@
 
 static bool fail(GError **error, const char *path, const char *what)
 {
-    int code = errno == ENOENT ? SLU_NOT_FOUND : errno == EIO ? SLU_DISK_FAULT : SLU_IO;
+    int code = errno == ENOENT ? SLU_FILE_MISSING : errno == EIO ? SLU_DISK_FAULT : SLU_IO;
     return sl_throw(error, (SlErrorCode)code, "%s: %s: %s", path, what, g_strerror(errno));
 }
 

@@ -42,7 +42,7 @@ static void test_curve(void)
     g_autofree char *path = in_folder("curve");
     g_autoptr(GError) error = NULL;
     SlCurveKeys first, second;
-    refused(path, false, SLU_NOT_FOUND, "No such file");
+    refused(path, false, SLU_FILE_MISSING, "No such file");
     g_assert_true(sl_curve_keys_load(path, true, &first, &error));
     g_assert_no_error(error);
     g_assert_true(sl_curve_keys_load(path, true, &second, &error));
@@ -86,7 +86,7 @@ static void test_signing(void)
     g_autoptr(GError) error = NULL;
     uint8_t first[64], second[64];
     g_assert_false(sl_signing_key_load(path, false, "x", first, &error));
-    g_assert_error(error, SL_ERROR, SLU_NOT_FOUND);
+    g_assert_error(error, SL_ERROR, SLU_FILE_MISSING);
     g_clear_error(&error);
     g_assert_true(sl_signing_key_load(path, true, "agent dev1", first, &error));
     g_assert_no_error(error);

@@ -53,12 +53,12 @@ static void test_write_and_read(void)
     says(&error, SLU_CONFLICT, "not overwritten");
     g_autofree char *absent = in_folder("absent");
     g_assert_null(sl_file_read(absent, 10, &error));
-    says(&error, SLU_NOT_FOUND, absent);
+    says(&error, SLU_FILE_MISSING, absent);
     g_assert_true(sl_file_create(absent, "", 0, 0600, &error));
     g_assert_no_error(error);
     g_autofree char *nowhere = in_folder("no/such/file");
     g_assert_false(sl_file_write_atomic(nowhere, "x", 1, 0600, &error));
-    says(&error, SLU_NOT_FOUND, "folder");
+    says(&error, SLU_FILE_MISSING, "folder");
     g_assert_cmpuint(entries(), ==, 2); /* no temporary file stays */
 }
 
