@@ -25,8 +25,21 @@ static const char usage[] =
     "       sluice-coordinator --version | --help\n";
 
 typedef struct {
-    const char *dir, *fleet_name, *root, *log;
+    const char *dir, *fleet_name, *root;
+    SlLogLevel log;
 } Options;
+
+static bool parse_level(const char *name, SlLogLevel *ret)
+{
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+        if (strcmp(name, names[i]) == 0) {
+            *ret = (SlLogLevel)i;
+            return true;
+        }
+    fprintf(stderr, "sluice-coordinator: --log is debug, info, warning or error\n");
+    return false;
+}
 
 static bool parse_options(int argc, char **argv, Options *ret)
 {
@@ -39,9 +52,7 @@ static bool parse_options(int argc, char **argv, Options *ret)
             ret->fleet_name = argv[i + 1];
         else if (strcmp(argv[i], "--root") == 0)
             ret->root = argv[i + 1];
-        else if (strcmp(argv[i], "--log") == 0)
-            ret->log = argv[i + 1];
-        else
+        else if (strcmp(argv[i], "--log") != 0 || !parse_level(argv[i + 1], &ret->log))
             return false;
     }
     return ret->dir != NULL;
@@ -74,15 +85,6 @@ static void notify(const char *state)
         fprintf(stderr, "sluice-coordinator: NOTIFY_SOCKET: %s\n", g_strerror(errno));
     if (fd >= 0)
         close(fd);
-}
-
-static SlLogLevel level_of(const char *name)
-{
-    static const char *const names[] = {"debug", "info", "warning", "error"};
-    for (size_t i = 0; name != NULL && i < G_N_ELEMENTS(names); i++)
-        if (strcmp(name, names[i]) == 0)
-            return (SlLogLevel)i;
-    return SL_LOG_INFO;
 }
 
 typedef struct {
@@ -131,7 +133,7 @@ static int run(const Options *options)
     if (config == NULL)
         return fail(error);
     SlLog *log = NULL;
-    SlLogSink *sink = sl_log_sink_new(2, level_of(options->log), &log);
+    SlLogSink *sink = sl_log_sink_new(2, options->log, &log);
     int code = serve(config, log);
     sl_log_sink_free(sink);
     return code;
@@ -167,7 +169,7 @@ int main(int argc, char **argv)
 {
     sl_process_protect();
     umask(0077);
-    Options options = {0};
+    Options options = {.log = SL_LOG_INFO};
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("sluice-coordinator " SLUICE_VERSION);
         return 0;
