@@ -229,13 +229,16 @@ static bool is_refused_rewind(SlCoord *c, const SlCoordSource *in)
     if (!in->rewound || s->commit == NULL || g_strcmp0(s->accept, in->commit) == 0) {
         return false;
     }
+    bool named = in->repository != NULL && *in->repository != '\0';
     g_free(s->error);
     g_free(s->rewound);
     s->rewound = g_strdup(in->commit);
-    s->error = g_strdup_printf("SLU%d: branch %s was rewound: %.12s is not a descendant of %.12s, "
-                               "which was read last and stays in force",
-                               SLU_SOURCE_REWOUND, in->branch != NULL ? in->branch : "?",
-                               in->commit, s->commit);
+    s->error =
+        g_strdup_printf("SLU%d: branch %s was rewound: %.12s is not a descendant of %.12s, "
+                        "which was read last and stays in force; `sluice refresh%s%s --accept "
+                        "%.12s` takes it",
+                        SLU_SOURCE_REWOUND, in->branch != NULL ? in->branch : "?", in->commit,
+                        s->commit, named ? " " : "", named ? in->repository : "", in->commit);
     return true;
 }
 
