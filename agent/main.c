@@ -151,6 +151,10 @@ static int command_join(Args *args)
         "%s; start it with: sluice-agent run --dir %s",
         pending ? "asked: it goes on by itself once that is done" : "joined", args->dir);
     say(line);
+    if (!store)
+        say("without --model-store this agent can neither train nor serve models; it is "
+            "`modelStore` "
+            "in agent.json");
     return 0;
 }
 

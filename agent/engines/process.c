@@ -67,8 +67,7 @@ static bool read_options(SlEngine *engine, GError **error)
                                         "secrets", "endWithAgent", NULL};
     const char *key;
     json_t *value;
-    json_object_foreach(engine->options, key, value)
-    {
+    json_object_foreach (engine->options, key, value) {
         const char *near = sl_nearest(key, known);
         if (!g_strv_contains(known, key))
             return sl_throw(error, SLU_AGENT_CONFIG, "engines.process.%s: unknown key%s%s%s", key,
@@ -220,7 +219,10 @@ static void add_check(json_t *checks, const char *name, bool ok, const char *mes
 static void check_machine(SlEngine *engine, json_t *checks)
 {
     static const char *const controllers[] = {"cpu", "memory"};
-    g_autofree char *room = NULL, *full = sl_disk_problem(engine->state_dir, &room);
+    bool ran = g_file_test(engine->state_dir, G_FILE_TEST_EXISTS); /* the first start makes it */
+    g_autofree char *dir =
+        ran ? g_strdup(engine->state_dir) : g_path_get_dirname(engine->state_dir);
+    g_autofree char *room = NULL, *full = sl_disk_problem(dir, &room);
     g_autofree char *gpus = g_strdup_printf("%u for runs", sl_gpus_count(engine->gpus));
     add_check(checks, "disk", full == NULL, full ? full : room);
     add_check(checks, "gpus", true, gpus);
@@ -235,8 +237,7 @@ static void check_secrets(const SlEngine *engine, json_t *checks)
 {
     const char *name;
     json_t *how;
-    json_object_foreach(engine->secrets, name, how)
-    {
+    json_object_foreach (engine->secrets, name, how) {
         const char *path = sl_json_str(how, "file");
         g_autoptr(GError) error = NULL;
         g_autoptr(GBytes) bytes = path ? sl_file_read_secret(path, 64 * 1024, &error) : NULL;
