@@ -73,8 +73,10 @@ class Floods(unittest.TestCase):
     # -- attacks --
 
     def raw(self, what, index=NOBODY, port=None, seconds=LONG):
-        return subprocess.Popen([swarm.PROCESS, "raw", f"tcp://127.0.0.1:{port or self.f.port}", self.key, what, swarm.SEED,
+        process = subprocess.Popen([swarm.PROCESS, "raw", f"tcp://127.0.0.1:{port or self.f.port}", self.key, what, swarm.SEED,
                                  str(index), str(seconds)], stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.nice(10))
+        self.assertEqual(process.stdout.readline(), "{}\n", "it has begun")
+        return process
 
     def metrics(self):
         text = self.f.run("curl", "-sf", "--unix-socket", self.f.state + "/api.sock", "http://x/metrics").stdout

@@ -1,6 +1,7 @@
 /* raw.c - one hostile peer that speaks ZMTP 3.1 and CURVE by hand, because libzmq will not do what it
  * does. It goes on for SECONDS or until SIGTERM, comes back when it is cut off, and prints one JSON
- * line at the end: how often it connected, got through the handshake, bytes sent, heads.
+ * line at the beginning (empty) and one at the end: how often it connected, got through the
+ * handshake, bytes sent, heads.
  *
  * WHAT: silent (connects and says nothing), half (greeting and HELLO, then nothing), knock (whole
  * handshakes with a new unknown key each), endless (a registered or unknown key; parts of a message
@@ -439,6 +440,8 @@ int swarm_raw(int argc, char **argv)
     if (!parse(&r, argv) || sigaction(SIGTERM, &action, NULL) != 0) {
         return 64;
     }
+    (void)puts("{}"); /* from now on SIGTERM has an answer */
+    (void)fflush(stdout);
     while (goes_on(&r)) {
         if (r.fresh) {
             crypto_box_keypair(r.keys.curve.public_, r.keys.curve.secret);
