@@ -61,6 +61,14 @@ static bool in_group(const SlCommand *command, const char *word)
 
 static int unknown_command(int argc, char **argv)
 {
+    if (argv[0][0] == '-') {
+        g_autofree char *option = sl_escape_for_people(argv[0], 64);
+        fprintf(stderr,
+                "sluice: there is no option `%s` that may stand before the command; `sluice "
+                "COMMAND --help` lists a command's own\n",
+                option);
+        return SL_EXIT_USAGE;
+    }
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     bool is_group = false;
     for (size_t i = 0; commands[i] != NULL; i++) {
@@ -105,6 +113,25 @@ static const SlCliOption *find_option(const SlCommand *command, const char *name
 {
     const SlCliOption *found = find_in(command->options, name, len, letter);
     return found != NULL ? found : find_in(sl_common_options, name, len, letter);
+}
+
+/* How many words before the command are options that every command has, with their values. */
+static int leading_options(int argc, char **argv)
+{
+    int used = 0;
+    while (used < argc && argv[used][0] == '-' && argv[used][1] != '\0') {
+        const char *word = argv[used];
+        bool is_long = word[1] == '-';
+        size_t len = is_long ? strcspn(word + 2, "=") : 0;
+        const SlCliOption *option =
+            find_in(sl_common_options, word + 2, len, is_long ? 0 : word[1]);
+        if (option == NULL) {
+            break;
+        }
+        bool has_value = is_long ? word[2 + len] == '=' : word[2] != '\0';
+        used += option->arg != NULL && !has_value ? 2 : 1;
+    }
+    return MIN(used, argc);
 }
 
 static void add_option(SlCli *cli, const SlCliOption *option, const char *value)
@@ -209,16 +236,18 @@ static bool finish(SlCli *cli)
 SlCli *sl_cli_parse(int argc, char **argv, int *ret_code)
 {
     *ret_code = SL_EXIT_OK;
-    if (argc < 1 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
+    int lead = leading_options(argc, argv);
+    if (argc == lead || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
         sl_help_overview(stdout);
         return NULL;
     }
-    bool version = strcmp(argv[0], "--version") == 0;
+    bool version = strcmp(argv[lead], "--version") == 0;
     char *version_word[] = {(char[]){"version"}, NULL};
     int words = 0;
-    const SlCommand *command = find_command(argc, version ? version_word : argv, &words);
+    const SlCommand *command = version ? find_command(1, version_word, &words)
+                                       : find_command(argc - lead, argv + lead, &words);
     if (command == NULL) {
-        *ret_code = unknown_command(argc, argv);
+        *ret_code = unknown_command(argc - lead, argv + lead);
         return NULL;
     }
     SlCli *cli = g_new0(SlCli, 1);
@@ -228,7 +257,8 @@ SlCli *sl_cli_parse(int argc, char **argv, int *ret_code)
     cli->options =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     *ret_code = SL_EXIT_USAGE;
-    bool parsed = take_words(cli, argc - words, argv + words);
+    words += lead;
+    bool parsed = take_words(cli, lead, argv) && take_words(cli, argc - words, argv + words);
     if (parsed && sl_cli_flag(cli, "help")) {
         *ret_code = SL_EXIT_OK;
         sl_help_command(command, stdout);

@@ -74,6 +74,25 @@ static void test_repeated(void)
     sl_cli_free(cli);
 }
 
+/* What every command has may stand before it too. */
+static void test_leading(void)
+{
+    g_autoptr(Rig) r = rig_new();
+    int code = -1;
+    SlCli *cli = rig_parse(r, (const char *const[]){"--fleet", "f2", "--no-color", "-ojson", "cluster", "add", "a", "--env=dev", NULL}, &code);
+    g_assert_nonnull(cli);
+    g_assert_cmpstr(cli->command->name, ==, "cluster add");
+    g_assert_cmpstr(sl_cli_option(cli, "fleet"), ==, "f2");
+    g_assert_true(sl_cli_json(cli));
+    g_assert_cmpstr(sl_cli_arg(cli, 0), ==, "a");
+    g_assert_cmpstr(sl_cli_option(cli, "env"), ==, "dev");
+    sl_cli_free(cli);
+    assert_code(r, RUN(r, "--url=http://x", "status", "--help"), 0);
+    assert_has(r->out, "sluice status");
+    assert_code(r, RUN(r, "--fleet", "f2"), 0);
+    assert_has(r->out, "usage: sluice COMMAND");
+}
+
 static void test_refusals(void)
 {
     g_autoptr(Rig) r = rig_new();
@@ -93,6 +112,9 @@ static void test_refusals(void)
         {{"why"}, "an argument is missing"},
         {{"why", "\xff\x1b"}, "`\\xff\\x1b` is not UTF-8"},
         {{"\x1b[2J"}, "no command `\\x1b[2J`"},
+        {{"--flet", "x", "status"}, "no option `--flet` that may stand before the command"},
+        {{"--fleet", "x", "statu"}, "did you mean `status`?"},
+        {{"-o", "xml", "status"}, "`table` or `json`"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         assert_code(r, rig_run(r, rows[i].words), SL_EXIT_USAGE);
@@ -132,6 +154,7 @@ int main(int argc, char **argv)
     g_test_add_func("/options/table", test_table);
     g_test_add_func("/options/forms", test_forms);
     g_test_add_func("/options/repeated", test_repeated);
+    g_test_add_func("/options/leading", test_leading);
     g_test_add_func("/options/refusals", test_refusals);
     g_test_add_func("/options/exit-codes", test_exit_codes);
     return g_test_run();
