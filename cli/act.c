@@ -176,6 +176,10 @@ static void print_change(SlCli *cli, const json_t *attempt, char **last)
     g_autofree char *who = people(json_object_get(attempt, "who"));
     fprintf(stderr, "%-22s %s%s%s%s\n", shown, waiting, *who != '\0' ? " (who can act: " : "", who,
             *who != '\0' ? ")" : "");
+    if (sl_cli_may_sign(cli, attempt) && sl_json_str(attempt, "statement.text") != NULL) {
+        fprintf(stderr, "%-22s sign it in another terminal: sluice approve %" G_GINT64_FORMAT "\n",
+                "", sl_json_int(attempt, "n", 0));
+    }
 }
 
 static int finish_follow(SlCli *cli, const json_t *attempt)

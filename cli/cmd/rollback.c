@@ -32,11 +32,14 @@ static const SlCliOption options[] = {
 const SlCommand sl_cmd_rollback = {
     .name = "rollback",
     .group = "Promote",
-    .synopsis = "APP/ENV [--to-attempt N] [--sign] [--wait]",
+    .synopsis = "APP/ENV [--to-attempt N] [--ask-only] [--wait]",
     .summary = "go back to what ran before",
     .description = "Brings back exactly what an earlier successful attempt ran (the last one with "
                    "other bundles by default), pins the unit and vetoes the release that is left; "
-                   "`sluice unpin` and `sluice unveto` clear that. Nothing is rendered again.",
+                   "`sluice unpin` and `sluice unveto` clear that. Nothing is rendered again. "
+                   "Where your key is "
+                   "in the role it is signed at once, after showing what it says; with --ask-only "
+                   "others sign.",
     .options = options,
     .args_min = 1,
     .args_max = 1,
