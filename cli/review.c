@@ -55,7 +55,8 @@ static void print_statement(const json_t *attempt, const SlPromotion *p)
     g_autofree char *seq =
         g_strdup_printf("%" G_GUINT64_FORMAT " (epoch %" G_GUINT64_FORMAT ")", p->seq, p->epoch);
     g_autofree char *targets =
-        g_strdup_printf("%" G_GUINT64_FORMAT " clusters, %s", p->target_count, p->targets);
+        g_strdup_printf("%" G_GUINT64_FORMAT " cluster%s, %s", p->target_count,
+                        p->target_count == 1 ? "" : "s", p->targets);
     g_autofree char *authors = g_strjoinv(", ", p->authors);
     g_autofree char *exact = sl_format_time(p->activate_until_us);
     g_autofree char *until = sl_when(exact);

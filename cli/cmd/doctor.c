@@ -4,6 +4,7 @@
 #include "cli/programs.h"
 #include "cli/rootedit.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define ROOT_SOON_US (30 * SL_DAY_US)
 #define CLOCK_SKEW_US (5 * SL_MINUTE_US)
@@ -90,6 +91,32 @@ static void check_clusters(Doctor *d, const json_t *status)
     }
 }
 
+/* What waits without an alarm: a unit that is not healthy, a branch that was changed by hand. */
+static void check_units(Doctor *d, const json_t *status)
+{
+    size_t i = 0;
+    json_t *each = NULL;
+    json_array_foreach (json_object_get(status, "units"), i, each) {
+        const char *health = sl_json_str_or(each, "health", "Unknown");
+        if (sl_json_str(each, "release") == NULL || strcmp(health, "Healthy") == 0) {
+            continue;
+        }
+        g_autofree char *unit = g_strdup_printf("unit %s/%s", sl_json_str_or(each, "app", "?"),
+                                                sl_json_str_or(each, "env", "?"));
+        g_autofree char *text =
+            g_strdup_printf("%s: %s %s", health, sl_json_str_or(each, "reason", ""),
+                            sl_json_str_or(each, "message", ""));
+        say(d, unit, strcmp(health, "Progressing") == 0, text);
+    }
+    json_array_foreach (json_object_get(status, "environments"), i, each) {
+        if (sl_json_str(each, "halted") != NULL) {
+            g_autofree char *name =
+                g_strdup_printf("environment %s", sl_json_str_or(each, "name", "?"));
+            say(d, name, false, "halted: `sluice status` says why");
+        }
+    }
+}
+
 static void check_sources(Doctor *d, const json_t *status)
 {
     size_t i = 0;
@@ -141,6 +168,7 @@ static void check_fleet(Doctor *d)
     check_clock(d, status);
     check_key(d);
     check_clusters(d, status);
+    check_units(d, status);
     check_sources(d, status);
 }
 

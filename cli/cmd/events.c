@@ -2,6 +2,7 @@
 #include "base/digest.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "core/statement.h"
 #include <string.h>
 #include <unistd.h>
 
@@ -10,6 +11,37 @@ static const char *const telling[] = {"app",     "env",       "unit",    "attemp
                                       "job",     "cluster",   "run",     "act",     "state",
                                       "release", "promotion", "commit",  "new",     "person",
                                       "by",      "reason",    "message", NULL};
+
+/* What a signed text says, of an event that holds little else. */
+static const struct {
+    const char *member;
+    SlStatementKind kind;
+    const char *keys[6];
+} statements[] = {
+    {"order", SL_STATEMENT_ORDER, {"act", "scope", "expires", "requester", "reason", NULL}},
+    {"registry", SL_STATEMENT_REGISTRY, {"environment", "version", "count", NULL}},
+};
+
+static void add(GString *line, const char *name, const char *value)
+{
+    g_autofree char *text = sl_escape_for_people(value, 80);
+    g_string_append_printf(line, " %s=%s", name, sl_is_hex_digest(text) ? sl_short(text) : text);
+}
+
+static void add_statement(GString *line, const json_t *event)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(statements); i++) {
+        const char *text = sl_json_str(json_object_get(event, statements[i].member), "text");
+        g_autoptr(SlStatement) said =
+            text != NULL ? sl_statement_parse(statements[i].kind, text, strlen(text), NULL) : NULL;
+        for (size_t k = 0; said != NULL && statements[i].keys[k] != NULL; k++) {
+            const char *value = sl_statement_get(said, statements[i].keys[k]);
+            if (value != NULL) {
+                add(line, statements[i].keys[k], value);
+            }
+        }
+    }
+}
 
 static void print_event(SlCli *cli, const json_t *event)
 {
@@ -21,16 +53,14 @@ static void print_event(SlCli *cli, const json_t *event)
     GString *line = g_string_new(NULL);
     for (size_t i = 0; telling[i] != NULL; i++) {
         const json_t *value = json_object_get(event, telling[i]);
-        g_autofree char *text =
-            json_is_integer(value)
-                ? g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value))
-            : json_is_string(value) ? sl_escape_for_people(json_string_value(value), 80)
-                                    : NULL;
-        if (text != NULL) {
-            g_string_append_printf(line, " %s=%s", telling[i],
-                                   sl_is_hex_digest(text) ? sl_short(text) : text);
+        if (json_is_integer(value)) {
+            g_string_append_printf(line, " %s=%" JSON_INTEGER_FORMAT, telling[i],
+                                   json_integer_value(value));
+        } else if (json_is_string(value)) {
+            add(line, telling[i], json_string_value(value));
         }
     }
+    add_statement(line, event);
     g_autofree char *when = sl_when(sl_json_str(event, "at"));
     sl_say(cli, "%6" G_GINT64_FORMAT "  %s  %-16s%s", sl_json_int(event, "seq", 0), when,
            sl_json_str_or(event, "type", "?"), line->str);

@@ -41,10 +41,26 @@ static void print_unit(SlCli *cli, SlTable *table, const json_t *unit, const cha
                                    sl_json_str_or(mark, "by", "?"));
         }
     }
+    size_t i = 0;
+    json_t *veto = NULL;
+    json_array_foreach (json_object_get(unit, "vetoes"), i, veto) {
+        g_string_append_printf(why, "%s%s vetoed by %s", why->len > 0 ? "; " : "",
+                               sl_short(sl_json_str(veto, "release")),
+                               sl_json_str_or(veto, "by", "?"));
+    }
     size_t withheld = json_array_size(json_object_get(unit, "withheld"));
     if (withheld > 0) {
         g_string_append_printf(why, "%s%zu withheld (waits for its model)",
                                why->len > 0 ? "; " : "", withheld);
+    }
+    const json_t *late = json_object_get(unit, "late");
+    if (json_array_size(late) > 0) {
+        g_string_append_printf(why, "%s%s", why->len > 0 ? "; " : "",
+                               json_string_value(json_array_get(late, 0)));
+        if (json_array_size(late) > 1) {
+            g_string_append_printf(why, " and %zu more", json_array_size(late) - 1);
+        }
+        g_string_append(why, " joined later and got nothing yet (sluice redeploy)");
     }
     if (sl_json_bool(unit, "latched", false)) {
         g_string_append_printf(why, "%srolled back by the agent itself", why->len > 0 ? "; " : "");
