@@ -75,6 +75,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlContext, sl_context_free)
 /* --fleet NAME, $SLUICE_FLEET, or "current" of ~/.config/sluice/config.json ($XDG_CONFIG_HOME); --socket, --url, --token-file override.
  * Borrowed. Errors: NO_CONTEXT with what to do. */
 SL_MUST_USE const SlContext *sl_cli_context(SlCli *cli, GError **error);
+/* modelStore of the coordinator whose folder is on this machine; NULL elsewhere. (transfer full) */
+char *sl_context_model_store(const SlContext *context);
 /* Adds or replaces a fleet and makes it current. */
 SL_MUST_USE bool sl_context_save(const SlContext *context, GError **error);
 char *sl_config_dir(void); /* ~/.config/sluice (transfer full) */

@@ -124,6 +124,18 @@ const SlContext *sl_cli_context(SlCli *cli, GError **error)
     return cli->context;
 }
 
+char *sl_context_model_store(const SlContext *context)
+{
+    g_autofree char *path = context != NULL && context->state != NULL
+                                ? g_build_filename(context->state, "coordinator.json", NULL)
+                                : NULL;
+    g_autoptr(GBytes) bytes = path != NULL ? sl_file_read(path, CONFIG_MAX, NULL) : NULL;
+    size_t len = 0;
+    const char *text = bytes != NULL ? g_bytes_get_data(bytes, &len) : NULL;
+    g_autoptr(json_t) config = text != NULL ? sl_json_parse(text, len, NULL, path, NULL) : NULL;
+    return g_strdup(sl_json_str(config, "modelStore"));
+}
+
 bool sl_context_save(const SlContext *context, GError **error)
 {
     g_autoptr(json_t) config = read_config(error);

@@ -19,6 +19,21 @@ static bool take_labels(SlCli *cli, json_t *args)
     return true;
 }
 
+static void print_how(SlCli *cli, const char *name, const json_t *answer)
+{
+    g_autofree char *expires = sl_when(sl_json_str(answer, "expires"));
+    g_autofree char *store = sl_context_model_store(sl_cli_context(cli, NULL));
+    sl_say(cli, "Run this on the machine of cluster %s (the first line once, until %s):\n", name,
+           expires);
+    sl_say(cli, "  sluice-agent join --dir /var/lib/sluice-agent --model-store %s",
+           store != NULL ? store : "FOLDER");
+    sl_say(cli, "  sluice-agent run --dir /var/lib/sluice-agent\n");
+    sl_say(cli, "join asks for this token, a secret:\n\n%s", sl_json_str_or(answer, "token", "?"));
+    sl_say(cli, "\nAny folder will do for --dir, one for each agent. The model store is one folder "
+                "that all clusters share who exchange models; without it nothing is trained or "
+                "served.");
+}
+
 static int run(SlCli *cli)
 {
     const char *name = sl_cli_arg(cli, 0), *env = sl_cli_option(cli, "env");
@@ -48,15 +63,7 @@ static int run(SlCli *cli)
     } else if (sl_cli_flag(cli, "token")) {
         sl_say(cli, "%s", sl_json_str_or(answer, "token", ""));
     } else {
-        g_autofree char *expires = sl_when(sl_json_str(answer, "expires"));
-        sl_say(cli, "Run this on the machine of cluster %s (the first line once, until %s):\n",
-               name, expires);
-        sl_say(cli, "  sluice-agent join --dir /var/lib/sluice-agent");
-        sl_say(cli, "  sluice-agent run --dir /var/lib/sluice-agent\n");
-        sl_say(cli, "join asks for this token, a secret:\n\n%s",
-               sl_json_str_or(answer, "token", "?"));
-        sl_say(cli, "\nAny folder will do for --dir, one for each agent. To exchange models add "
-                    "--option modelStore=FOLDER, the same for all who share them.");
+        print_how(cli, name, answer);
     }
     return SL_EXIT_OK;
 }
@@ -65,7 +72,7 @@ static const SlCliOption options[] = {
     {"env", 'e', "ENV", "the environment that it joins; it can never change", "env"},
     {"label", 'l', "NAME=VALUE", "a label (repeat for more); parts of applications select by them",
      NULL},
-    {"lifetime", 0, "TIME", "how long the token is good (default 24h)", NULL},
+    {"lifetime", 0, "TIME", "how long the token is good (default 24h, at most 30d)", NULL},
     {"token", 0, NULL, "print only the token", NULL},
     {0},
 };

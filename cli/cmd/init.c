@@ -19,6 +19,7 @@ typedef struct {
     char *dir, *name, *person, *email, *state, *key;
     const char *const *envs;
     SlProfile profile;
+    bool made_key;
     int64_t port; /* agents connect here; enrolment is the next one */
 } Init;
 
@@ -62,7 +63,7 @@ static int take_options(SlCli *cli, Init *in)
     in->dir = g_canonicalize_filename(sl_cli_arg(cli, 0), NULL);
     g_autofree char *base = g_path_get_basename(in->dir);
     in->name = g_strdup(sl_cli_option(cli, "name") != NULL ? sl_cli_option(cli, "name") : base);
-    const char *user = getenv("USER");
+    const char *user = sl_is_name(getenv("USER")) ? getenv("USER") : g_get_user_name();
     in->person = g_strdup(sl_cli_option(cli, "person") != NULL ? sl_cli_option(cli, "person")
                           : sl_is_name(user)                   ? user
                                                                : "me");
@@ -199,6 +200,7 @@ static bool take_key(SlCli *cli, Init *in, GError **error)
     }
     g_autofree char *dir = sl_config_dir();
     in->key = g_build_filename(dir, "id_ed25519", NULL);
+    in->made_key = !g_file_test(in->key, G_FILE_TEST_EXISTS);
     uint8_t secret[64];
     bool ok = sl_dir_make(dir, 0700, error) &&
               sl_signing_key_load(in->key, true, in->email, secret, error);
@@ -242,8 +244,10 @@ static bool make_state(SlCli *cli, const Init *in, GError **error)
 
 static void print_next(SlCli *cli, const Init *in)
 {
-    sl_say(cli, "Fleet %s is ready: you are `%s`, and %s is your key.\n", in->name, in->person,
-           in->key);
+    sl_say(cli, "Fleet %s is ready: you are `%s` <%s>, and %s is your key%s.", in->name, in->person,
+           in->email, in->key, in->made_key ? " (new, without a passphrase)" : "");
+    sl_say(cli, "It is the current fleet of your commands now; others by --fleet NAME or "
+                "$SLUICE_FLEET.\n");
     sl_say(cli, "  repository  %s", in->dir);
     sl_say(cli, "  state       %s\n", in->state);
     sl_say(cli, "Next:\n  sluice-coordinator run --dir %s &", in->state);

@@ -203,9 +203,7 @@ static char *model_store(SlCli *cli)
     if (given != NULL) {
         return g_canonicalize_filename(given, NULL);
     }
-    return context != NULL && context->state != NULL
-               ? g_build_filename(context->state, "models", NULL)
-               : NULL;
+    return sl_context_model_store(context);
 }
 
 char *sl_try_scratch(SlCli *cli, const SlTryJob *job, json_t *secrets, GError **error)
