@@ -121,7 +121,8 @@ def say(result):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("flows", nargs="*", metavar="FLOW", help=", ".join(flows.FLOWS))
-    parser.add_argument("--victim", action="append")
+    victims = sorted({victim for flow in flows.FLOWS.values() for victim in flow.victims})
+    parser.add_argument("--victim", action="append", choices=victims, help=", ".join(victims) + ": not each in each flow", metavar="VICTIM")
     parser.add_argument("--mode", action="append", choices=shimmed.MODES[1:] + ["alloc", "allocs"])
     parser.add_argument("--at", type=int, default=0)
     parser.add_argument("--every", type=int, default=1)
@@ -133,6 +134,8 @@ def main():
         if name not in flows.FLOWS:
             parser.error(f"there is no flow `{name}`; there are {', '.join(flows.FLOWS)}")
     tasks, failed, begun = list(tasks_of(args)), 0, time.monotonic()
+    if not tasks:
+        parser.error("no such victim in these flows: " + "; ".join(f"{name}: {', '.join(flows.FLOWS[name].victims)}" for name in args.flows))
     if args.jobs == 1 or len(tasks) == 1:
         results = map(enumerate_points, tasks)
         pool = None
@@ -148,7 +151,7 @@ def main():
         pool.close()
         pool.join()
     print(f"crash: {len(tasks)} enumerations, {rounds} rounds, {failed} failed, {time.monotonic() - begun:.0f} s")
-    sys.exit(1 if failed or not tasks else 0)
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":
