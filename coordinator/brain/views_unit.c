@@ -209,6 +209,28 @@ static int by_text(gconstpointer a, gconstpointer b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Clusters that joined after what runs was decided: it would go there too, and nobody decides that by
+ * itself. */
+static json_t *late_json(const SlCoord *c, const SlUnit *u)
+{
+    json_t *late = json_array();
+    const SlApplicationDoc *app = c->docs != NULL ? sl_fleet_app(c->docs, u->app) : NULL;
+    const SlAppEnv *env = app != NULL ? sl_app_env(app, u->env) : NULL;
+    g_autoptr(GPtrArray) clusters = sl_brain_clusters(c, u->env);
+    for (guint i = 0; env != NULL && i < clusters->len; i++) {
+        const SlCluster *cluster = g_ptr_array_index(clusters, i);
+        bool wanted = false;
+        for (guint k = 0; k < env->parts->len; k++) {
+            const SlPart *part = g_ptr_array_index(env->parts, k);
+            wanted = wanted || sl_labels_match(part->match_labels, cluster->labels);
+        }
+        if (wanted && !g_hash_table_contains(u->live->target_of, cluster->id)) {
+            json_array_append_new(late, json_string(cluster->id));
+        }
+    }
+    return late;
+}
+
 static void put_live(const SlCoord *c, json_t *json, const SlUnit *u, int64_t now_us)
 {
     json_t *targets = json_array(), *withheld = json_array(), *servers = json_array();
@@ -241,6 +263,8 @@ static void put_live(const SlCoord *c, json_t *json, const SlUnit *u, int64_t no
     sl_json_set_str(json, "message", worst.message != NULL ? worst.message : "");
     sl_json_set_bool(json, "latched", worst.latched);
     json_object_set_new(json, "targets", targets);
+    bool runs = u != NULL && u->live != NULL && u->live->act != SL_ACT_REMOVE;
+    json_object_set_new(json, "late", runs ? late_json(c, u) : json_array());
     json_object_set_new(json, "withheld", withheld);
     json_object_set_new(json, "servers", servers);
     g_free(worst.reason);

@@ -117,6 +117,30 @@ static void test_at(void)
     rig_free(rig);
 }
 
+/* A cluster that joined after the last change has nothing, and status says so until a redeploy. */
+static void test_late(void)
+{
+    Rig *rig = rig_new();
+    rig_push(rig, "c1", "1", "1");
+    g_autoptr(json_t) before = rig_unit(rig, "dev");
+    g_assert_cmpuint(json_array_size(json_object_get(before, "late")), ==, 0);
+    Agent *two = rig_agent_new(rig, "dev2", "dev", 40);
+    g_autoptr(json_t) join = rig_join(rig, "dev2", "dev");
+    rig_enrol_with(rig, two, join);
+    two->root = 1;
+    agent_hello(rig, "dev2");
+    g_autoptr(json_t) after = rig_unit(rig, "dev");
+    g_assert_cmpuint(json_array_size(json_object_get(after, "targets")), ==, 1);
+    g_assert_cmpuint(json_array_size(json_object_get(after, "late")), ==, 1);
+    g_assert_cmpstr(json_string_value(json_array_get(json_object_get(after, "late"), 0)), ==,
+                    "dev2");
+    rig_ask(rig, "redeploy", rig_unit_args("digits", "dev"));
+    g_autoptr(json_t) done = rig_unit(rig, "dev");
+    g_assert_cmpuint(json_array_size(json_object_get(done, "targets")), ==, 2);
+    g_assert_cmpuint(json_array_size(json_object_get(done, "late")), ==, 0);
+    rig_free(rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -124,5 +148,6 @@ int main(int argc, char **argv)
     g_test_add_func("/views/evaluation", test_evaluation);
     g_test_add_func("/views/who-asks", test_who_asks);
     g_test_add_func("/views/at", test_at);
+    g_test_add_func("/views/late", test_late);
     return g_test_run();
 }
