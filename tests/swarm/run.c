@@ -145,11 +145,11 @@ static bool come(Swarm *s, uint32_t index)
 }
 
 /* Agents report at times of their own, spread over the period. */
-static bool tick(Swarm *s)
+static void tick(Swarm *s)
 {
     uint64_t expired;
     if (read(s->timer, &expired, sizeof expired) < 0) {
-        return true;
+        return;
     }
     int64_t now = swarm_now_us(), before = s->ticked_us;
     s->ticked_us = now;
@@ -159,7 +159,8 @@ static bool tick(Swarm *s)
             leave(a);
         }
         if (a->socket == NULL && now >= a->back_us && !come(s, i)) {
-            return false;
+            leave(a); /* sockets that were closed may still hold their descriptors */
+            a->back_us = now + SL_SECOND_US;
         }
         int64_t phase = s->period_us * i / s->count;
         if (s->period_us > 0 && a->socket != NULL &&
@@ -168,7 +169,6 @@ static bool tick(Swarm *s)
             turn(s, i);
         }
     }
-    return true;
 }
 
 static bool read_command(Swarm *s)
@@ -193,9 +193,7 @@ static int loop(Swarm *s)
         for (int i = 0; i < n; i++) {
             uint32_t index = events[i].data.u32;
             if (index == SWARM_TIMER) {
-                if (!tick(s)) {
-                    return 1;
-                }
+                tick(s);
             } else if (index != SWARM_STDIN) {
                 turn(s, index);
             } else if (!read_command(s)) {
