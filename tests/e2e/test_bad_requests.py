@@ -6,6 +6,7 @@ import socket
 import unittest
 
 import bad
+import fleet
 
 
 class Requests(bad.BadCase):
@@ -45,6 +46,32 @@ class Requests(bad.BadCase):
         self.refused("logs", "0123456789", code="SLU1002", exit=4, words=["no run `0123456789`"])
         self.refused("cluster", "add", "x", "--env", "nope", code="SLU1002", exit=4, words=["no environment nope"])
         self.refused("cluster", "remove", "nope", code="SLU3104", exit=4)
+
+    def test_join_tokens(self):
+        self.refused("cluster", "add", "x", "--env", "dev", "--label", "a=\u00fc", code="SLU2033", exit=3, words=["label `a`"])
+        self.refused("cluster", "add", "x", "--env", "dev", "--label", "cluster=y", code="SLU2033", exit=3, words=["built in"])
+        self.refused("cluster", "add", "x", "--env", "dev", "--lifetime", "1000d", code="SLU1003", exit=9, words=["at most 30 days"])
+        self.refused("token", "create", "alice", "--lifetime", "1000d", code="SLU1003", exit=9, words=["at most 90 days"])
+
+    def test_token_list_and_revoke(self):
+        token = self.token("view")
+        row = next(each for each in self.f.json("token", "list")["tokens"] if each["id"] == token.split("_")[1])
+        self.assertEqual((row["person"], row["scope"]), ("alice", "view"))
+        self.assertNotIn(token.split("_")[2], json.dumps(self.f.json("token", "list")))
+        self.assertIn(row["id"], self.f.sluice("token", "list").stdout)
+        self.f.sluice("token", "revoke", token)
+        self.assertNotIn(row["id"], self.f.sluice("token", "list").stdout)
+        self.refused("token", "revoke", row["id"], code="SLU1002", exit=4, words=["no API token"])
+
+    def test_daemons_options(self):
+        for args, words in (([fleet.BIN + "/sluice-coordinator", "run", "--dir", self.f.state, "--log", "loud"], "--log is debug, info, warning or error"),
+                            ([fleet.BIN + "/sluice-agent", "doctor", "--dir", self.f.dir + "/nobody"], "sluice-agent join --dir"),
+                            ([fleet.BIN + "/sluice", "--flet", "x", "status"], "may stand before the command")):
+            with self.subTest(args[-1]), self.assertRaises(fleet.CommandFailed) as failed:
+                self.f.run(*args)
+            self.assertIn(words, failed.exception.err)
+            self.assertNotIn("`sluice status` lists", failed.exception.err)
+        self.assertEqual(self.f.json("--fleet", "e2e", "status")["fleet"], "e2e")
 
     def test_approve(self):
         self.f.edit("app/serve/code/serve.py", '"one"', '"two"')
