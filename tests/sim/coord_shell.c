@@ -145,7 +145,9 @@ void coord_start(World *w)
 static void start_again(World *w, Event *e)
 {
     (void)e;
-    if (w->coord == NULL) {
+    if (w->now < w->coord_away_until) {
+        (void)world_after(w, w->coord_away_until - w->now, start_again, -1);
+    } else if (w->coord == NULL) {
         coord_start(w);
     }
 }

@@ -312,6 +312,7 @@ struct World {
     unsigned coord_life;
     Clock coord_clock;
     int64_t coord_tick_at, disk_full_until, remote_away_until, sync_us;
+    int64_t coord_away_until; /* a story keeps its process down */
     SlCoordOutput *batch, *appending; /* gathered; on its way to the disk; NULL = nothing */
     bool append_held, append_written; /* no room, or the remote is away; only the push is missing */
     bool far_coord;                   /* far clock steps are the coordinator's, else the agents' */

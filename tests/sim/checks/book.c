@@ -217,6 +217,7 @@ static void read_rendered(World *w, Book *b, BookAttempt *a, const json_t *event
     g_autoptr(SlMap) map = sl_map_load(root, any_blob, w, NULL);
     g_autoptr(SlSigned) s = statement_at(event, "statement");
     a->target_of = texts();
+    a->rendered_us = w->now;
     if (map == NULL) {
         fail(w, "attempt %" G_GUINT64_FORMAT " was rendered, its targets are not in the ledger",
              a->n);

@@ -25,6 +25,7 @@ typedef struct {
     char *end;                    /* type of the event that ended it */
     uint64_t committed, ended;    /* ledger seq */
     int64_t committed_us, end_us; /* by the event's time */
+    int64_t rendered_us;          /* when that was read */
 } BookAttempt;
 
 typedef struct {
