@@ -213,8 +213,13 @@ static void env_moved(World *w, Event *e)
 {
     bool alive = e->life == w->coord_life && w->coord != NULL;
     bool moves = alive ? !strikes(w, FAULT_ENV) : rng_chance(&w->rng, 500);
-    const char *parent = ((const EnvCommit *)g_hash_table_lookup(w->env_commits, e->b))->parent;
-    if (moves && g_strcmp0(g_hash_table_lookup(w->tips, e->a), parent) == 0) {
+    const EnvCommit *c = g_hash_table_lookup(w->env_commits, e->b);
+    if (c == NULL) {
+        fail(w, "branch-bytes: the ledger names commit %.12s of %s, and its objects are gone", e->b,
+             e->a);
+        return;
+    }
+    if (moves && g_strcmp0(g_hash_table_lookup(w->tips, e->a), c->parent) == 0) {
         g_hash_table_replace(w->tips, g_strdup(e->a), g_strdup(e->b));
     }
     if (alive) {
