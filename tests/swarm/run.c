@@ -213,7 +213,7 @@ static bool open_all(Swarm *s, const char *seed, unsigned first)
     s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     s->context = sl_context_new();
     if (s->epoll < 0 || s->timer < 0 || timerfd_settime(s->timer, 0, &every, NULL) != 0 ||
-        zmq_ctx_set(s->context, ZMQ_MAX_SOCKETS, (int)s->count + 16) != 0 ||
+        zmq_ctx_set(s->context, ZMQ_MAX_SOCKETS, 2 * (int)s->count + 16) != 0 ||
         !watch(s, s->timer, SWARM_TIMER) || !watch(s, STDIN_FILENO, SWARM_STDIN)) {
         return false;
     }
