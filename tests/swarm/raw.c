@@ -81,7 +81,7 @@ static size_t pace(const Raw *r, size_t len)
     if (!r->slow) {
         return len;
     }
-    g_usleep(SL_SECOND_US * SLOW_STEP / SLOW_RATE);
+    poll(NULL, 0, 1000 * SLOW_STEP / SLOW_RATE);
     return MIN(len, SLOW_STEP);
 }
 
@@ -340,7 +340,7 @@ static bool attack_once(Raw *r)
         return put_hello(r);
     }
     if (strcmp(r->what, "asks") == 0) {
-        g_usleep(SL_SECOND_US / ASKS_RATE);
+        poll(NULL, 0, 1000 / ASKS_RATE);
     }
     if (strcmp(r->what, "joins") == 0) {
         return put_join(r);

@@ -65,25 +65,34 @@ static void test_oldest_goes(void)
 
 enum { TURNS = 2000 };
 
-static gpointer borrow(gpointer user)
+static void borrow(void *user)
 {
     SlLentDocs *kept = user;
     for (int i = 0; i < TURNS; i++) {
         SlFleetDocs *docs = sl_lent_docs_take(kept, "commit a");
         sl_lent_docs_give(kept, "commit a", docs != NULL ? docs : some_docs());
     }
-    return NULL;
 }
 
-static void test_threads(void)
+static void ended(void *user, bool cancelled)
+{
+    (void)user;
+    g_assert_false(cancelled);
+}
+
+/* All the workers that there are, at the same documents. */
+static void test_workers(void)
 {
     SlLentDocs kept;
-    GThread *threads[SL_WORKERS];
+    SlLoop *loop = sl_loop_new();
+    SlWorkq *queue = sl_workq_new(loop, SL_WORKERS, SL_WORKERS);
     sl_lent_docs_init(&kept);
-    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
-        threads[i] = g_thread_new("borrower", borrow, &kept);
-    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
-        g_thread_join(threads[i]);
+    for (unsigned i = 0; i < SL_WORKERS; i++)
+        g_assert_true(sl_workq_push(queue, borrow, ended, &kept, NULL));
+    while (sl_workq_pending(queue) > 0)
+        sl_loop_turn(loop, SL_SECOND_US / 20);
+    sl_workq_free(queue);
+    sl_loop_free(loop);
     g_assert_cmpuint(kept.free_ones.length, >=, 1);
     g_assert_cmpuint(kept.free_ones.length, <=, SL_WORKERS);
     sl_lent_docs_clear(&kept);
@@ -95,6 +104,6 @@ int main(int argc, char **argv)
     g_test_add_func("/lentdocs/lent-to-one", test_lent_to_one);
     g_test_add_func("/lentdocs/same-twice", test_same_twice);
     g_test_add_func("/lentdocs/oldest-goes", test_oldest_goes);
-    g_test_add_func("/lentdocs/threads", test_threads);
+    g_test_add_func("/lentdocs/workers", test_workers);
     return g_test_run();
 }
