@@ -270,7 +270,8 @@ class Enrol(Flow):
             begun.stdout.close()
             if f.controls["join"].acted() and "join" not in f.deaths:
                 f.deaths.append("join")
-                f.judge_end("join", begun.returncode, said)
+                if begun.returncode != 0:  # not every call that fails is needed
+                    f.judge_end("join", begun.returncode, said)
                 f.controls["join"].disarm()
             if "SLU" in said and "joined already" in said:
                 return  # it was done when it died
