@@ -11,6 +11,7 @@ typedef struct {
     SlClientEvents link;
     GPtrArray *inputs;  /* of char*: "type digest code" */
     GPtrArray *fetches; /* of char*: "digest offset kind" */
+    int64_t return_us;  /* told by the last HEAD */
     char *log_error;    /* of the last LOG_DATA */
     char *log_text;
 } Rig;
@@ -49,6 +50,12 @@ bool sl_client_send(SlClient *client, const Sluice__Wire__Envelope *envelope)
         rig->log_text = g_strndup((const char *)data->data.data, data->data.len);
     }
     return true;
+}
+
+void sl_client_return(SlClient *client, int64_t spread_us)
+{
+    (void)client;
+    rig->return_us = spread_us;
 }
 
 static void open_fetcher(void)
@@ -233,10 +240,12 @@ static void test_malformed_is_dropped(void)
     envelope.steps = &steps;
     rig->link.received(&rig->shell, &envelope);
     head.head = &empty;
+    head.return_ms = 7000;
     envelope.body_case = SLUICE__WIRE__ENVELOPE__BODY_HEAD;
     envelope.head = &head;
     rig->link.received(&rig->shell, &envelope);
     g_assert_cmpuint(rig->inputs->len, ==, 0);
+    g_assert_cmpint(rig->return_us, ==, 7 * SL_SECOND_US); /* of the wire, not of the statement */
     rig_close();
 }
 
