@@ -211,13 +211,25 @@ void check_paused(World *w, const Moment *m)
 
 /* ---- what it says ---- */
 
+/* A report that nobody acknowledged is said again word for word: it was true when it was made. */
+static bool is_said_again(World *w, const Agent *a, const SlSigned *s)
+{
+    Yard *y = yard_of(w, a);
+    bool again = y->said != NULL && g_bytes_equal(y->said, s->text);
+    if (!again) {
+        g_clear_pointer(&y->said, g_bytes_unref);
+        y->said = g_bytes_ref(s->text);
+    }
+    return again;
+}
+
 /* A unit that is said to be Healthy on a bundle stands there, Healthy, or did so a moment ago: somebody
  * may have taken it away since, but nobody wrote other bytes. */
 void check_honest(World *w, const Moment *m)
 {
     const SlAgentEffect *e = m->effect;
     Agent *a = m->agent;
-    if (e->type != SL_AGENT_DO_REPORT) {
+    if (e->type != SL_AGENT_DO_REPORT || is_said_again(w, a, e->statement)) {
         return;
     }
     const SlReport *r = yard_report(w, a, e->statement);

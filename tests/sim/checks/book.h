@@ -114,6 +114,7 @@ typedef struct {
     int64_t clock_us;              /* latest that its clock ever showed */
     GBytes *slot;                  /* that @slot_json was read from */
     json_t *slot_json;
+    GBytes *said;        /* the last report's text */
     GBytes *report_text; /* that @report was read from */
     SlReport *report;
 } Yard;

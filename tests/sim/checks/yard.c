@@ -45,6 +45,7 @@ static void yard_free(void *data)
     g_clear_pointer(&y->slot, g_bytes_unref);
     json_decref(y->slot_json);
     g_clear_pointer(&y->report_text, g_bytes_unref);
+    g_clear_pointer(&y->said, g_bytes_unref);
     sl_report_free(y->report);
     g_free(y);
 }
