@@ -321,13 +321,6 @@ class Shimmed(fleet.Fleet):
 
     # -- the independent eye: files and git only --
 
-    def state_git(self):
-        return os.path.join(self.state, "state.git")
-
-    def refs(self):
-        out = self.run("git", "-C", self.state_git(), "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/sluice").stdout
-        return {name.rsplit("sluice/", 1)[1]: tip for tip, name in (line.split(" ") for line in out.splitlines())}
-
     def new_lines(self, tip):
         """Lines of events between the tip that was seen last and now; the ledger only grows."""
         last = self.seen["tip"]

@@ -286,18 +286,11 @@ class Story:
         self.check_runs()
         for env, visitor in self.visitors.items():
             self.check_service(env, visitor)
-        self.f.wait("the remote has everything", lambda: self.refs(self.remote) == self.refs(self.state_git()))
+        self.f.wait("the remote has everything", lambda: self.f.refs(self.remote) == self.f.refs())
         self.f.kill("coordinator", 15)
         self.f.run(fleet.BIN + "/sluice-coordinator", "check", "--dir", self.f.state)  # folds the whole chain
-        for repo in (self.state_git(), self.remote):
+        for repo in (self.f.state_git(), self.remote):
             self.f.run("git", "-C", repo, "fsck", "--strict", "--no-dangling")
-
-    def state_git(self):
-        return os.path.join(self.f.state, "state.git")
-
-    def refs(self, repo):
-        return self.f.run("git", "-C", repo, "for-each-ref", "--format=%(objectname) %(refname)",
-                          "refs/heads/sluice/ledger", "refs/heads/sluice/env").stdout
 
     def check_acknowledged(self):
         attempts = {a["n"]: a for a in self.f.json("history", "app/prod", "--limit", "1000")["attempts"]}

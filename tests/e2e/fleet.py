@@ -215,6 +215,16 @@ class CommandFailed(AssertionError):
         self.code, self.out, self.err = code, out, err
 
 
+def change_config(state, change):
+    """`change` gets coordinator.json of a state folder; holds from its next start on."""
+    path = os.path.join(state, "coordinator.json")
+    with open(path) as file:
+        config = json.load(file)
+    change(config)
+    with open(path, "w") as file:
+        json.dump(config, file)
+
+
 class Fleet:
     """init, start, push; then ask with status(), and break things with kill()."""
 
@@ -264,12 +274,16 @@ class Fleet:
 
     def configure(self, **keys):
         """Changes coordinator.json; holds from its next start on."""
-        path = os.path.join(self.state, "coordinator.json")
-        with open(path) as file:
-            config = json.load(file)
-        config.update(keys)
-        with open(path, "w") as file:
-            json.dump(config, file)
+        change_config(self.state, lambda config: config.update(keys))
+
+    def state_git(self):
+        return os.path.join(self.state, "state.git")
+
+    def refs(self, repo=None):
+        """What a repository (that of the state) says: its ledger and environment branches, `ledger` or `env/NAME` to commit."""
+        out = self.run("git", "-C", repo or self.state_git(), "for-each-ref", "--format=%(objectname) %(refname)",
+                       "refs/heads/sluice/ledger", "refs/heads/sluice/env").stdout
+        return {name.split("sluice/", 1)[1]: tip for tip, name in (line.split(" ") for line in out.splitlines())}
 
     def start_coordinator(self, wait=True):
         self.start("coordinator", BIN + "/sluice-coordinator", "run", "--dir", self.state)

@@ -129,11 +129,7 @@ class Machines(bad.BadCase):
         return folder
 
     def on_config(self, folder, change):
-        with open(folder + "/coordinator.json") as file:
-            config = json.load(file)
-        change(config)
-        with open(folder + "/coordinator.json", "w") as out:
-            json.dump(config, out)
+        fleet.change_config(folder, change)
 
     def move(self, folder, **more):
         """To ports of its own."""

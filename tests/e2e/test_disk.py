@@ -40,7 +40,7 @@ class Disk(unittest.TestCase):
     def assert_sound(self):
         self.f.kill("coordinator", 15)
         self.f.run(fleet.BIN + "/sluice-coordinator", "check", "--dir", self.f.state)
-        self.f.run("git", "-C", os.path.join(self.f.state, "state.git"), "fsck", "--strict", "--no-dangling")
+        self.f.run("git", "-C", self.f.state_git(), "fsck", "--strict", "--no-dangling")
 
     def test_coordinator_without_room(self):
         self.f.small_disk(self.f.state, 24)

@@ -32,9 +32,6 @@ class Remote(unittest.TestCase):
         shutil.rmtree(self.remote, ignore_errors=True)  # a push that was under way may have made it again
         os.rename(self.remote + ".away", self.remote)
 
-    def refs(self, repo):
-        return self.f.run("git", "-C", repo, "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/sluice/ledger", "refs/heads/sluice/env").stdout
-
     def events(self, repo):
         """Every event of the ledger in `repo`, read with git alone."""
         names = self.f.run("git", "-C", repo, "ls-tree", "-r", "--name-only", "sluice/ledger").stdout.split()
@@ -44,7 +41,7 @@ class Remote(unittest.TestCase):
                     yield json.loads(line)
 
     def wait_equal(self):
-        self.f.wait("the remote has everything", lambda: self.refs(self.remote) == self.refs(os.path.join(self.f.state, "state.git")))
+        self.f.wait("the remote has everything", lambda: self.f.refs(self.remote) == self.f.refs())
 
     def wait_quiet(self):
         """Nothing is written any more and the remote has all of it: the next who writes is the test."""
