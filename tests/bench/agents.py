@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import swarm  # noqa: E402
 
 COUNTS = [int(count) for count in os.environ.get("AGENTS", "1000 10000").split()]

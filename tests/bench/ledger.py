@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import swarm  # noqa: E402
 
 BATCHES, APPS, EVENTS = (os.environ.get(*each) for each in (("BATCHES", "500"), ("APPS", "1000"), ("EVENTS", "100000")))

@@ -10,12 +10,10 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench"))
-import swarm  # noqa: E402
+import swarm
 
 SECONDS = int(os.environ.get("FLOOD_SECONDS", "2"))
 REGISTERED, HONEST = 60, 40  # the rest of the registered keys is in bad hands

@@ -4,11 +4,9 @@ import os
 import resource
 import select
 import subprocess
-import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-import fleet  # noqa: E402
+import fleet
 
 SEED = "bench"
 FILES_PER_AGENT = 2  # a TCP connection and libzmq's eventfd
@@ -125,14 +123,9 @@ def prepared_fleet(count, configure=None):
     file_limit()
     f = fleet.Fleet()
     try:
-        path = f.state + "/coordinator.json"
-        with open(path) as file:
-            config = json.load(file)
-        config["agents"]["max"] = max(count, 100)
+        fleet.change_config(f.state, lambda config: config["agents"].update(max=max(count, 100)))
         if configure:
-            configure(config)
-        with open(path, "w") as file:
-            json.dump(config, file)
+            fleet.change_config(f.state, configure)
         f.run(PROCESS, "prepare", f.state, "dev", SEED, str(count))
     except BaseException:
         f.stop()
