@@ -8,6 +8,7 @@
 #include "core/bundle.h"
 #include "rounds.h"
 #include "runtime/atomicfile.h"
+#include "tests/ledger_event.h"
 #include <errno.h>
 #include <string.h>
 
@@ -16,17 +17,6 @@
 static char *state_of(const char *dir)
 {
     return g_build_filename(dir, "state.git", NULL);
-}
-
-static json_t *event(int64_t seq, const char *type)
-{
-    json_t *e = json_object();
-    sl_json_set_int(e, "seq", seq);
-    sl_json_set_str(e, "type", type);
-    sl_json_set_str(e, "at", "2026-11-23T12:00:00Z");
-    sl_json_set_str(e, "app", "digits");
-    sl_json_set_str(e, "env", "prod");
-    return e;
 }
 
 static GHashTable *bytes_table(void)
@@ -59,7 +49,7 @@ static bool append(SlLedger *ledger, int64_t first, int64_t last, unsigned maps,
     g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
     g_autoptr(GHashTable) blobs = bytes_table();
     for (int64_t seq = first; seq <= last; seq++)
-        g_ptr_array_add(events, event(seq, "Health"));
+        g_ptr_array_add(events, ledger_event(seq, "Health"));
     for (unsigned n = 0; n < maps; n++) {
         g_autofree char *text = map_text(last, n);
         g_free(keep(blobs, text));
@@ -70,7 +60,7 @@ static bool append(SlLedger *ledger, int64_t first, int64_t last, unsigned maps,
 static SlLedger *create_ledger(const char *dir, GError **error)
 {
     g_autofree char *state = state_of(dir);
-    g_autoptr(json_t) first = event(1, "FleetCreated");
+    g_autoptr(json_t) first = ledger_event(1, "FleetCreated");
     return sl_ledger_create(state, first, error) ? sl_ledger_open(state, error) : NULL;
 }
 
@@ -266,7 +256,7 @@ static char *write_version(SlGitStore *store, const char *old, unsigned version,
 static bool commit_event(SlLedger *ledger, int64_t seq, const char *old, const char *new_,
                          GError **error)
 {
-    json_t *e = event(seq, "Committed");
+    json_t *e = ledger_event(seq, "Committed");
     g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
     sl_json_set_str(e, "new", new_);
     if (old != NULL)

@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "coordinator/store/ledger.h"
 #include "runtime/atomicfile.h"
+#include "tests/ledger_event.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,22 +33,11 @@ static void tear_down(Fixture *f, gconstpointer data)
     g_free(f->state);
 }
 
-static json_t *event(int64_t seq, const char *type)
-{
-    json_t *e = json_object();
-    sl_json_set_int(e, "seq", seq);
-    sl_json_set_str(e, "type", type);
-    sl_json_set_str(e, "at", "2026-11-23T12:00:00Z");
-    sl_json_set_str(e, "app", "digits");
-    sl_json_set_str(e, "env", "prod");
-    return e;
-}
-
 static GPtrArray *batch(int64_t first, unsigned count)
 {
     GPtrArray *events = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
     for (unsigned i = 0; i < count; i++)
-        g_ptr_array_add(events, event(first + i, "Committed"));
+        g_ptr_array_add(events, ledger_event(first + i, "Committed"));
     return events;
 }
 
@@ -82,7 +72,7 @@ static int64_t replayed(SlLedger *ledger)
 static SlLedger *made(Fixture *f)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) first = event(1, "FleetCreated");
+    g_autoptr(json_t) first = ledger_event(1, "FleetCreated");
     g_assert_true(sl_ledger_create(f->state, first, &error));
     SlLedger *ledger = sl_ledger_open(f->state, &error);
     g_assert_no_error(error);
@@ -414,7 +404,7 @@ static void test_refusals(Fixture *f, gconstpointer data)
     g_assert_null(sl_ledger_open(f->state, &none));
     g_assert_error(none, SL_ERROR, SLU_LEDGER_MISSING);
     g_autoptr(SlLedger) ledger = made(f);
-    g_autoptr(json_t) first = event(1, "FleetCreated");
+    g_autoptr(json_t) first = ledger_event(1, "FleetCreated");
     g_assert_false(sl_ledger_create(f->state, first, &twice));
     g_assert_error(twice, SL_ERROR, SLU_LEDGER_EXISTS);
     append_ok(ledger, 3, 1); /* a hole: found at replay */

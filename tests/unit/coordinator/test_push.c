@@ -5,6 +5,7 @@
 #include "coordinator/store/packs.h"
 #include "git_fixture.h"
 #include "sluice/clock.h"
+#include "tests/ledger_event.h"
 #include <signal.h>
 #include <sys/wait.h>
 #include <utime.h>
@@ -21,27 +22,18 @@ static void tear_down(GitFixture *f, gconstpointer data)
     git_fixture_tear_down(f);
 }
 
-static json_t *event(int64_t seq)
-{
-    json_t *e = json_object();
-    sl_json_set_int(e, "seq", seq);
-    sl_json_set_str(e, "type", "Lease");
-    sl_json_set_str(e, "at", "2026-11-23T12:00:00Z");
-    return e;
-}
-
 static void append(SlLedger *ledger, int64_t seq)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
-    g_ptr_array_add(events, event(seq));
+    g_ptr_array_add(events, ledger_event(seq, "Lease"));
     g_assert_true(sl_ledger_append(ledger, events, NULL, &error));
 }
 
 static SlLedger *make(const char *path)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) first = event(1);
+    g_autoptr(json_t) first = ledger_event(1, "Lease");
     g_assert_true(sl_ledger_create(path, first, &error));
     SlLedger *ledger = sl_ledger_open(path, &error);
     g_assert_no_error(error);
