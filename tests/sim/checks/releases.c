@@ -104,6 +104,25 @@ static bool is_marked(World *w, const Book *b, GHashTable *marks, const char *ma
     return g_hash_table_contains(marks, mark);
 }
 
+/* What was committed in the unit before. @ret_moved: its release may be another one since, without a
+ * commit (unchanged bytes), or none (removed). */
+static const BookAttempt *before(const Book *b, const BookAttempt *what, bool *ret_moved)
+{
+    const BookAttempt *last = NULL;
+    for (guint i = 0; i < b->attempts->len; i++) {
+        const BookAttempt *a = b->attempts->pdata[i];
+        if (a == what || strcmp(a->unit, what->unit) != 0) {
+            continue;
+        }
+        if (a->committed > (last != NULL ? last->committed : 0)) {
+            last = a;
+            *ret_moved = a->act == SL_ACT_REMOVE;
+        }
+        *ret_moved = *ret_moved || (a->unchanged && a->end != NULL);
+    }
+    return last;
+}
+
 /* A rollback is held up by no pin and no veto; it leaves both behind, in the ledger. */
 void check_holds(World *w, const Moment *m)
 {
@@ -116,12 +135,13 @@ void check_holds(World *w, const Moment *m)
     }
     for (size_t i = 0; is_type(m, "Committed") && (a = committed_nth(b, m->event, i)) != NULL;
          i++) {
-        const BookAttempt *replaced = book_live(b, a->unit);
+        bool moved = false;
+        const BookAttempt *replaced = before(b, a, &moved);
         if (a->act != SL_ACT_ROLLBACK || replaced == NULL) {
             continue;
         }
         g_autofree char *veto = g_strdup_printf("%s %s", a->unit, replaced->release);
-        bool other = strcmp(replaced->release, a->release) != 0;
+        bool other = !moved && strcmp(replaced->release, a->release) != 0;
         if (!is_marked(w, b, b->pins, a->unit, "Pinned", a, NULL) ||
             (other && !is_marked(w, b, b->vetoes, veto, "Vetoed", a, replaced->release))) {
             fail(w, "attempt %" G_GUINT64_FORMAT " rolls %s back and leaves no mark", a->n,
