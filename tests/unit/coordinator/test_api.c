@@ -2,7 +2,6 @@
  * shapes, waiting and following. */
 #include "base/digest.h"
 #include "coordinator/api/api.h"
-#include "coordinator/api/rate.h"
 #include "runtime/atomicfile.h"
 #include "runtime/http.h"
 #include <netinet/in.h>
@@ -439,24 +438,6 @@ static void test_large_snapshot(Fixture *f, gconstpointer data)
     f->status = NULL;
 }
 
-static void test_rate_costs(void)
-{
-    SlRates *rates = sl_rates_new();
-    SlRateAsk one = {.per_second = 10, .burst = 20, .cost = 1}, some = one, all = one;
-    int64_t wait = 0;
-    some.cost = 15;
-    all.cost = 1000; /* as much as there can be */
-    g_assert_true(sl_rates_take(rates, "a", &some, 0, &wait));
-    g_assert_true(sl_rates_take(rates, "a", &one, 0, &wait));
-    g_assert_false(sl_rates_take(rates, "a", &some, 0, &wait));
-    g_assert_cmpint(wait, ==, 1100 * 1000);
-    g_assert_true(sl_rates_take(rates, "a", &some, wait, &wait));
-    g_assert_false(sl_rates_take(rates, "a", &all, 2 * SL_SECOND_US, &wait));
-    g_assert_true(sl_rates_take(rates, "a", &all, 10 * SL_SECOND_US, &wait));
-    g_assert_true(sl_rates_take(rates, "b", &all, 0, &wait));
-    sl_rates_free(rates);
-}
-
 static void test_later(Fixture *f, gconstpointer data)
 {
     (void)data;
@@ -606,7 +587,6 @@ int main(int argc, char **argv)
     ADD("rate", test_rate);
     ADD("snapshot", test_snapshot);
     ADD("large-snapshot", test_large_snapshot);
-    g_test_add_func("/api/rate-costs", test_rate_costs);
     ADD("later", test_later);
     ADD("follow", test_follow);
     ADD("followers", test_followers);

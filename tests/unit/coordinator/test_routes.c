@@ -3,6 +3,7 @@
 #include "coordinator/api/rate.h"
 #include "coordinator/api/route.h"
 #include "render/yaml.h"
+#include "sluice/clock.h"
 #include <string.h>
 
 static const json_t *described(SlYamlDoc **ret_doc, GPtrArray **ret_docs)
@@ -131,16 +132,35 @@ static void test_query(void)
 static void test_rates(void)
 {
     SlRates *rates = sl_rates_new();
+    SlRateAsk ask = {.per_second = 20, .burst = 40, .cost = 1};
     int64_t wait = 0, now = INT64_C(1000000);
     for (int i = 0; i < 40; i++)
-        g_assert_true(sl_rates_take(rates, "alice", 20, 40, now, &wait));
-    g_assert_false(sl_rates_take(rates, "alice", 20, 40, now, &wait));
+        g_assert_true(sl_rates_take(rates, "alice", &ask, now, &wait));
+    g_assert_false(sl_rates_take(rates, "alice", &ask, now, &wait));
     g_assert_cmpint(wait, >, 0);
     g_assert_cmpint(wait, <=, 50001);
     g_assert_true(
-        sl_rates_take(rates, "bob", 20, 40, now, &wait)); /* one person delays only himself */
-    g_assert_true(sl_rates_take(rates, "alice", 20, 40, now + 60000, &wait));
-    g_assert_false(sl_rates_take(rates, "alice", 20, 40, now + 60000, &wait));
+        sl_rates_take(rates, "bob", &ask, now, &wait)); /* one person delays only himself */
+    g_assert_true(sl_rates_take(rates, "alice", &ask, now + 60000, &wait));
+    g_assert_false(sl_rates_take(rates, "alice", &ask, now + 60000, &wait));
+    sl_rates_free(rates);
+}
+
+static void test_rate_costs(void)
+{
+    SlRates *rates = sl_rates_new();
+    SlRateAsk one = {.per_second = 10, .burst = 20, .cost = 1}, some = one, all = one;
+    int64_t wait = 0;
+    some.cost = 15;
+    all.cost = 1000; /* as much as there can be */
+    g_assert_true(sl_rates_take(rates, "a", &some, 0, &wait));
+    g_assert_true(sl_rates_take(rates, "a", &one, 0, &wait));
+    g_assert_false(sl_rates_take(rates, "a", &some, 0, &wait));
+    g_assert_cmpint(wait, ==, 1100 * 1000);
+    g_assert_true(sl_rates_take(rates, "a", &some, wait, &wait));
+    g_assert_false(sl_rates_take(rates, "a", &all, 2 * SL_SECOND_US, &wait));
+    g_assert_true(sl_rates_take(rates, "a", &all, 10 * SL_SECOND_US, &wait));
+    g_assert_true(sl_rates_take(rates, "b", &all, 0, &wait));
     sl_rates_free(rates);
 }
 
@@ -152,5 +172,6 @@ int main(int argc, char **argv)
     g_test_add_func("/routes/scopes", test_scopes);
     g_test_add_func("/routes/query", test_query);
     g_test_add_func("/routes/rates", test_rates);
+    g_test_add_func("/routes/rate-costs", test_rate_costs);
     return g_test_run();
 }
