@@ -9,18 +9,6 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-/* Named once: EVP_sha256() asks the provider again at each use, which costs more than a short text. */
-static const EVP_MD *sha256(void)
-{
-    static gsize made;
-    static EVP_MD *md;
-    if (g_once_init_enter(&made)) {
-        md = EVP_MD_fetch(NULL, "SHA256", NULL);
-        g_once_init_leave(&made, 1);
-    }
-    return md;
-}
-
 struct SlSha256 {
     EVP_MD_CTX *context;
 };
@@ -29,7 +17,7 @@ SlSha256 *sl_sha256_new(void)
 {
     SlSha256 *hash = g_new0(SlSha256, 1);
     hash->context = EVP_MD_CTX_new();
-    if (hash->context == NULL || EVP_DigestInit_ex(hash->context, sha256(), NULL) != 1) {
+    if (hash->context == NULL || EVP_DigestInit_ex(hash->context, EVP_sha256(), NULL) != 1) {
         g_error("libcrypto has no SHA-256"); /* nothing can be verified without it */
     }
     return hash;
@@ -62,7 +50,7 @@ void sl_sha256_free(SlSha256 *hash)
 
 void sl_sha256_raw(const void *bytes, size_t len, uint8_t ret_digest[32])
 {
-    if (EVP_Digest(len > 0 ? bytes : "", len, ret_digest, NULL, sha256(), NULL) != 1) {
+    if (EVP_Digest(len > 0 ? bytes : "", len, ret_digest, NULL, EVP_sha256(), NULL) != 1) {
         g_error("libcrypto has no SHA-256");
     }
 }
