@@ -59,6 +59,11 @@ static bool spend(Eval *e, const Node *node, size_t steps)
     return false;
 }
 
+static bool spend_text(Eval *e, const Node *node, const json_t *text)
+{
+    return spend(e, node, json_string_length(text) / BYTES_PER_STEP);
+}
+
 static const char *type_name(const json_t *value)
 {
     static const char *const names[] = {"an object", "a list", "a text", "an integer",
@@ -133,6 +138,9 @@ static json_t *member_of(const json_t *from, const json_t *key, bool *ret_odd)
 static bool select_member(Eval *e, const Node *node, Value from, const json_t *key, Value *ret)
 {
     bool odd = false;
+    if (!spend_text(e, node, key)) {
+        return false;
+    }
     json_t *found = from.json != NULL ? member_of(from.json, key, &odd) : NULL;
     g_autofree char *shown =
         json_is_string(key) ? g_strdup(json_string_value(key))
@@ -239,7 +247,7 @@ static bool equal(Eval *e, const Node *node, const json_t *a, const json_t *b, b
     }
     if (json_is_string(a)) {
         *ret = strcmp(json_string_value(a), json_string_value(b)) == 0;
-        return spend(e, node, json_string_length(a) / BYTES_PER_STEP);
+        return spend_text(e, node, a);
     }
     *ret = true;
     if (json_is_array(a) && json_array_size(a) != json_array_size(b)) {
@@ -257,6 +265,9 @@ static bool equal(Eval *e, const Node *node, const json_t *a, const json_t *b, b
         *ret = false;
     } else if (json_is_object(a)) {
         json_object_foreach ((json_t *)(uintptr_t)a, key, each) {
+            if (!spend(e, node, strlen(key) / BYTES_PER_STEP)) {
+                return false;
+            }
             const json_t *other = json_object_get(b, key);
             *ret = other != NULL;
             if (other != NULL && !equal(e, node, each, other, ret)) {
@@ -286,6 +297,9 @@ static bool eval_compare(Eval *e, const Node *node, Value *ret)
     if (json_is_number(left) && json_is_number(right)) {
         order = order_numbers(left, right);
     } else if (json_is_string(left) && json_is_string(right)) {
+        if (!spend_text(e, node, left)) {
+            return false;
+        }
         order = strcmp(json_string_value(left), json_string_value(right));
     } else {
         return fault(e, node, SL_EXPR_BROKEN, "%s and %s have no order", type_name(left),
@@ -309,7 +323,8 @@ static bool eval_in(Eval *e, const Node *node, Value *ret)
         return false;
     }
     if (json_is_object(set)) {
-        return give(ret, json_boolean(json_is_string(item) &&
+        return spend_text(e, node, item) &&
+               give(ret, json_boolean(json_is_string(item) &&
                                       json_object_get(set, json_string_value(item)) != NULL));
     }
     if (!json_is_array(set)) {
@@ -370,7 +385,7 @@ static bool eval_size(Eval *e, const Node *node, Value *ret)
         return false;
     }
     if (json_is_string(value)) {
-        return spend(e, node, json_string_length(value) / BYTES_PER_STEP) &&
+        return spend_text(e, node, value) &&
                give(ret, json_integer(g_utf8_strlen(json_string_value(value), -1)));
     }
     if (!json_is_array(value) && !json_is_object(value)) {
@@ -418,7 +433,7 @@ static bool eval_call(Eval *e, const Node *node, Value *ret)
     }
     const char *text = json_string_value(target);
     const char *word = json_string_value(part);
-    if (!spend(e, node, (json_string_length(target) + json_string_length(part)) / BYTES_PER_STEP)) {
+    if (!spend_text(e, node, target) || !spend_text(e, node, part)) {
         return false;
     }
     return give(ret, json_boolean(node->detail == CALL_STARTS_WITH ? g_str_has_prefix(text, word)
@@ -429,16 +444,19 @@ static bool eval_call(Eval *e, const Node *node, Value *ret)
 /* ---- macros ---- */
 
 /* Elements of a list, or keys of an object, as a list. */
-static json_t *items_of(json_t *target)
+static json_t *items_of(json_t *target, size_t *ret_steps)
 {
     const char *key = NULL;
     json_t *each = NULL;
     if (json_is_array(target)) {
+        *ret_steps = json_array_size(target);
         return json_incref(target);
     }
+    *ret_steps = json_object_size(target);
     json_t *keys = json_is_object(target) ? json_array() : NULL;
     json_object_foreach (target, key, each) {
         json_array_append_new(keys, json_string(key));
+        *ret_steps += strlen(key) / BYTES_PER_STEP;
     }
     return keys;
 }
@@ -505,12 +523,13 @@ static bool eval_macro(Eval *e, const Node *node, Value *ret)
     if (target == NULL) {
         return false;
     }
-    g_autoptr(json_t) items = items_of(target);
+    size_t steps = 0;
+    g_autoptr(json_t) items = items_of(target, &steps);
     if (items == NULL) {
         return fault(e, node, SL_EXPR_BROKEN, "is for a list or an object, not %s",
                      type_name(target));
     }
-    if (!spend(e, node, json_array_size(items))) {
+    if (!spend(e, node, steps)) {
         return false;
     }
     return node->detail == MACRO_EXISTS || node->detail == MACRO_ALL

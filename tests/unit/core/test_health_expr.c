@@ -143,6 +143,12 @@ static void test_steps_are_bounded(void)
         "a.all(x, text.contains('c') || true)",
         "a.all(x, size(text) > 1)",
         "a.all(x, text == text)",
+        "a.all(x, text <= text)",
+        "a.all(x, text in o || true)",
+        "a.exists(x, o[text] == 1)",
+        "a.all(x, !o[?text].hasValue())",
+        "a.all(x, long.all(k, true))",
+        "a.all(x, long == long)",
         "a.all(x, a.exists_one(y, y == x))",
         "o.all(x, o.all(y, o.all(z, o == o)))",
     };
@@ -157,6 +163,9 @@ static void test_steps_are_bounded(void)
     json_object_set_new(object, "a", list);
     json_object_set_new(object, "o", map);
     json_object_set_new(object, "text", json_string(text));
+    json_t *keyed = json_object();
+    json_object_set_new(keyed, text, json_true());
+    json_object_set_new(object, "long", keyed);
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
         g_autoptr(SlExpr) expr = sl_expr_parse(table[i], NULL);
         g_autofree char *why = NULL;
