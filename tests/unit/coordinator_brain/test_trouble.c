@@ -14,7 +14,7 @@ static unsigned alarms_of(Rig *rig, const char *what)
     return count;
 }
 
-static void say(Rig *rig, const char *curve, const char *what, int code)
+static void say(Rig *rig, const char *curve, const char *what, SlErrorCode code)
 {
     g_autoptr(GError) error = NULL;
     (void)!sl_throw(&error, code, "%s", "words");
