@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define WAIT_US (30 * SL_SECOND_US)
+
 typedef struct {
     char *dir, *socket, *listen, *base;
     SlLoop *loop;
@@ -246,11 +248,18 @@ static void start(Fixture *f, const Ask *ask, Answer *a)
     sl_http_send(f->http, &request, got, a);
 }
 
+/* Turns the loop until the condition holds; fails the test at the deadline. */
+#define wait_for(f, condition)                                                                     \
+    do {                                                                                           \
+        int64_t wait_us = sl_clock_real.monotonic_us(NULL) + WAIT_US;                              \
+        while (!(condition) && sl_clock_real.monotonic_us(NULL) < wait_us)                         \
+            sl_loop_turn((f)->loop, 10000);                                                        \
+        g_assert_true(condition);                                                                  \
+    } while (0)
+
 static void finish(Fixture *f, Answer *a)
 {
-    for (int i = 0; !a->done && i < 5000; i++)
-        sl_loop_turn(f->loop, 10000);
-    g_assert_true(a->done);
+    wait_for(f, a->done);
 }
 
 static Answer ask(Fixture *f, Ask how)
@@ -445,8 +454,7 @@ static void test_later(Fixture *f, gconstpointer data)
     f->answer_later = true;
     start(f, &(Ask){.method = "POST", .path = "/v1/actions/promote", .body = "{\"args\":{}}"},
           &waiting);
-    while (f->pending == NULL)
-        sl_loop_turn(f->loop, 10000);
+    wait_for(f, f->pending != NULL);
     meanwhile = ask(f, (Ask){.path = "/v1/status"}); /* one that waits delays nobody */
     g_assert_cmpint(meanwhile.status, ==, 200);
     g_assert_false(waiting.done);
@@ -499,8 +507,7 @@ static void test_followers(Fixture *f, gconstpointer data)
         held[i] = connect_raw(f, false);
         g_assert_cmpint(write(held[i], request, sizeof request - 1), ==, sizeof request - 1);
     }
-    for (int i = 0; sl_api_count(f->api) < SL_API_FOLLOWERS_EACH && i < 5000; i++)
-        sl_loop_turn(f->loop, 10000);
+    wait_for(f, sl_api_count(f->api) >= SL_API_FOLLOWERS_EACH);
     g_assert_cmpuint(sl_api_count(f->api), ==, SL_API_FOLLOWERS_EACH);
     fails(f, (Ask){.path = "/v1/events?since=9&follow=1"}, 429, "SLU4111");
     g_auto(Answer) other = {0}, plain = ask(f, (Ask){.path = "/v1/events?since=9"});
@@ -508,8 +515,7 @@ static void test_followers(Fixture *f, gconstpointer data)
     start(f, &(Ask){.path = "/v1/events?since=9&follow=1", .tcp = true, .token = "slc_view"},
           &other);
     f->seq = 10;
-    while (sl_api_count(f->api) < SL_API_FOLLOWERS_EACH + 3)
-        sl_loop_turn(f->loop, 10000);
+    wait_for(f, sl_api_count(f->api) >= SL_API_FOLLOWERS_EACH + 3);
     sl_api_events_grew(f->api);
     finish(f, &other);
     g_assert_cmpint(other.status, ==, 200);
@@ -536,17 +542,15 @@ static void test_slow_clients(Fixture *f, gconstpointer data)
     start(f, &(Ask){.path = "/v1/events?since=3&follow=1"}, &follower);
     int fds[] = {connect_raw(f, true), connect_raw(f, true), connect_raw(f, false)};
     g_assert_cmpint(write(fds[2], unfinished, sizeof unfinished - 1), >, 0);
-    int64_t end = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
-    while (sl_api_slow(f->api) < G_N_ELEMENTS(fds) && g_get_monotonic_time() < end) {
+    int64_t end_us = sl_clock_real.monotonic_us(NULL) + WAIT_US;
+    while (sl_api_slow(f->api) < G_N_ELEMENTS(fds) && sl_clock_real.monotonic_us(NULL) < end_us) {
         (void)!send(fds[1], "G", 1, MSG_NOSIGNAL);
         (void)!send(fds[2], " ", 1, MSG_NOSIGNAL);
         sl_loop_turn(f->loop, 10000);
     }
     g_assert_cmpuint(sl_api_slow(f->api), ==, G_N_ELEMENTS(fds));
     for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
-        for (int turns = 0; !has_ended(fds[i]) && turns < 500; turns++)
-            sl_loop_turn(f->loop, 10000);
-        g_assert_true(has_ended(fds[i]));
+        wait_for(f, has_ended(fds[i]));
         close(fds[i]);
     }
     g_assert_false(follower.done);

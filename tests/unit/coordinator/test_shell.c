@@ -7,6 +7,8 @@
 #include <sodium.h>
 #include <sys/stat.h>
 
+#define WAIT_US (30 * SL_SECOND_US)
+
 typedef struct {
     GitFixture git;
     char *state, *root_file;
@@ -138,11 +140,21 @@ static char *source_text(Fixture *f, const char *key)
     return g_strdup(json_string_value(value));
 }
 
+/* Turns the loop until the condition holds; fails the test at the deadline. */
+#define wait_for(f, condition)                                                                     \
+    do {                                                                                           \
+        int64_t wait_us = sl_clock_real.monotonic_us(NULL) + WAIT_US;                              \
+        while (!(condition) && sl_clock_real.monotonic_us(NULL) < wait_us)                         \
+            sl_loop_turn((f)->loop, 10000);                                                        \
+        g_assert_true(condition);                                                                  \
+    } while (0)
+
 /* Turns the loop until the source's @key contains @text (NULL: is not there). */
 static void until(Fixture *f, const char *key, const char *text)
 {
     g_autofree char *last = NULL;
-    for (int i = 0; i < 1000; i++) {
+    int64_t end_us = sl_clock_real.monotonic_us(NULL) + WAIT_US;
+    while (sl_clock_real.monotonic_us(NULL) < end_us) {
         sl_loop_turn(f->loop, 10000);
         g_free(last);
         last = source_text(f, key);
@@ -161,8 +173,7 @@ static void test_follow_and_restart(Fixture *f, gconstpointer data)
     g_free(git_commit_all(&f->git, "second")); /* inotify: no poll needed */
     until(f, "subject", "second");
     g_assert_nonnull(sl_coord_docs(f->c->brain));
-    while (f->c->appending || f->c->flush_posted)
-        sl_loop_turn(f->loop, 10000);
+    wait_for(f, !f->c->appending && !f->c->flush_posted);
     uint64_t seq = sl_coord_ledger_seq(f->c->brain);
     stop(f);
     g_autofree char *cache = g_build_filename(f->state, "cache", NULL);
@@ -198,7 +209,8 @@ static void test_bad_documents_keep_the_last_good(Fixture *f, gconstpointer data
  * @end, and nothing else is polled besides the fleet's. */
 static void until_followed(Fixture *f, guint count, const char *end)
 {
-    for (int i = 0; i < 1000; i++) {
+    int64_t end_us = sl_clock_real.monotonic_us(NULL) + WAIT_US;
+    while (sl_clock_real.monotonic_us(NULL) < end_us) {
         sl_loop_turn(f->loop, 10000);
         const GPtrArray *named = sl_coord_docs(f->c->brain)->repositories;
         const SlRepositoryDoc *first = named->len > 0 ? named->pdata[0] : NULL;
@@ -336,8 +348,7 @@ static void test_searches_are_bounded(Fixture *f, gconstpointer data)
     (void)data;
     start_ok(f);
     until(f, "subject", "first");
-    while (f->c->appending || f->c->flush_posted)
-        sl_loop_turn(f->loop, 10000);
+    wait_for(f, !f->c->appending && !f->c->flush_posted);
     g_autofree char *digest = g_strnfill(64, '0');
     SlFind find = {.who = "hostile", .digest = digest};
     Finds finds = {0};
@@ -350,11 +361,9 @@ static void test_searches_are_bounded(Fixture *f, gconstpointer data)
     Finds others = {0};
     find.who = "honest";
     g_assert_true(sl_find_bytes(f->c, &find, count_find, &others));
-    for (int i = 0; i < 1000 && others.absent == 0; i++)
-        sl_loop_turn(f->loop, 10000);
+    wait_for(f, others.absent > 0);
     g_assert_cmpuint(others.absent, ==, 1);
-    for (int i = 0; i < 1000 && finds.absent < 65; i++)
-        sl_loop_turn(f->loop, 10000);
+    wait_for(f, finds.absent >= 65);
     g_assert_cmpuint(finds.absent, ==, 65);
     g_assert_cmpuint(g_hash_table_size(f->c->finding), ==, 0);
     while (sl_find_bytes(f->c, &find, count_find, &finds)) {
@@ -379,13 +388,11 @@ static void test_views_of_the_past_are_bounded(Fixture *f, gconstpointer data)
     unsigned counts[2] = {0};
     for (int i = 0; i < 10; i++)
         sl_people_ops.view_at(f->c, sl_now_us(f->c), args, count_view, counts);
-    for (int i = 0; i < 1000 && counts[0] + counts[1] < 10; i++)
-        sl_loop_turn(f->loop, 10000);
+    wait_for(f, counts[0] + counts[1] >= 10);
     g_assert_cmpuint(counts[0], ==, SL_REPLAYS_MAX);
     g_assert_cmpuint(counts[1], ==, 10 - SL_REPLAYS_MAX);
     sl_people_ops.view_at(f->c, sl_now_us(f->c), args, count_view, counts); /* and it goes on */
-    for (int i = 0; i < 1000 && counts[0] < SL_REPLAYS_MAX + 1; i++)
-        sl_loop_turn(f->loop, 10000);
+    wait_for(f, counts[0] > SL_REPLAYS_MAX);
     g_assert_cmpuint(counts[0], ==, SL_REPLAYS_MAX + 1);
 }
 
