@@ -89,8 +89,9 @@ void sl_pod_end_clear(SlPodEnd *end);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SlPodEnd, sl_pod_end_clear)
 /* Why a Pod (whose phase is Failed, or whose container ended) failed. */
 void sl_pod_end(const json_t *pod, SlPodEnd *ret_end);
-/* The Pod of an array that failed first, or can't start: NULL if none. Borrowed. */
-const json_t *sl_pod_first_bad(const json_t *pods, int64_t now_us, SlHealthVerdict *ret_verdict);
+/* The Pod of the object that failed first, or can't start: NULL if none. Borrowed. @ret_stuck: one that isn't over can't start. */
+const json_t *sl_pod_first_bad(const SlHealthCase *c, SlHealthVerdict *ret_verdict,
+                               bool *ret_stuck);
 
 /* ---- state.c ---- */
 void sl_state_look(SlHealthState *state, const json_t *object, const SlHealthContext *context);

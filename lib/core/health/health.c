@@ -67,7 +67,11 @@ static bool is_ahead_for_good(SlHealthCase *c, SlHealthState *state, bool ahead)
     if (state->ahead_us == 0 || state->ahead_us > now_us) {
         state->ahead_us = c->context->snapshot ? state->changed_us : now_us;
     }
-    return now_us - state->ahead_us > AHEAD_US;
+    if (now_us - state->ahead_us >= AHEAD_US) {
+        return true;
+    }
+    c->verdict->next_us = state->ahead_us + AHEAD_US;
+    return false;
 }
 
 static bool judge_observed(SlHealthCase *c, SlHealthState *state, const SlHealthKind *row)
@@ -172,13 +176,17 @@ static void add_pod(SlHealthCase *c, const SlHealthKind *row)
 {
     SlHealthVerdict *verdict = c->verdict;
     SlHealthVerdict pod_verdict = {0};
+    bool stuck = false;
     if (row == NULL || (row->flags & SL_KIND_OWNS_PODS) == 0 || verdict->queued ||
         (verdict->health != SL_HEALTH_PROGRESSING && verdict->health != SL_HEALTH_DEGRADED)) {
         return;
     }
-    const json_t *pod = sl_pod_first_bad(c->context->pods, c->context->now_us, &pod_verdict);
+    const json_t *pod = sl_pod_first_bad(c, &pod_verdict, &stuck);
     if (pod == NULL) {
         return;
+    }
+    if (stuck && c->timer == SL_TIMER_QUEUE) { /* it has its quota: what it waits for is no queue */
+        c->timer = SL_TIMER_IMAGE;
     }
     verdict->failure = pod_verdict.failure;
     g_autofree char *said = g_strdup(verdict->message);
@@ -188,7 +196,9 @@ static void add_pod(SlHealthCase *c, const SlHealthKind *row)
     const char *of = json_string_value(json_object_get(labels, "controller-revision-hash"));
     /* A Pod of the revision that is being replaced may fail: that is why it is replaced. */
     bool current = of == NULL || *revision == '\0' || strcmp(of, revision) == 0;
-    bool fails = (row->flags & SL_KIND_PODS_RULE) != 0 && current &&
+    /* One that is over, or goes, is replaced by another. */
+    bool lives = pod_verdict.health == SL_HEALTH_DEGRADED && !pod_verdict.final;
+    bool fails = (row->flags & SL_KIND_PODS_RULE) != 0 && current && lives &&
                  verdict->health == SL_HEALTH_PROGRESSING;
     g_autofree char *reason = g_strdup(fails ? pod_verdict.reason : verdict->reason);
     g_autofree char *path = g_strdup(verdict->evidence);

@@ -149,19 +149,24 @@ static int64_t ended_us(const json_t *pod)
     return us > 0 ? us : INT64_MAX;
 }
 
-const json_t *sl_pod_first_bad(const json_t *pods, int64_t now_us, SlHealthVerdict *ret_verdict)
+const json_t *sl_pod_first_bad(const SlHealthCase *c, SlHealthVerdict *ret_verdict, bool *ret_stuck)
 {
+    const SlHealthContext context = {.now_us = c->context->now_us,
+                                     .snapshot = true,
+                                     .timers_us = c->context->timers_us,
+                                     .queue_managed = sl_case_queue_managed(c)};
     const json_t *found = NULL;
     size_t i = 0;
     json_t *each = NULL;
-    json_array_foreach (pods, i, each) {
+    *ret_stuck = false;
+    json_array_foreach (c->context->pods, i, each) {
         if (i >= SL_HEALTH_PODS_MAX) {
             break;
         }
-        SlHealthContext context = {.now_us = now_us, .snapshot = true};
         SlHealthState state = {0};
         SlHealthVerdict verdict;
         sl_health_judge(each, &context, &state, &verdict);
+        *ret_stuck = *ret_stuck || (verdict.health == SL_HEALTH_DEGRADED && !verdict.final);
         bool bad = verdict.health == SL_HEALTH_DEGRADED || verdict.failure != SL_POD_FAILURE_NONE;
         if (bad && (found == NULL || ended_us(each) < ended_us(found))) {
             found = each;

@@ -32,8 +32,10 @@ bool sl_health_of_volcano_job(SlHealthCase *c)
         return sl_case_say(c, SL_HEALTH_PROGRESSING, phase, path, "%s",
                            *message != '\0' ? message : "its Pods are ending");
     }
-    c->verdict->queued = true;
-    return sl_case_wait(c, SL_TIMER_QUEUE, "Queued", path, "waits in queue %s%s%s",
-                        sl_json_str_or(c->object, "spec.queue", "default"),
+    /* Its queue lets it in by making its Pods: from then on they say what it waits for. */
+    bool queued = sl_case_int(c, "status.pending", 0) + running == 0;
+    c->verdict->queued = queued;
+    return sl_case_wait(c, SL_TIMER_QUEUE, queued ? "Queued" : "Pending", path,
+                        "waits in queue %s%s%s", sl_json_str_or(c->object, "spec.queue", "default"),
                         *message != '\0' ? ": " : "", message);
 }

@@ -152,12 +152,27 @@ static void test_restored_object(void)
     Look l = {0};
     look(&l, ahead, 0, "Progressing NotObserved");
     g_assert_cmpint(l.verdict.observed_generation, ==, 7);
-    look(&l, ahead, 60, "Progressing NotObserved");
-    look(&l, ahead, 61, "Progressing Settling");
-    look(&l, ahead, 66, "Healthy Ready");
+    look(&l, ahead, 59, "Progressing NotObserved");
+    g_assert_cmpint(l.verdict.next_us, ==, T0 + 60 * SL_SECOND_US);
+    look(&l, ahead, 60, "Progressing Settling");
+    look(&l, ahead, 65, "Healthy Ready");
     look(&l, even, 67, "Healthy Ready");
     g_assert_cmpint(l.state.ahead_us, ==, 0);
     look(&l, ahead, 68, "Progressing NotObserved");
+}
+
+/* What people allow an application, they allow the Pods that its objects are judged by. */
+static void test_timers_of_pods(void)
+{
+    static const char owner[] = "{'apiVersion':'apps/v1','kind':'StatefulSet','metadata':{'name':'a','generation':1},'status':{'observedGeneration':1}}";
+    g_autoptr(json_t) pods = object_of("[{'apiVersion':'v1','kind':'Pod','metadata':{'name':'a-0','creationTimestamp':'2026-11-23T11:40:00Z'},"
+                                       "'status':{'phase':'Pending'}}]");
+    int64_t timers[SL_N_TIMERS] = {0};
+    Look l = {.context.pods = pods};
+    look(&l, owner, 0, "Degraded DeadlineExceeded");
+    g_assert_true(sl_health_timer_set(timers, "image", "30m", NULL));
+    l.context.timers_us = timers;
+    look(&l, owner, 1, "Progressing ReplicasPending");
 }
 
 static void test_not_seen(void)
@@ -382,6 +397,7 @@ int main(int argc, char **argv)
     g_test_add_func("/health/timers", test_timers_of_an_application);
     g_test_add_func("/health/queue", test_queue_has_no_deadline);
     g_test_add_func("/health/restored", test_restored_object);
+    g_test_add_func("/health/timers-of-pods", test_timers_of_pods);
     g_test_add_func("/health/not-seen", test_not_seen);
     g_test_add_func("/health/quiet-kind", test_quiet_kind);
     g_test_add_func("/health/crash-loop", test_crash_loop_needs_two);
