@@ -26,7 +26,8 @@ bool sl_health_of_job(SlHealthCase *c)
         return true;
     }
     bool suspend = sl_json_bool(c->object, "spec.suspend", false);
-    if (suspend && sl_case_is(c, "Suspended", "True") != NULL) {
+    /* A Job that runs elsewhere (MultiKueue) is looked at by its queue alone: it has no conditions. */
+    if (suspend && (sl_case_queue_managed(c) || sl_case_is(c, "Suspended", "True") != NULL)) {
         return sl_case_suspended(c, "spec.suspend");
     }
     if (suspend) {
@@ -43,6 +44,10 @@ bool sl_health_of_job(SlHealthCase *c)
     int64_t needed = MIN(parallel, wanted - succeeded);
     int64_t ready = sl_case_int(c, "status.ready", -1);
     int64_t failed = sl_case_int(c, "status.failed", 0);
+    bool drains = sl_json_at(c->spec, "completions") == NULL && succeeded > 0;
+    if (drains || *sl_case_str(c, "status.failedIndexes") != '\0') { /* not all are replaced */
+        needed = MIN(needed, MAX(sl_case_int(c, "status.active", 0), 1));
+    }
     if (ready >= 0 && ready < needed) { /* active Pods may be pending: only ready ones run */
         SlHealthTimer timer = sl_case_queue_managed(c) ? SL_TIMER_QUEUE : SL_TIMER_IMAGE;
         return sl_case_wait(c, timer, "Pending", "status.ready",
