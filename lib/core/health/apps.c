@@ -119,15 +119,20 @@ bool sl_health_of_daemon_set(SlHealthCase *c)
         return sl_case_say(c, SL_HEALTH_PROGRESSING, "NotScheduled",
                            "status.desiredNumberScheduled", "no node was chosen yet");
     }
-    if (strcmp(sl_case_str(c, "spec.updateStrategy.type"), "OnDelete") == 0) {
+    bool by_hand = strcmp(sl_case_str(c, "spec.updateStrategy.type"), "OnDelete") == 0;
+    if (!by_hand && too_few(c, "status.updatedNumberScheduled", "of the new version",
+                            sl_case_int(c, "status.updatedNumberScheduled", 0), wanted)) {
+        return true;
+    }
+    if (too_few(c, "status.numberAvailable", "available",
+                sl_case_int(c, "status.numberAvailable", 0), wanted)) {
+        return true;
+    }
+    if (by_hand) {
         return sl_case_say(c, SL_HEALTH_HEALTHY, "OnDelete", "spec.updateStrategy.type",
                            "its Pods are replaced by hand");
     }
-    return too_few(c, "status.updatedNumberScheduled", "of the new version",
-                   sl_case_int(c, "status.updatedNumberScheduled", 0), wanted) ||
-           too_few(c, "status.numberAvailable", "available",
-                   sl_case_int(c, "status.numberAvailable", 0), wanted) ||
-           sl_case_say(c, SL_HEALTH_HEALTHY, "Available", "status.numberAvailable",
+    return sl_case_say(c, SL_HEALTH_HEALTHY, "Available", "status.numberAvailable",
                        "available on %" PRId64 " of %" PRId64 " nodes", wanted, wanted);
 }
 
