@@ -67,7 +67,8 @@ static bool answer(SlHealthCase *c, SlHealth health, const char *reason, const c
 {
     c->verdict->health = health;
     g_strlcpy(c->verdict->reason, word_or(reason, "Other"), sizeof c->verdict->reason);
-    g_strlcpy(c->verdict->evidence, path, sizeof c->verdict->evidence);
+    g_autofree char *safe = sl_escape_for_people(path, SL_HEALTH_EVIDENCE_MAX - sizeof "...");
+    g_strlcpy(c->verdict->evidence, safe, sizeof c->verdict->evidence);
     set_message(c->verdict, message);
     return true;
 }
@@ -183,15 +184,20 @@ int64_t sl_time_at(const json_t *object, const char *path)
     return text != NULL && sl_parse_time(text, &us) ? us : 0;
 }
 
+bool sl_condition_is_old(const json_t *condition, int64_t generation)
+{
+    int64_t observed = 0;
+    return sl_number_at(condition, "observedGeneration", &observed) && observed < generation;
+}
+
 const json_t *sl_condition_in(const json_t *list, const char *type, const char *status,
                               int64_t generation)
 {
     size_t i = 0;
     json_t *each = NULL;
     json_array_foreach (list, i, each) {
-        int64_t observed = 0;
-        bool old = sl_number_at(each, "observedGeneration", &observed) && observed < generation;
-        if (!old && strcmp(sl_json_str_or(each, "type", ""), type) == 0 &&
+        if (!sl_condition_is_old(each, generation) &&
+            strcmp(sl_json_str_or(each, "type", ""), type) == 0 &&
             (status == NULL || strcmp(sl_json_str_or(each, "status", ""), status) == 0)) {
             return each;
         }

@@ -61,6 +61,8 @@ bool sl_case_suspended(SlHealthCase *c, const char *path);
 const json_t *sl_case_condition(const SlHealthCase *c, const char *type);
 /* The same with this status ("True"), else NULL. */
 const json_t *sl_case_is(const SlHealthCase *c, const char *type, const char *status);
+/* About an older generation: it doesn't count. */
+bool sl_condition_is_old(const json_t *condition, int64_t generation);
 /* In a list that is not status.conditions. */
 const json_t *sl_condition_in(const json_t *list, const char *type, const char *status,
                               int64_t generation);

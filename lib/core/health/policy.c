@@ -33,8 +33,7 @@ bool sl_health_of_disruption_budget(SlHealthCase *c)
         /* Too few Pods is what the Pods' owner is judged by; the budget itself works. */
         if (strcmp(sl_json_str_or(each, "status", ""), "False") == 0 &&
             strcmp(sl_condition_reason(each), "InsufficientPods") != 0 &&
-            sl_condition_in(json_object_get(c->status, "conditions"),
-                            sl_json_str_or(each, "type", ""), "False", generation) != NULL) {
+            !sl_condition_is_old(each, generation)) {
             return sl_case_say_condition(c, SL_HEALTH_DEGRADED, "Failed", each);
         }
     }

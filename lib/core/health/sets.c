@@ -19,17 +19,16 @@ bool sl_health_of_leader_worker_set(SlHealthCase *c)
         wanted, ready);
 }
 
-/* Ready and succeeded Jobs of one replicatedJobs entry. */
-static int64_t running_jobs(const SlHealthCase *c, const char *name)
+/* Status of each replicatedJobs entry by its name; all borrowed from the object. */
+static GHashTable *statuses_by_name(const SlHealthCase *c)
 {
     size_t i = 0;
     json_t *each = NULL;
+    GHashTable *statuses = g_hash_table_new(g_str_hash, g_str_equal);
     json_array_foreach (sl_json_at(c->object, "status.replicatedJobsStatus"), i, each) {
-        if (strcmp(sl_json_str_or(each, "name", ""), name) == 0) {
-            return sl_json_int(each, "ready", 0) + sl_json_int(each, "succeeded", 0);
-        }
+        g_hash_table_insert(statuses, (gpointer)(uintptr_t)sl_json_str_or(each, "name", ""), each);
     }
-    return 0;
+    return statuses;
 }
 
 static bool judge_jobs(SlHealthCase *c)
@@ -37,10 +36,12 @@ static bool judge_jobs(SlHealthCase *c)
     size_t i = 0;
     json_t *each = NULL;
     int64_t restarts = sl_case_int(c, "status.restarts", 0);
+    g_autoptr(GHashTable) statuses = statuses_by_name(c);
     json_array_foreach (sl_json_at(c->object, "spec.replicatedJobs"), i, each) {
         const char *name = sl_json_str_or(each, "name", "?");
         int64_t wanted = sl_json_int(each, "replicas", 1);
-        int64_t have = running_jobs(c, name);
+        const json_t *status = g_hash_table_lookup(statuses, name);
+        int64_t have = sl_json_int(status, "ready", 0) + sl_json_int(status, "succeeded", 0);
         if (have < wanted) {
             SlHealthTimer timer = sl_case_queue_managed(c) ? SL_TIMER_QUEUE : SL_TIMER_IMAGE;
             return sl_case_wait(c, timer, "Pending", "status.replicatedJobsStatus",

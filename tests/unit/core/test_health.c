@@ -4,6 +4,7 @@
 #include "core/health/case.h"
 #include "core/health/health.h"
 #include <string.h>
+#include <time.h>
 
 #define T0 (INT64_C(1795435200) * SL_SECOND_US) /* 2026-11-23T12:00:00Z */
 
@@ -173,6 +174,35 @@ static void test_timers_of_pods(void)
     g_assert_true(sl_health_timer_set(timers, "image", "30m", NULL));
     l.context.timers_us = timers;
     look(&l, owner, 1, "Progressing ReplicasPending");
+}
+
+/* Lists as long as somebody likes cost what they are long, and names in them are safe to show. */
+static void test_long_lists(void)
+{
+    enum { COUNT = 10000 };
+    static const struct {
+        const char *head, *item, *between, *tail, *expect;
+    } table[] = {
+        {"{'apiVersion':'policy/v1','kind':'PodDisruptionBudget','metadata':{'generation':2},'status':{'observedGeneration':2,'conditions':[",
+         "{'status':'False','observedGeneration':1},", "", "{'type':'a\\u001b[31m','status':'False'}]}}", "Degraded Failed"},
+        {"{'apiVersion':'jobset.x-k8s.io/v1alpha2','kind':'JobSet','spec':{'replicatedJobs':[", "{'name':'x','replicas':0},",
+         "{'name':'b'}]},'status':{'replicatedJobsStatus':[", "{'name':'b','ready':1}]}}", "Progressing Running"},
+    };
+    for (size_t t = 0; t < G_N_ELEMENTS(table); t++) {
+        g_autoptr(GString) items = g_string_new(NULL);
+        for (int i = 0; i < COUNT; i++) {
+            g_autofree char *name = g_strdup_printf("'x%d'", i);
+            g_auto(GStrv) parts = g_strsplit(table[t].item, "'x'", 2);
+            g_autofree char *item = g_strjoinv(name, parts);
+            g_string_append(items, item);
+        }
+        g_autofree char *text = g_strconcat(table[t].head, items->str, table[t].between, items->str, table[t].tail, NULL);
+        Look l = {0};
+        clock_t start = clock();
+        look(&l, text, 0, table[t].expect);
+        g_assert_cmpint((clock() - start) / CLOCKS_PER_SEC, <, 3); /* of the processor; 60 and 4 if each is compared with each */
+        g_assert_null(strchr(l.verdict.evidence, '\033'));
+    }
 }
 
 static void test_not_seen(void)
@@ -398,6 +428,7 @@ int main(int argc, char **argv)
     g_test_add_func("/health/queue", test_queue_has_no_deadline);
     g_test_add_func("/health/restored", test_restored_object);
     g_test_add_func("/health/timers-of-pods", test_timers_of_pods);
+    g_test_add_func("/health/long-lists", test_long_lists);
     g_test_add_func("/health/not-seen", test_not_seen);
     g_test_add_func("/health/quiet-kind", test_quiet_kind);
     g_test_add_func("/health/crash-loop", test_crash_loop_needs_two);
