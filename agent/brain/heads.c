@@ -130,7 +130,9 @@ void sl_agent_heads_settle(SlAgent *a)
         drop_pending(a);
         return;
     }
-    bool behind = head->root > a->root->version || head->registry > a->registry_version;
+    /* Without a connection there is nobody to ask; the next one begins with a hello. */
+    bool behind =
+        a->connected && (head->root > a->root->version || head->registry > a->registry_version);
     if (behind && a->elapsed_us - a->hello_us >= HELLO_AGAIN_US) {
         sl_agent_hello(a);
     }

@@ -248,6 +248,7 @@ RIG void rig_step(Rig *r, const SlAgentInput *in)
     SlAgentInput timed = *in;
     timed.monotonic_us = r->monotonic;
     sl_agent_step(r->agent, &timed, r->now, out);
+    r->next_us = out->next_us;
     for (guint i = 0; i < out->effects->len; i++) {
         rig_perform(r, out->effects->pdata[i]);
     }

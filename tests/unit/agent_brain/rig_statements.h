@@ -42,6 +42,7 @@ typedef struct {
     SlSigned *last_report, *last_seal;
     uint64_t reports;
     int64_t monotonic; /* 0 = `now` never steps */
+    int64_t next_us;   /* when the last step wants to be woken */
     bool hold_saves, fail_saves, no_acks, no_engine;
     GError *apply_error; /* answered to APPLY if set */
     GQueue *inputs;

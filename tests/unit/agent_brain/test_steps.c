@@ -156,6 +156,20 @@ static void head_ahead_waits(void)
     rig_free(r);
 }
 
+/* Nobody can be asked for the steps: it sleeps until there is a connection. */
+static void head_ahead_and_alone(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    rig_wait(r, 10 * SL_SECOND_US);
+    rig_send_head(r, &(RigHead){.root = 2});
+    rig_send(r, &(SlAgentInput){.type = SL_AGENT_DISCONNECTED});
+    rig_wait(r, SL_MINUTE_US);
+    g_assert_cmpint(r->next_us, >, r->now + SL_SECOND_US / 2);
+    rig_clear(r);
+    rig_connect(r);
+    g_assert_cmpuint(rig_count(r, "HELLO"), ==, 1);
+}
+
 /* An old session's head is answered by a hello, at most every few seconds. */
 static void head_of_an_old_session(void)
 {
@@ -209,6 +223,7 @@ int main(int argc, char **argv)
     g_test_add_func("/steps/roots", roots);
     g_test_add_func("/steps/epoch", raised_epoch);
     g_test_add_func("/heads/ahead", head_ahead_waits);
+    g_test_add_func("/heads/ahead-and-alone", head_ahead_and_alone);
     g_test_add_func("/heads/old-session", head_of_an_old_session);
     g_test_add_func("/heads/hello-is-lost", hello_is_lost);
     g_test_add_func("/heads/clock-behind", clock_behind);
