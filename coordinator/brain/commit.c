@@ -416,8 +416,9 @@ void sl_brain_env_written(SlCoord *c, const SlCoordEnvWritten *in)
     }
     guint asked = env->group->len;
     g_autoptr(GPtrArray) group = still_ready(c, env);
-    if (!revert && group->len != asked) {
-        give_back_group(c, env, NULL); /* written again without those that dropped out */
+    if (!revert && (group->len != asked || env->external != NULL)) {
+        give_back_group(c, env, NULL); /* written again without those that dropped out; nothing
+                                          over a branch that was changed by hand meanwhile */
         return;
     }
     env->tries = 0;

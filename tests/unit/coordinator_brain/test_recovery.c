@@ -167,6 +167,38 @@ static void test_external_halt(void)
     rig_free(rig);
 }
 
+/* Changed by hand while the commit was being written: nothing is committed over it. */
+static void test_external_while_writing(void)
+{
+    Rig *rig = rig_new();
+    rig_push(rig, "c1", "1", "1");
+    rig_seal(rig, "dev", "train", "m1", "0.97");
+    rig_ask(rig, "promote", rig_unit_args("digits", "prod"));
+    uint64_t n = (uint64_t)sl_json_int(rig->reply, "attempt", 0);
+    rig->hold_write = true;
+    g_autofree char *no = rig_approve(rig, n, rig->alice);
+    g_assert_null(no);
+    rig_assert_state(rig, n, "COMMITTING");
+    guint from = rig->ledger->len;
+    foreign(rig, "prod", "ffffffffffffffffffffffffffffffffffffffff");
+    SlCoordInput written = {
+        .type = SL_COORD_ENV_WRITTEN,
+        .env_written = {.env = "prod", .commit = "1111111111111111111111111111111111111111"}};
+    rig_step(rig, &written);
+    rig_tick(rig, SL_MINUTE_US);
+    g_autofree char *types = rig_types(rig, from);
+    g_assert_nonnull(strstr(types, "ExternalChange"));
+    g_assert_null(strstr(types, "Committed"));
+    g_autoptr(json_t) view = rig_view(rig, "attempt", json_pack("{s:I}", "n", (json_int_t)n));
+    g_assert_nonnull(strstr(sl_json_str(view, "waitingFor"), "changed by hand"));
+    rig->hold_write = false;
+    rig_ask(
+        rig, "adopt",
+        json_pack("{s:s,s:s,s:s}", "env", "prod", "commit", "ffffffff", "reason", "looked at it"));
+    rig_assert_state(rig, n, "SUCCEEDED");
+    rig_free(rig);
+}
+
 /* A render that fails technically is tried again with back-off and ends ERRORED, which an automatic
  * unit tries again later. */
 static void test_render_errors(void)
@@ -249,6 +281,7 @@ int main(int argc, char **argv)
     g_test_add_func("/recovery/orders-after-a-restore", test_orders_after_a_restore);
     g_test_add_func("/recovery/external-revert", test_external_revert);
     g_test_add_func("/recovery/external-halt", test_external_halt);
+    g_test_add_func("/recovery/external-while-writing", test_external_while_writing);
     g_test_add_func("/recovery/render-errors", test_render_errors);
     g_test_add_func("/recovery/health-timeout", test_health_timeout);
     g_test_add_func("/recovery/source-trouble", test_source_trouble);
