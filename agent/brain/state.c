@@ -311,6 +311,7 @@ static bool order_from_json(SlAgent *a, const json_t *o, GError **error)
     order->statement = s;
     order->digest = sl_signed_digest(s);
     order->in_force = true;
+    order->came = 1; /* with what the first list after the start names */
     g_hash_table_replace(a->orders, order->digest, order);
     order->order = sl_order_parse(s->text, error);
     return order->order != NULL;

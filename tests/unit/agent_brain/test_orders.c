@@ -227,6 +227,29 @@ static void ended_meanwhile(void)
     rig_assert_refused(r, replay, "replay");
 }
 
+/* A pause that a longer one replaced is listed still; who comes back calls it no replay. */
+static void replaced_before_a_restart(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_autofree char *u1 = unit_line(r, 1, 1);
+    g_autofree char *first = order_line(
+        r, &(RigOrder){.act = SL_ACT_PAUSE, .scope = "env prod", .number = 1}, RIG_KEYS(&r->alice));
+    g_autofree char *longer = order_line(
+        r, &(RigOrder){.act = SL_ACT_PAUSE, .scope = "env prod", .number = 2}, RIG_KEYS(&r->alice));
+    g_autofree char *what = g_strdup_printf("order/%.16s", first + strlen("order/"));
+    rig_list(r, RIG_LINES(first, u1));
+    rig_list(r, RIG_LINES(first, longer, u1));
+    rig_wait(r, 2 * SL_SECOND_US);
+    rig_assert_reported(r, "floor/env/prod", "number", "2");
+    rig_crash(r);
+    rig_connect(r);
+    rig_send_head(r, &(RigHead){0});
+    rig_wait(r, 2 * SL_MINUTE_US);
+    rig_assert_refused(r, what, "");
+    g_autofree char *since = rig_reported(r, "flag/paused", "since");
+    g_assert_cmpstr(since, !=, "");
+}
+
 /* The coordinator learns below which number an order would be refused. */
 static void floors_are_reported(void)
 {
@@ -248,6 +271,7 @@ static void floors_are_reported(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/orders/replaced-before-a-restart", replaced_before_a_restart);
     g_test_add_func("/orders/pause-until-its-expiry", pause_until_its_expiry);
     g_test_add_func("/orders/a-clock-ahead-ends-no-pause", a_clock_ahead_ends_no_pause);
     g_test_add_func("/orders/paused-agents-change-nothing", paused_agents_change_nothing);
