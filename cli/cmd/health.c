@@ -1,4 +1,4 @@
-/* health.c - sluice health: judges objects from files or standard input, without a cluster, by the rules that agents use. */
+/* health.c - sluice health: judges objects from files or standard input, without a cluster, by the rules of docs/health.md. */
 #include "core/health/health.h"
 #include "base/text.h"
 #include "cli/cli.h"
@@ -390,8 +390,8 @@ static int run(SlCli *cli)
 static const SlCliOption options[] = {
     {"file", 'f', "FILE", "objects as YAML or JSON; may be repeated, - is standard input", "file"},
     {"rules", 0, "FILE", "rules of your own for kinds (healthCheckExprs, as in Flux)", "file"},
-    {"timeout", 0, "NAME=TIME",
-     "how long Progressing may last: generic=20m, image=1h, queue=never", NULL},
+    {"timeout", 0, "NAME=TIME", "how long Progressing may last: generic=20m, image=1h, queue=never",
+     NULL},
     {"at", 0, "TIME", "judge as of this time, for a dump that was made earlier (default: now)",
      NULL},
     {0},
@@ -402,9 +402,9 @@ const SlCommand sl_cmd_health = {
     .group = "Look",
     .synopsis = "-f FILE... [--rules FILE] [--timeout NAME=TIME] [--at TIME]",
     .summary = "health of objects from files, without a cluster",
-    .description = "Judges what `kubectl get -o yaml` or `-o json` wrote by the rules that agents "
-                   "use (docs/health.md): documents, "
-                   "JSON, lists. Pods, Workloads and classes in the same input are used for the "
+    .description = "Judges what `kubectl get -o yaml` or `-o json` wrote by the rules of "
+                   "docs/health.md: documents, JSON, lists. Pods, Workloads and classes in the "
+                   "same input are used for the "
                    "objects that they belong to. A single "
                    "look has no history: time-outs run from the newest time that an object itself "
                    "names (creation, conditions, start), "
