@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#define DEADLINE_US (8 * SL_SECOND_US)
+#define DEADLINE_US (30 * SL_SECOND_US)
 
 /* A port below 32768 (libzmq 4.3.4 may connect to itself above) on which nobody listens. */
 static inline unsigned free_port(void)

@@ -13,7 +13,7 @@
 
 #define wait_for(loop, condition)                                                                  \
     do {                                                                                           \
-        int64_t end_us = sl_clock_real.monotonic_us(NULL) + 5 * SL_SECOND_US;                      \
+        int64_t end_us = sl_clock_real.monotonic_us(NULL) + 30 * SL_SECOND_US;                     \
         while (!(condition) && sl_clock_real.monotonic_us(NULL) < end_us) {                        \
             sl_loop_turn(loop, SL_SECOND_US / 20);                                                 \
         }                                                                                          \
