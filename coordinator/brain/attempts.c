@@ -24,7 +24,7 @@ int64_t sl_attempt_until(const SlCoord *c, const SlAttempt *a)
         env != NULL && env->health_timeout_us > 0 ? env->health_timeout_us : 10 * SL_MINUTE_US;
     switch (sl_state_expiry(a->state)) {
     case SL_EXPIRY_GATE:
-        return a->since_us + gate_us;
+        return MAX(a->since_us, a->waits_from_us) + gate_us;
     case SL_EXPIRY_WORK:
         return a->since_us + SL_WORK_LIMIT_US;
     case SL_EXPIRY_HEALTH:
@@ -103,6 +103,7 @@ static void advance_queued(SlCoord *c, SlAttempt *a)
         sl_wake(c, a->retry_us);
     } else if (c->clock_wrong) { /* its window would be one of another time */
         sl_attempt_wait_for(a, "this machine's clock to be set right: most clusters' differ");
+        a->held_by_clock = true;
     } else if (a->act == SL_ACT_ROLLBACK) {
         sl_brain_render_rollback(c, a);
     } else if (a->act == SL_ACT_REMOVE) {
@@ -167,6 +168,10 @@ static void advance_gating(SlCoord *c, SlAttempt *a)
 /* States in which nobody came in time. Health has its own end in verify.c. */
 static bool ended_by_time(SlCoord *c, SlAttempt *a)
 {
+    if (a->held_by_clock) { /* what it is since is of a wrong clock: waiting begins when it is right */
+        a->waits_from_us = c->now_us;
+        a->held_by_clock = c->clock_wrong;
+    }
     int64_t until_us = sl_attempt_until(c, a);
     SlExpiry expiry = sl_state_expiry(a->state);
     sl_wake(c, until_us);

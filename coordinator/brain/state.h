@@ -99,6 +99,8 @@ typedef struct {
     char *waiting;    /* what it waits for now, NULL = the state's own text */
     json_t *who;      /* array or NULL */
     int64_t retry_us, next_us;
+    int64_t waits_from_us; /* not 0: a gate's time-out counts from here */
+    bool held_by_clock;    /* QUEUED: waits for the coordinator's clock to be right */
     unsigned tries;
     guint claims_version; /* of the environment when its objects were compared last */
     bool wants_slot;      /* QUEUED: waits for a render of another to end */

@@ -151,11 +151,11 @@ static void test_nobody_to_ask(void)
 }
 
 /* It starts with a wrong clock: nothing is rendered before it is right, which agents confirm. */
-static void test_starts_wrong(void)
+static void starts_wrong(int64_t by_us)
 {
     Rig *rig = rig_new();
     rig->monotonic = true;
-    rig->wall_off_us = -SL_HOUR_US;
+    rig->wall_off_us = by_us;
     rig_restart(rig);
     GHashTableIter iter;
     gpointer cluster;
@@ -174,7 +174,14 @@ static void test_starts_wrong(void)
     g_assert_null(own_alarm(rig));
     g_autofree char *state = rig_state(rig, 1);
     g_assert_cmpstr(state, !=, "QUEUED");
+    g_assert_cmpstr(state, !=, "EXPIRED"); /* it was not years that it waited */
     rig_free(rig);
+}
+
+static void test_starts_wrong(void)
+{
+    starts_wrong(-SL_HOUR_US);
+    starts_wrong(-YEARS_US);
 }
 
 int main(int argc, char **argv)
