@@ -10,7 +10,7 @@ typedef struct {
     SlCoordinator *c;
     SlCoordEffect *effect;
     char *commit, *tip;
-    bool descends;
+    bool looked, descends; /* looked: @tip is where the branch is */
     GError *error;
 } BranchJob;
 
@@ -80,6 +80,7 @@ static void write_done(void *user, bool cancelled)
 static void look(BranchJob *job)
 {
     SlGitStore *store = sl_ledger_store(job->c->ledger);
+    job->looked = true;
     job->tip = sl_envs_tip(store, job->effect->env);
     job->descends = job->tip != NULL && job->effect->new_ != NULL &&
                     sl_envs_descends(store, job->tip, job->effect->new_);
@@ -95,17 +96,21 @@ static void move_work(void *user)
     look(job);
 }
 
+/* Nobody looked where the queue had no room: that is no branch that somebody deleted, the next look
+ * comes by itself. */
 static void move_done(void *user, bool cancelled)
 {
     BranchJob *job = user;
+    bool moves = job->effect->type == SL_COORD_DO_ENV_MOVE;
+    job->c->tips_looking -= !moves;
     if (job->error != NULL)
         sl_log_error(job->c->log, "env-move-failed", job->error);
-    if (!cancelled) {
+    if (!cancelled && job->looked) {
         SlCoordInput input = {.type = SL_COORD_ENV_TIP};
         input.env_tip = (SlCoordEnvTip){
             .env = job->effect->env, .tip = job->tip, .descends_from_new = job->descends};
         sl_turn_input(job->c, &input);
-        if (job->effect->type == SL_COORD_DO_ENV_MOVE)
+        if (moves)
             sl_push_soon(job->c);
     }
     job_free(job);
@@ -128,6 +133,7 @@ void sl_branch_write(SlCoordinator *c, SlCoordEffect *effect)
 
 void sl_branch_move(SlCoordinator *c, SlCoordEffect *effect)
 {
+    g_hash_table_replace(c->committed, g_strdup(effect->env), g_strdup(effect->new_));
     start(c, effect, move_work, move_done);
 }
 
@@ -136,15 +142,18 @@ void sl_branch_move(SlCoordinator *c, SlCoordEffect *effect)
 static void look_at_tips(void *user)
 {
     SlCoordinator *c = user;
+    sl_timer_arm(c->tips_timer, TIPS_EVERY_US);
+    if (c->tips_looking > 0)
+        return; /* the queue stands (a remote is silent): looks must not pile up in it */
     g_auto(GStrv) envs = sl_coord_environments(c->brain);
     for (char **env = envs; *env != NULL; env++) {
+        c->tips_looking++;
         SlCoordEffect *effect = g_new0(SlCoordEffect, 1);
         effect->type = SL_COORD_N_EFFECTS; /* look only */
         effect->env = g_strdup(*env);
         effect->new_ = g_strdup(g_hash_table_lookup(c->committed, *env));
         start(c, effect, move_work, move_done);
     }
-    sl_timer_arm(c->tips_timer, TIPS_EVERY_US);
 }
 
 void sl_branches_start(SlCoordinator *c)

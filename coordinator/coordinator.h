@@ -123,7 +123,8 @@ typedef struct SlCoordinator {
     GHashTable *finding;   /* asker -> GQueue* of searches that wait for its one that runs */
     uint64_t next_id;
     GHashTable *points;    /* run id -> digest of the point stored last */
-    GHashTable *committed; /* environment -> commit that the ledger named last, at start */
+    GHashTable *committed; /* environment -> commit that the ledger named last */
+    unsigned tips_looking; /* looks at branches that have not ended */
     uint64_t root_followed; /* version of the root whose environments have what is staged */
     /* people */
     SlApi *api;

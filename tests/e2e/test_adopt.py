@@ -1,4 +1,5 @@
 """Somebody changes an environment's branch by hand: it is halted and says so, nothing runs it; `sluice adopt` goes on from there."""
+import json
 import unittest
 
 import fleet
@@ -41,6 +42,8 @@ class Adopt(unittest.TestCase):
         by_hand = self.change_by_hand()
         self.f.sluice("redeploy", "app/prod", "--ask-only")
         self.f.wait("prod is halted", lambda: self.halted() == by_hand)
+        changes = [each for each in json.loads(self.f.get("/v1/events?limit=1000"))["events"] if each["type"] == "ExternalChange"]
+        self.assertEqual([each["descends"] for each in changes], [True], "from what was committed since the start")
         said = self.f.sluice("status").stdout
         self.assertIn("HALTED", said)
         self.assertIn(f"prod: its branch was changed by hand and stands at {by_hand[:12]}", said)
