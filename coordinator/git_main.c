@@ -410,8 +410,6 @@ static int run_task(Task *task, const char *what)
         return run_fetch(task);
     if (strcmp(what, "push") == 0)
         return run_push(task);
-    /* The name says how: a program that repacks otherwise than the coordinator counts on must not
-     * understand it. */
     if (strcmp(what, "repack") == 0)
         return run_repack(task);
     return refuse("usage", what);
