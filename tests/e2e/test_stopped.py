@@ -58,7 +58,8 @@ class Stopped(unittest.TestCase):
         self.stay()
         self.signal("coordinator", signal.SIGCONT)
         self.f.wait_healthy("test", "meanwhile")
-        self.assertTrue(all(c["connected"] for c in self.f.status()["clusters"]))
+        # The longer no handshake ended, the later an agent tries again (lib/link/client.c): at most a minute.
+        self.f.wait("all are connected", lambda: all(c["connected"] for c in self.f.status()["clusters"]), 90)
 
     def test_one_agent_of_three(self):
         self.begin()
