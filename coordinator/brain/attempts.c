@@ -174,7 +174,9 @@ static bool ended_by_time(SlCoord *c, SlAttempt *a)
     }
     int64_t until_us = sl_attempt_until(c, a);
     SlExpiry expiry = sl_state_expiry(a->state);
-    sl_wake(c, until_us);
+    if (expiry != SL_EXPIRY_HEALTH) {
+        sl_wake(c, until_us);
+    }
     if (until_us > c->now_us || expiry == SL_EXPIRY_HEALTH) {
         return false;
     }

@@ -211,7 +211,8 @@ static void judge_end(SlCoord *c, SlAttempt *a, const Tally *tally, const Runs *
 {
     int64_t until_us = sl_attempt_until(c, a);
     bool healthy = tally->healthy == tally->targets && !tally->latched;
-    sl_wake(c, until_us);
+    /* Past it only a run is waited for: a time that is over would wake us all the time. */
+    sl_wake(c, until_us > c->now_us ? until_us : until_us + SL_RUN_WAIT_US);
     if (runs->failed != NULL) {
         emit_health(c, a);
         sl_emit_end(c, a, "Failed", SLU_RUN_FAILED, "%s", runs->failed);

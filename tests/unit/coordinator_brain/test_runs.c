@@ -44,6 +44,28 @@ static void test_never_again(void)
     rig_free(rig);
 }
 
+/* Objects are Healthy and a run takes its time, beyond the time for health: until it ends nobody has
+ * to wake up. */
+static void test_wait_for_run(void)
+{
+    Rig *rig = rig_new();
+    rig_push(rig, "c1", "1\"]\n  waitFor: finished # [\"", "1");
+    int64_t end_us = rig->now_us + SL_HOUR_US;
+    guint ticks = 0;
+    for (; rig->now_us < end_us; ticks++) {
+        g_assert_cmpint(rig->next_us, <, INT64_MAX);
+        rig_tick(rig, MAX(rig->next_us - rig->now_us, 1000));
+        g_assert_cmpuint(ticks, <, 1000);
+    }
+    g_test_message("%u ticks in an hour", ticks);
+    g_autofree char *waits = rig_state(rig, 1);
+    g_assert_cmpstr(waits, ==, "VERIFYING");
+    rig_seal(rig, "dev", "train", "m1", "0.97");
+    g_autofree char *over = rig_state(rig, 1);
+    g_assert_cmpstr(over, ==, "SUCCEEDED");
+    rig_free(rig);
+}
+
 /* keep: the old run goes on, the new one is held and starts by hand; its own child is still made.
  */
 static void test_keep(void)
@@ -199,6 +221,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/runs/never-again", test_never_again);
+    g_test_add_func("/runs/wait-for-run", test_wait_for_run);
     g_test_add_func("/runs/keep", test_keep);
     g_test_add_func("/runs/seals", test_seals);
     g_test_add_func("/runs/enrol", test_enrol);
