@@ -210,6 +210,8 @@ void coord_step(World *w, const SlCoordInput *in)
     sl_coord_step(w->coord, &timed, clock_now(w, &w->coord_clock), out);
     w->reading = false;
     int64_t next_us = out->next_us;
+    bool in_vain = in->type == SL_COORD_TICK && out->events->len == 0 && out->effects->len == 0;
+    idle_step(w, &w->coord_idle, in_vain, "the coordinator");
     store_take(w, out);
     if (life == w->coord_life) {
         set_tick(w, next_us);

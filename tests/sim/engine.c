@@ -2,7 +2,7 @@
  * operation under way then may have happened or not. What it does is said by arguments: a job has
  * `accuracy=0.97` and `take=600` (seconds) and may `fail`; a server may be `broken`, broken in one
  * environment (`broken-prod`), `slow` to come up, written only after a minute (`tarries`), or in one
- * environment after twelve (`crawls-prod`). A model is made from its run key. */
+ * environment after twelve (`crawls-prod`), the first time. A model is made from its run key. */
 #include "sim.h"
 
 void engine_object_free(EngineObject *o)
@@ -107,6 +107,12 @@ static char *value_after(const char *text, const char *word, size_t most)
                       : NULL;
 }
 
+/* What these bytes need is on the cluster's own disk after the first time. */
+static char *was_here(const Agent *a, const char *digest)
+{
+    return g_strdup_printf("%s %s", a->cluster, digest);
+}
+
 static void put_object(World *w, Agent *a, const Event *e)
 {
     g_autofree char *here = g_strdup_printf("broken-%s\"", a->env);
@@ -119,6 +125,7 @@ static void put_object(World *w, Agent *a, const Event *e)
     o->digest = g_strdup(e->c);
     o->healthy_at = w->now + rng_between(&w->rng, SL_SECOND_US / 10, 4 * SL_SECOND_US);
     o->ours = true;
+    g_hash_table_replace(world_keep_table(w, "fetched"), was_here(a, e->c), NULL);
     o->broken = has_argument(a, e->c, "broken\"") || has_argument(a, e->c, here);
     o->healthy_at += has_argument(a, e->c, "slow\"") ? 7 * SL_MINUTE_US : 0;
     g_hash_table_replace(a->objects, g_strdup(e->b), o);
@@ -370,6 +377,12 @@ void engine_stray(World *w, Agent *a)
                                .message = ""});
 }
 
+static bool is_fetched(World *w, const Agent *a, const char *digest)
+{
+    g_autofree char *key = was_here(a, digest);
+    return g_hash_table_contains(world_keep_table(w, "fetched"), key);
+}
+
 void engine_do(World *w, Agent *a, const SlAgentEffect *e)
 {
     int64_t delay = rng_between(&w->rng, 1000, w->faults ? SL_SECOND_US : 10000);
@@ -378,7 +391,9 @@ void engine_do(World *w, Agent *a, const SlAgentEffect *e)
     switch (e->type) {
     case SL_AGENT_DO_APPLY:
         delay += has_argument(a, e->digest, "tarries\"") ? SL_MINUTE_US : 0;
-        delay += has_argument(a, e->digest, crawls) ? 12 * SL_MINUTE_US : 0;
+        delay += has_argument(a, e->digest, crawls) && !is_fetched(w, a, e->digest)
+                     ? 12 * SL_MINUTE_US
+                     : 0;
         (void)object_event(w, in_turn(w, a, e, delay), applied, a, e);
         break;
     case SL_AGENT_DO_REMOVE:

@@ -27,8 +27,9 @@
 #define SIM_SETTLE_US (2 * SL_MINUTE_US) /* after the last fault everybody is back by then */
 #define SIM_PEOPLE_US (3 * SL_SECOND_US) /* people look and act this often */
 #define SIM_PEOPLE_IDLE 2     /* so many times nothing happened: they look all the same */
-#define SIM_AGENTS_MAX 200    /* rare seeds; most have 3 to 6 */
+#define SIM_AGENTS_MAX 200    /* each thousandth seed; most have 3 to 6 */
 #define SIM_EVENTS_MAX 200000 /* queued at once: more is a flood of ours */
+#define SIM_IDLE_TICKS_MAX 100 /* one after the other in a second, for nothing: a brain that spins */
 #define SIM_FOREIGN "core/ConfigMap - foreign" /* in every cluster before us, and for ever */
 
 typedef struct World World;
@@ -198,6 +199,12 @@ typedef struct {
     GPtrArray *outputs, *metrics;
 } EngineRun;
 
+/* Ticks of a brain that did nothing, since @since_us. */
+typedef struct {
+    int64_t since_us;
+    unsigned ticks;
+} Idle;
+
 /* A node's own clock: the world's, off by @offset_us, or standing still. */
 typedef struct {
     int64_t offset_us;
@@ -238,6 +245,7 @@ struct Agent {
     GHashTable *max_seq; /* checker: app -> highest seq that was applied */
     GHashTable *sealed;  /* checker: set of run ids whose seal went out */
     int64_t tick_at;
+    Idle idle;
     char *nonce;
 };
 
@@ -311,6 +319,7 @@ struct World {
     SlCoord *coord; /* NULL = the process is down */
     unsigned coord_life;
     Clock coord_clock;
+    Idle coord_idle;
     int64_t coord_tick_at, disk_full_until, remote_away_until, sync_us;
     int64_t coord_away_until; /* a story keeps its process down */
     SlCoordOutput *batch, *appending; /* gathered; on its way to the disk; NULL = nothing */
@@ -347,6 +356,8 @@ Agent *agent_in(const World *w, const char *env, unsigned n); /* n-th cluster of
 Person *person_named(const World *w, const char *name);
 int64_t clock_now(const World *w, const Clock *clock);
 
+/* After each step of a brain: it wakes up in vain now and then, but never all the time. */
+void idle_step(World *w, Idle *idle, bool in_vain, const char *whose);
 /* A checker found something (in a look()), or the set-up or a story did: the seed fails; the first
  * failure is kept. In look() the checker's name is put before it. */
 void fail(World *w, const char *format, ...) G_GNUC_PRINTF(2, 3);

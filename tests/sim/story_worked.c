@@ -1,6 +1,6 @@
 /* story_worked.c - the worked example, step by step: train, gate, promote, serve, rotate the root, a worse
  * model, roll back; on requests that may be lost and repeated. */
-#include "sim.h"
+#include "stories/kit.h"
 
 typedef struct {
     int step;
@@ -94,6 +94,7 @@ static bool request_attempt(World *w, const char *verb, const char *env)
 {
     Worked *s = w->story_data;
     int64_t status = 0;
+    verb = strcmp(verb, "promote") == 0 ? kit_promotes(w, "digits", env) : verb;
     json_t *body = people_ask(
         w, &s->ask, "alice", verb,
         json_pack("{s:s,s:s,s:s}", "app", "digits", "env", env, "reason", "story"), &status);

@@ -121,6 +121,15 @@ void check(World *w, const Moment *m)
     w->checking = outer;
 }
 
+void idle_step(World *w, Idle *idle, bool in_vain, const char *whose)
+{
+    if (!in_vain || w->now - idle->since_us > SL_SECOND_US) {
+        *idle = (Idle){.since_us = w->now};
+    } else if (++idle->ticks > SIM_IDLE_TICKS_MAX) {
+        fail(w, "I8 spins: %s wakes up again and again and does nothing", whose);
+    }
+}
+
 /* ---- things kept over a seed ---- */
 
 typedef struct {

@@ -416,6 +416,18 @@ static bool may_be_newest(World *w, const char *app, const char *env, bool *ret_
     return newest && !*ret_waits;
 }
 
+const char *kit_promotes(World *w, const char *app, const char *env)
+{
+    const Book *b = book_of(w);
+    for (guint i = b->attempts->len; i > 0; i--) {
+        const BookAttempt *a = b->attempts->pdata[i - 1];
+        if (strcmp(a->app, app) == 0 && strcmp(a->env, env) == 0) {
+            return a->unchanged && g_strcmp0(a->end, "Failed") == 0 ? "redeploy" : "promote";
+        }
+    }
+    return "promote";
+}
+
 bool kit_bring(World *w, Plot *p, const char *app, const char *env)
 {
     bool waits = false;
@@ -431,7 +443,7 @@ bool kit_bring(World *w, Plot *p, const char *app, const char *env)
     static const char *const gave_up[] = {"Failed", "Errored", "Expired", NULL};
     bool by_people = strcmp(env, "prod") == 0;
     if (!waits && (by_people || (last != NULL && g_strv_contains(gave_up, last)))) {
-        (void)kit_ask(w, p, "promote", app, env, NULL);
+        (void)kit_ask(w, p, kit_promotes(w, app, env), app, env, NULL);
     }
     return false;
 }

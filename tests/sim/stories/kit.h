@@ -92,6 +92,10 @@ Agent *kit_agent(World *w, const char *env);
 
 /* ---- acting ---- */
 
+/* What people ask for next: "promote"; "redeploy" where the same bytes are committed already and do
+ * not come, for agents refuse the statement (signed in a wrong year, or by a key that was revoked
+ * since): it is signed anew. */
+const char *kit_promotes(World *w, const char *app, const char *env);
 /* Asks and signs (who must) until the newest commit runs there. */
 bool kit_bring(World *w, Plot *p, const char *app, const char *env);
 /* One request for a new attempt; its number in p->attempt. */

@@ -37,23 +37,9 @@ static bool carol_signs_and_loses(World *w, Plot *p)
     return kit_root(w, p, (uint64_t)p->n);
 }
 
-/* Committed while carol's signature still counted, it may reach agents when it counts no more: they
- * refuse it. To promote the same bytes again changes nothing; they are signed anew by a redeploy. */
-static bool is_refused(World *w)
-{
-    const Book *b = book_of(w);
-    const BookAttempt *last = b->attempts->pdata[b->attempts->len - 1];
-    bool same = last->unchanged && g_strcmp0(last->end, "Failed") == 0;
-    bool is_it = last->act == SL_ACT_REDEPLOY && last->stage != BOOK_ENDED;
-    return strcmp(last->env, "prod") == 0 && (same || is_it);
-}
-
+/* Committed while carol's signature still counted, it may reach agents when it counts no more. */
 static bool second_runs(World *w, Plot *p)
 {
-    if (is_refused(w)) {
-        (void)kit_web_redeploy(w, p);
-        return false;
-    }
     return kit_bring(w, p, "web", "prod") && kit_serves(w, "web", "prod", "v2");
 }
 
