@@ -190,11 +190,11 @@ static void judge_request(World *w, const Book *b, const json_t *event)
     }
 }
 
-/* What people let lie ends, also if nobody was there to end it in time. Where the coordinator's own
- * clock was wrong by years, or stood, nobody can say. */
+/* What people let lie ends, also if nobody was there to end it in time. Where clocks were wrong by
+ * far, or stood, nobody can say how long it lay, and the wait begins anew. */
 static void judge_time(World *w, const BookAttempt *a)
 {
-    bool no_clock = w->far_coord && w->struck[FAULT_CLOCK_FAR] + w->struck[FAULT_CLOCK_STOP] > 0;
+    bool no_clock = w->struck[FAULT_CLOCK_FAR] + w->struck[FAULT_CLOCK_STOP] > 0;
     const SlFleetDocs *docs = w->coord != NULL ? sl_coord_docs(w->coord) : NULL;
     const SlEnvironmentDoc *env = docs != NULL ? sl_fleet_env(docs, a->env) : NULL;
     if (!no_clock && env != NULL && env->gate_timeout_us > 0 &&

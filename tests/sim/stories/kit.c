@@ -416,6 +416,22 @@ static bool may_be_newest(World *w, const char *app, const char *env, bool *ret_
     return newest && !*ret_waits;
 }
 
+#define PATIENCE_US (40 * SL_MINUTE_US)
+
+int kit_comes(World *w, Plot *p, const char *server)
+{
+    const BookAttempt *a = kit_attempt(w, p->attempt);
+    bool gave_up = a->stage == BOOK_ENDED && a->committed != 0 && w->now > p->since + PATIENCE_US;
+    if (a->act == SL_ACT_REDEPLOY || gave_up) {
+        (void)kit_web_redeploy(w, p);
+    } else if (kit_follow(w, p) < 0 && a->committed == 0) {
+        return -1;
+    }
+    a = kit_attempt(w, p->attempt);
+    return a->stage == BOOK_ENDED && kit_serves(w, "web", "prod", server) &&
+           kit_healthy(w, "web", "prod");
+}
+
 const char *kit_promotes(World *w, const char *app, const char *env)
 {
     const Book *b = book_of(w);

@@ -92,6 +92,10 @@ Agent *kit_agent(World *w, const char *env);
 
 /* ---- acting ---- */
 
+/* What the followed attempt brings web's server to in prod, late maybe: what ended after its commit
+ * because nobody answered in time is wanted all the same. If it never comes, agents refuse the
+ * statement, and it is signed anew. 1 there, -1 ended before its commit, 0 goes on. */
+int kit_comes(World *w, Plot *p, const char *server);
 /* What people ask for next: "promote"; "redeploy" where the same bytes are committed already and do
  * not come, for agents refuse the statement (signed in a wrong year, or by a key that was revoked
  * since): it is signed anew. */
