@@ -256,7 +256,8 @@ void agent_step(World *w, Agent *a, const SlAgentInput *in)
     SlAgentInput timed = *in;
     timed.monotonic_us = w->now;
     sl_agent_step(a->brain, &timed, agent_now(w, a), out);
-    idle_step(w, &a->idle, in->type == SL_AGENT_TICK && out->effects->len == 0, a->cluster);
+    idle_step(w, &a->idle, &a->clock, in->type == SL_AGENT_TICK && out->effects->len == 0,
+              a->cluster);
     bool crash = in->type != SL_AGENT_TICK && strikes(w, FAULT_AGENT_TEAR);
     uint64_t where =
         crash ? rng_below(&w->fault_rng[FAULT_AGENT_TEAR], out->effects->len + 1) : UINT64_MAX;

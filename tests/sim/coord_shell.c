@@ -211,7 +211,7 @@ void coord_step(World *w, const SlCoordInput *in)
     w->reading = false;
     int64_t next_us = out->next_us;
     bool in_vain = in->type == SL_COORD_TICK && out->events->len == 0 && out->effects->len == 0;
-    idle_step(w, &w->coord_idle, in_vain, "the coordinator");
+    idle_step(w, &w->coord_idle, &w->coord_clock, in_vain, "the coordinator");
     store_take(w, out);
     if (life == w->coord_life) {
         set_tick(w, next_us);

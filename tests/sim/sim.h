@@ -357,7 +357,7 @@ Person *person_named(const World *w, const char *name);
 int64_t clock_now(const World *w, const Clock *clock);
 
 /* After each step of a brain: it wakes up in vain now and then, but never all the time. */
-void idle_step(World *w, Idle *idle, bool in_vain, const char *whose);
+void idle_step(World *w, Idle *idle, const Clock *clock, bool in_vain, const char *whose);
 /* A checker found something (in a look()), or the set-up or a story did: the seed fails; the first
  * failure is kept. In look() the checker's name is put before it. */
 void fail(World *w, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -121,9 +121,11 @@ void check(World *w, const Moment *m)
     w->checking = outer;
 }
 
-void idle_step(World *w, Idle *idle, bool in_vain, const char *whose)
+/* While a clock stands still, a time a millisecond ahead never comes: who waits for it looks again
+ * and again. */
+void idle_step(World *w, Idle *idle, const Clock *clock, bool in_vain, const char *whose)
 {
-    if (!in_vain || w->now - idle->since_us > SL_SECOND_US) {
+    if (!in_vain || clock->frozen || w->now - idle->since_us > SL_SECOND_US) {
         *idle = (Idle){.since_us = w->now};
     } else if (++idle->ticks > SIM_IDLE_TICKS_MAX) {
         fail(w, "I8 spins: %s wakes up again and again and does nothing", whose);

@@ -15,6 +15,68 @@ static uint64_t root_version(const World *w, const Agent *a)
     return (uint64_t)sl_json_int(view, "rootVersion", 0);
 }
 
+/* ---- the root that counts ---- */
+
+typedef struct {
+    uint64_t root;
+    unsigned life; /* of the process that said so */
+} Taken;
+
+static void *takens_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+}
+
+static void takens_free(void *table)
+{
+    g_hash_table_unref(table);
+}
+
+static Taken *taken_of(World *w, const Agent *a, const char *promotion)
+{
+    GHashTable *all = world_keep(w, "taken", takens_new, takens_free);
+    g_autofree char *key = g_strdup_printf("%s %.12s", a->cluster, promotion);
+    Taken *t = g_hash_table_lookup(all, key);
+    if (t == NULL) {
+        t = g_new0(Taken, 1);
+        g_hash_table_insert(all, g_steal_pointer(&key), t);
+    }
+    return t;
+}
+
+/* "accepted: web/prod: promote seq 2, promotion 6f9728692cb8, ..." */
+static void note_taken(World *w, const Agent *a, const SlAgentEffect *e)
+{
+    const char *at = strstr(e->message, "promotion ");
+    if (at != NULL) {
+        *taken_of(w, a, at + strlen("promotion ")) = (Taken){root_version(w, a), a->life};
+    }
+}
+
+static bool is_in_slot(World *w, Agent *a, const Licence *l)
+{
+    size_t i;
+    const json_t *unit;
+    json_array_foreach (sl_json_at(yard_slot(w, a), "units"), i, unit) {
+        if (g_strcmp0(sl_json_str(unit, "promotion"), l->promotion) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* That it stood on when it took the promotion: a key that is revoked between that and the first write
+ * (no room for its state, say) comes too late, as one that is revoked after it. What a crash made it
+ * forget it has to judge anew. */
+static const SlRoot *root_that_counts(World *w, Agent *a, const Licence *l)
+{
+    const Taken *t = taken_of(w, a, l->promotion);
+    bool remembers = t->root != 0 && (t->life == a->life || is_in_slot(w, a, l));
+    return book_root(book_of(w), remembers ? t->root : root_version(w, a));
+}
+
+/* ---- people ---- */
+
 static void judge_people(World *w, const Agent *a, const SlPromotion *p, const SlRoot *root,
                          const char *digest)
 {
@@ -29,13 +91,14 @@ static void judge_people(World *w, const Agent *a, const SlPromotion *p, const S
     }
 }
 
-/* The first operation under a promotion: was it allowed then? Later ones keep it as it is, whatever
- * was revoked since. */
+/* The first operation under a promotion: was it allowed? Later ones keep it as it is, whatever was
+ * revoked since. */
 static void judge_new(World *w, Agent *a, const Licence *l)
 {
-    const SlRoot *root = book_root(book_of(w), root_version(w, a));
+    const SlRoot *root = book_root(book_of(w), root_version(w, a)),
+                 *then = root_that_counts(w, a, l);
     const SlPromotion *p = l->p;
-    if (root == NULL) {
+    if (root == NULL || then == NULL) {
         fail(w, "%s stands on a root that the ledger does not have", a->cluster);
         return;
     }
@@ -49,13 +112,16 @@ static void judge_new(World *w, Agent *a, const Licence *l)
              ", in force is %" G_GUINT64_FORMAT,
              a->cluster, l->promotion, p->epoch, env->epoch);
     } else {
-        judge_people(w, a, p, root, l->promotion);
+        judge_people(w, a, p, then, l->promotion);
     }
 }
 
 void check_threshold(World *w, const Moment *m)
 {
     const SlAgentEffect *e = m->effect;
+    if (e->type == SL_AGENT_DO_LOG && g_strcmp0(e->event, "accepted") == 0) {
+        note_taken(w, m->agent, e);
+    }
     if (!is_operation(e)) {
         return;
     }
