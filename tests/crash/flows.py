@@ -283,7 +283,8 @@ class Enrol(Flow):
 
     def done(self, f, n):
         name = f"x{n}"
-        f.start_agent(name)
+        if name not in f.processes:  # asked again after a death, it may run already
+            f.start_agent(name)
         f.wait(f"{name} is there", lambda: any(c["name"] == name and c["connected"] for c in f.status()["clusters"]))
 
     def after(self, f, n):

@@ -303,7 +303,7 @@ class Fleet:
         if sign:  # where the root asks for people, joining waits until a person signed the registry
             self.wait(f"{name} asked to join", lambda: self.json("clusters")["pending"])
             self.sluice("cluster", "sign", env, "--yes")
-        said, _ = join.communicate(timeout=30)
+        said, _ = join.communicate(timeout=90)
         self.canaries.join_token(token)
         self.canaries.output(("sluice-agent", "join"), said)
         assert join.returncode == 0, said
