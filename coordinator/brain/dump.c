@@ -97,7 +97,10 @@ static json_t *table_json(GHashTable *table, json_t *(*one)(const void *))
     gpointer key, value;
     g_hash_table_iter_init(&iter, table);
     while (g_hash_table_iter_next(&iter, &key, &value)) {
-        json_object_set_new(json, key, one != NULL ? one(value) : json_string(value));
+        json_t *member = one != NULL ? one(value) : json_string(value);
+        if (member != NULL) {
+            json_object_set_new(json, key, member);
+        }
     }
     return json;
 }
@@ -160,9 +163,13 @@ static json_t *read_any(const void *value)
     return json_integer((json_int_t) * (const uint64_t *)value);
 }
 
+/* NULL: one that was never read. That it can't be is known here, and is nothing of the ledger's. */
 static json_t *source_any(const void *value)
 {
     const SlSourceState *s = value;
+    if (s->commit == NULL && s->accept == NULL && s->reads == 0) {
+        return NULL;
+    }
     json_t *json = json_object();
     sl_json_set_str(json, "commit", s->commit);
     sl_json_set_str(json, "accept", s->accept);

@@ -168,6 +168,18 @@ static void test_external_halt(void)
 }
 
 /* Changed by hand while the commit was being written: nothing is committed over it. */
+/* A repository that could not be fetched even once leaves nothing that the ledger would not. */
+static void test_never_read(void)
+{
+    g_autoptr(GError) away = g_error_new_literal(SL_ERROR, SLU_SOURCE_UNREACHABLE, "no route to host");
+    Rig *rig = rig_new();
+    SlCoordInput in = {.type = SL_COORD_SOURCE,
+                       .source = {.repository = "other", .branch = "main", .error = away}};
+    rig_step(rig, &in);
+    rig_assert_same(rig);
+    rig_free(rig);
+}
+
 static void test_external_while_writing(void)
 {
     Rig *rig = rig_new();
@@ -281,6 +293,7 @@ int main(int argc, char **argv)
     g_test_add_func("/recovery/orders-after-a-restore", test_orders_after_a_restore);
     g_test_add_func("/recovery/external-revert", test_external_revert);
     g_test_add_func("/recovery/external-halt", test_external_halt);
+    g_test_add_func("/recovery/never-read", test_never_read);
     g_test_add_func("/recovery/external-while-writing", test_external_while_writing);
     g_test_add_func("/recovery/render-errors", test_render_errors);
     g_test_add_func("/recovery/health-timeout", test_health_timeout);
