@@ -167,7 +167,6 @@ static void test_external_halt(void)
     rig_free(rig);
 }
 
-/* Changed by hand while the commit was being written: nothing is committed over it. */
 /* A repository that could not be fetched even once leaves nothing that the ledger would not. */
 static void test_never_read(void)
 {
@@ -180,6 +179,7 @@ static void test_never_read(void)
     rig_free(rig);
 }
 
+/* Changed by hand while the commit was being written: nothing is committed over it. */
 static void test_external_while_writing(void)
 {
     Rig *rig = rig_new();
