@@ -461,6 +461,16 @@ static json_t *items_of(json_t *target, size_t *ret_steps)
     return keys;
 }
 
+/* The body of a macro, with @item as its variable. */
+static bool eval_body(Eval *e, const Node *node, json_t *item, bool *ret)
+{
+    Frame frame = {node->text, item, e->frame};
+    e->frame = &frame;
+    bool ok = eval_bool(e, node->kids[1], ret);
+    e->frame = frame.up;
+    return ok;
+}
+
 static bool eval_quantifier(Eval *e, const Node *node, json_t *items, Value *ret)
 {
     bool decides = node->detail == MACRO_EXISTS;
@@ -469,11 +479,8 @@ static bool eval_quantifier(Eval *e, const Node *node, json_t *items, Value *ret
     size_t i = 0;
     json_t *each = NULL;
     json_array_foreach (items, i, each) {
-        Frame frame = {node->text, each, e->frame};
         bool holds = false;
-        e->frame = &frame;
-        bool ok = eval_bool(e, node->kids[1], &holds);
-        e->frame = frame.up;
+        bool ok = eval_body(e, node, each, &holds);
         if (ok && holds == decides) {
             return give(ret, json_boolean(decides));
         }
@@ -501,12 +508,8 @@ static bool eval_selecting(Eval *e, const Node *node, json_t *items, Value *ret)
     size_t i = 0;
     json_t *each = NULL;
     json_array_foreach (items, i, each) {
-        Frame frame = {node->text, each, e->frame};
         bool holds = false;
-        e->frame = &frame;
-        bool ok = eval_bool(e, node->kids[1], &holds);
-        e->frame = frame.up;
-        if (!ok) {
+        if (!eval_body(e, node, each, &holds)) {
             return false;
         }
         if (holds) {
