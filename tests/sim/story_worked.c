@@ -384,8 +384,8 @@ static void step(World *w)
     }
 }
 
-/* Train twice, evaluate once: a typo or a server's change trains nothing, and nobody tunes by himself. Everybody walked to the
- * new root. */
+/* Train twice, evaluate once: a typo or a server's change trains nothing, and nobody tunes by himself.
+ * Everybody walked to the new root. */
 static void end(World *w)
 {
     if (g_hash_table_size(w->run_starts) != 3) {

@@ -9,13 +9,6 @@ static bool push_broken(World *w, Plot *p)
     return true;
 }
 
-static bool is_latched(World *w, Agent *a)
-{
-    g_autoptr(json_t) view =
-        a->brain != NULL ? sl_agent_view(a->brain, clock_now(w, &a->clock)) : NULL;
-    return sl_json_bool(view, "units.web.latched", false);
-}
-
 /* Until each of them went back; an attempt that failed before it was committed is asked for again. */
 static bool went_back(World *w, Plot *p)
 {
@@ -31,7 +24,7 @@ static bool went_back(World *w, Plot *p)
         return false;
     }
     for (unsigned i = 0; (a = agent_in(w, "prod", i)) != NULL; i++) {
-        all = all && is_latched(w, a);
+        all = all && kit_web_latched(w, a);
     }
     return all && how < 0 && kit_serves(w, "web", "prod", "v1");
 }

@@ -13,7 +13,7 @@ static bool is_dev(const char *env)
 static bool short_heads(World *w, Plot *p)
 {
     if (p->n == 0) {
-        p->n = (int64_t)book_root_newest(book_of(w))->version + 1;
+        p->n = (int64_t)kit_root_next(w);
         for (guint i = 0; i < w->root->environments->len; i++) {
             SlRootEnv *env = w->root->environments->pdata[i];
             env->head_lifetime_us = is_dev(env->name) ? 15 * SL_MINUTE_US : env->head_lifetime_us;
@@ -63,11 +63,6 @@ static bool start(World *w, Plot *p)
     return false;
 }
 
-static void come_back(World *w, Event *e)
-{
-    net_connect(w, agent_at(w, e->agent));
-}
-
 static bool go_away(World *w, Plot *p)
 {
     (void)p;
@@ -76,9 +71,7 @@ static bool go_away(World *w, Plot *p)
     }
     Agent *a = NULL;
     for (unsigned i = 0; (a = agent_in(w, "dev", i)) != NULL; i++) {
-        net_disconnect(w, a);
-        a->away_until = w->now + AWAY_US;
-        (void)world_after(w, AWAY_US + 1, come_back, a->index);
+        kit_away(w, a, AWAY_US);
     }
     return true;
 }

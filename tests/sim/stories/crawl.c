@@ -9,19 +9,12 @@ static bool push_second(World *w, Plot *p)
     return true;
 }
 
-static bool is_latched(World *w, const Agent *a)
-{
-    g_autoptr(json_t) view =
-        a->brain != NULL ? sl_agent_view(a->brain, clock_now(w, &a->clock)) : NULL;
-    return sl_json_bool(view, "units.web.latched", false);
-}
-
 static bool second_comes(World *w, Plot *p)
 {
     const Agent *a = NULL;
     int how = kit_comes(w, p, "v2");
     for (unsigned i = 0; (a = agent_in(w, "prod", i)) != NULL; i++) {
-        if (is_latched(w, a)) {
+        if (kit_web_latched(w, a)) {
             fail(w, "%s went back from what is only slow to be written", a->cluster);
         }
     }

@@ -41,7 +41,7 @@ static bool adopted(World *w, Plot *p)
                        NULL);
         return false;
     }
-    return kit_bring(w, p, "web", "prod") && kit_serves(w, "web", "prod", "v2");
+    return kit_web_second_runs(w, p);
 }
 
 static const PlotStep STEPS[] = {

@@ -12,9 +12,6 @@ static void plot_free(void *data)
     ask_clear(&p->second);
     g_free(p->text);
     g_free(p->about);
-    for (int i = 0; i < PLOT_SLOTS; i++) {
-        g_free(p->slots[i]);
-    }
     g_free(p);
 }
 
@@ -39,12 +36,6 @@ const char *plot_stands(const World *w)
 {
     const Plot *p = w->story_data;
     return plot_over(w) ? "over" : p->steps[p->step].name;
-}
-
-void plot_keep(Plot *p, int slot, const char *text)
-{
-    g_free(p->slots[slot]);
-    p->slots[slot] = g_strdup(text);
 }
 
 void plot_step(World *w)
@@ -520,49 +511,21 @@ bool kit_root(World *w, Plot *p, uint64_t version)
     return false;
 }
 
-/* ---- web ---- */
-
-void kit_web_shape(World *w)
+uint64_t kit_root_next(World *w)
 {
-    static const char *const apps[] = {"web", NULL};
-    kit_shape_apps(w, apps);
+    return book_root_newest(book_of(w))->version + 1;
 }
 
-void kit_web_push(World *w, const char *server)
+/* ---- clusters ---- */
+
+static void come_back(World *w, Event *e)
 {
-    KitApp app = {.name = "web", .server = server, .maps = 1};
-    kit_push(w, server, KIT_ENVS, &app, 1);
+    net_connect(w, agent_at(w, e->agent));
 }
 
-bool kit_web_first(World *w, Plot *p)
+void kit_away(World *w, Agent *a, int64_t us)
 {
-    (void)p;
-    kit_web_push(w, "v1");
-    return true;
-}
-
-bool kit_web_upstream(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "dev") && kit_bring(w, p, "web", "test");
-}
-
-bool kit_web_runs(World *w, Plot *p)
-{
-    return kit_web_upstream(w, p) && kit_bring(w, p, "web", "prod");
-}
-
-bool kit_web_ask(World *w, Plot *p)
-{
-    return kit_ask(w, p, "promote", "web", "prod", NULL);
-}
-
-bool kit_web_redeploy(World *w, Plot *p)
-{
-    const BookAttempt *a = kit_attempt(w, p->attempt);
-    bool is_it = a != NULL && a->act == SL_ACT_REDEPLOY;
-    int how = is_it ? kit_follow(w, p) : -1;
-    if (how < 0) {
-        (void)kit_ask(w, p, "redeploy", "web", "prod", NULL);
-    }
-    return how > 0;
+    net_disconnect(w, a);
+    a->away_until = w->now + us;
+    (void)world_after(w, us + 1, come_back, a->index);
 }

@@ -13,8 +13,6 @@ typedef struct {
     bool (*done)(World *w, Plot *p);
 } PlotStep;
 
-#define PLOT_SLOTS 8
-
 struct Plot {
     const PlotStep *steps;
     int count, step;
@@ -23,15 +21,14 @@ struct Plot {
     uint64_t signing;        /* that @second is about */
     char *about;             /* what @ask is about: an answer to another one is no answer */
     char *text;              /* of the order that is being signed */
-    char *slots[PLOT_SLOTS]; /* a story's own words */
     int64_t since, slept, n; /* when the step began; looked last; a story's own number */
+    bool flag;               /* a story's own word */
 };
 
 Plot *plot_begin(World *w, const PlotStep *steps, size_t count);
 void plot_step(World *w);
 bool plot_over(const World *w);
 const char *plot_stands(const World *w);
-void plot_keep(Plot *p, int slot, const char *text);
 
 #define PLOT_STORY(id, name_, weight_, shape_, steps_, end_)                                       \
     static void id##_begin(World *w)                                                               \
@@ -73,11 +70,22 @@ void kit_one_run(World *w);       /* an end: whatever happened, one run was star
 /* web: the one application of most stories, a server and a ConfigMap */
 void kit_web_shape(World *w);
 void kit_web_push(World *w, const char *server);
-bool kit_web_first(World *w, Plot *p);    /* pushes v1 */
-bool kit_web_upstream(World *w, Plot *p); /* the newest runs in dev and test */
-bool kit_web_runs(World *w, Plot *p);     /* ... and in prod */
-bool kit_web_ask(World *w, Plot *p);      /* one promotion to prod is asked for */
-bool kit_web_redeploy(World *w, Plot *p); /* prod is signed anew, until that succeeded */
+bool kit_web_first(World *w, Plot *p);          /* pushes v1 */
+bool kit_web_second(World *w, Plot *p);         /* pushes v2 */
+bool kit_web_upstream(World *w, Plot *p);       /* the newest runs in dev and test */
+bool kit_web_runs(World *w, Plot *p);           /* ... and in prod */
+bool kit_web_second_runs(World *w, Plot *p);    /* v2 runs in prod */
+bool kit_web_ask(World *w, Plot *p);            /* one promotion to prod is asked for */
+bool kit_web_redeploy(World *w, Plot *p);       /* prod is signed anew, until that succeeded */
+bool kit_web_latched(World *w, const Agent *a); /* it went back from what was promoted last */
+/* ... with a job, and one cluster in each environment */
+void kit_job_shape(World *w);
+void kit_job_push(World *w, const char *server);
+bool kit_job_first(World *w, Plot *p); /* pushes v1 */
+/* ... where two people sign */
+void kit_team_shape(World *w);
+bool kit_team_past(World *w, const Plot *p); /* the followed attempt waits for nobody any more */
+bool kit_team_bob(World *w, Plot *p);        /* bob signs it */
 
 /* ---- looking ---- */
 
@@ -118,4 +126,7 @@ bool kit_verb(World *w, Plot *p, const char *verb, json_t *args, char **ret_refu
 bool kit_order(World *w, Plot *p, const char *person, json_t *draft);
 /* The world's root in its next version, signed by alice, is in force. */
 bool kit_root(World *w, Plot *p, uint64_t version);
+uint64_t kit_root_next(World *w);
+/* Nobody hears of @a for so long. */
+void kit_away(World *w, Agent *a, int64_t us);
 json_t *kit_args(const char *app, const char *env); /* {app, env, reason} */

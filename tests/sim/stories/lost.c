@@ -62,12 +62,6 @@ static bool resume(World *w, Plot *p)
     return false;
 }
 
-static bool second_runs(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "prod") && kit_serves(w, "web", "prod", "v2");
-}
-
-/* Nothing was trained again because of it. */
 static const PlotStep STEPS[] = {
     {"push v1", push_first},
     {"v1 runs in prod", kit_web_runs},
@@ -75,8 +69,9 @@ static const PlotStep STEPS[] = {
     {"push v2", push_second},
     {"v2 runs in test", kit_web_upstream},
     {"alice resumes the agent of prod", resume},
-    {"v2 runs in prod", second_runs},
+    {"v2 runs in prod", kit_web_second_runs},
     {"everything is calm", kit_calm},
 };
 
+/* Nothing was trained again because of it. */
 PLOT_STORY(lost, "state-lost", 5, kit_web_shape, STEPS, kit_one_run);

@@ -13,20 +13,12 @@ static void shape(World *w)
     }
 }
 
-static void come_back(World *w, Event *e)
-{
-    net_connect(w, agent_at(w, e->agent));
-}
-
 /* Nobody hears of the third one for hours; the second one for a while only. */
 static bool go_away(World *w, Plot *p)
 {
     (void)p;
     for (unsigned i = 1; i < 3; i++) {
-        Agent *a = agent_in(w, "prod", i);
-        net_disconnect(w, a);
-        a->away_until = w->now + (i == 1 ? SL_HOUR_US : AWAY_US);
-        (void)world_after(w, a->away_until + 1 - w->now, come_back, a->index);
+        kit_away(w, agent_in(w, "prod", i), i == 1 ? SL_HOUR_US : AWAY_US);
     }
     kit_web_push(w, "v2");
     return true;

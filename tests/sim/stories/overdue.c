@@ -56,11 +56,6 @@ static bool too_late(World *w, Plot *p)
     return a->stage != BOOK_WAITS;
 }
 
-static bool second_runs(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "prod") && kit_serves(w, "web", "prod", "v2");
-}
-
 static const PlotStep STEPS[] = {
     {"push v1", push_first},
     {"v1 runs in prod", kit_web_runs},
@@ -70,7 +65,7 @@ static const PlotStep STEPS[] = {
     {"it waits for her signature", it_waits},
     {"the coordinator is down for long", goes_down},
     {"the signature comes too late", too_late},
-    {"asked for again, it runs", second_runs},
+    {"asked for again, it runs", kit_web_second_runs},
     {"everything is calm", kit_calm},
 };
 

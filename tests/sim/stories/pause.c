@@ -78,11 +78,6 @@ static bool resume(World *w, Plot *p)
     return kit_order(w, p, "alice", draft(p, "resume"));
 }
 
-static bool second_runs(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "prod") && kit_serves(w, "web", "prod", "v2");
-}
-
 static const PlotStep STEPS[] = {
     {"push v1", push_first},
     {"v1 runs in prod", kit_web_runs},
@@ -92,7 +87,7 @@ static const PlotStep STEPS[] = {
     {"v2 runs in test", kit_web_upstream},
     {"v2 is approved for prod and waits", second_waits},
     {"alice resumes prod", resume},
-    {"v2 runs in prod", second_runs},
+    {"v2 runs in prod", kit_web_second_runs},
     {"everything is calm", kit_calm},
 };
 

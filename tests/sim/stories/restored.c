@@ -3,38 +3,17 @@
  * else goes wrong, at the first attempt. */
 #include "kit.h"
 
-static void push(World *w, const char *server)
-{
-    KitApp app = {.name = "web", .server = server, .maps = 2, .train = "\"accuracy=0.99\""};
-    kit_push(w, server, KIT_ENVS, &app, 1);
-}
-
-static void shape(World *w)
-{
-    kit_web_shape(w);
-    for (guint i = 0; i < w->envs->len; i++) {
-        ((Env *)w->envs->pdata[i])->clusters = 1; /* a run that was forgotten is placed again */
-    }
-}
-
-static bool push_first(World *w, Plot *p)
-{
-    (void)p;
-    push(w, "v1");
-    return true;
-}
-
 static bool back_up(World *w, Plot *p)
 {
     p->n = (int64_t)w->ledger->len;
-    plot_keep(p, 0, rng_chance(&w->people_rng, 500) ? "calm" : NULL);
-    push(w, "v2");
+    p->flag = rng_chance(&w->people_rng, 500); /* nothing else goes wrong */
+    kit_job_push(w, "v2");
     return true;
 }
 
 static bool is_calm(World *w, Plot *p)
 {
-    return p->slots[0] == NULL || kit_calm(w, p);
+    return !p->flag || kit_calm(w, p);
 }
 
 static const char *tip_then(const World *w, const char *env)
@@ -82,13 +61,13 @@ static bool restore(World *w, Plot *p)
 /* Everybody is back and says where it stands; what the coordinator tries meanwhile is over. */
 static bool are_heard(World *w, Plot *p)
 {
-    return p->slots[0] == NULL || (kit_calm(w, p) && w->now > p->since + 2 * SL_MINUTE_US);
+    return !p->flag || (kit_calm(w, p) && w->now > p->since + 2 * SL_MINUTE_US);
 }
 
 static bool push_third(World *w, Plot *p)
 {
     p->n = (int64_t)book_of(w)->attempts->len;
-    push(w, "v3");
+    kit_job_push(w, "v3");
     return true;
 }
 
@@ -96,7 +75,7 @@ static bool push_third(World *w, Plot *p)
 static void judge_numbers(World *w, const Plot *p)
 {
     const Book *b = book_of(w);
-    for (guint i = (guint)p->n; p->slots[0] != NULL && i < b->attempts->len; i++) {
+    for (guint i = (guint)p->n; p->flag && i < b->attempts->len; i++) {
         const BookAttempt *a = b->attempts->pdata[i];
         if (a->committed != 0 && a->end != NULL && strcmp(a->end, "Succeeded") != 0) {
             fail(w,
@@ -114,7 +93,7 @@ static bool third_runs(World *w, Plot *p)
 }
 
 static const PlotStep STEPS[] = {
-    {"push v1", push_first},
+    {"push v1", kit_job_first},
     {"v1 runs in prod", kit_web_runs},
     {"a copy is made; push v2", back_up},
     {"v2 runs in prod", kit_web_runs},
@@ -126,4 +105,4 @@ static const PlotStep STEPS[] = {
     {"everything is calm", kit_calm},
 };
 
-PLOT_STORY(restored, "restored", 4, shape, STEPS, kit_one_run);
+PLOT_STORY(restored, "restored", 4, kit_job_shape, STEPS, kit_one_run);

@@ -2,29 +2,10 @@
  * signature waits; an epoch that is raised, which voids a pause. */
 #include "kit.h"
 
-static void shape(World *w)
-{
-    kit_web_shape(w);
-    w->profile = SL_PROFILE_TEAM;
-}
-
-static bool push_second(World *w, Plot *p)
-{
-    (void)p;
-    kit_web_push(w, "v2");
-    return true;
-}
-
-static bool over(World *w, Plot *p)
-{
-    const BookAttempt *a = kit_attempt(w, p->attempt);
-    return a != NULL && a->stage != BOOK_WAITS;
-}
-
 /* Who asked may not sign it. */
 static bool own_signature(World *w, Plot *p)
 {
-    if (over(w, p)) {
+    if (kit_team_past(w, p)) {
         return true;
     }
     int how = kit_sign_as(w, p, "alice");
@@ -35,21 +16,11 @@ static bool own_signature(World *w, Plot *p)
     return how < 0;
 }
 
-static bool bob_signs(World *w, Plot *p)
-{
-    return over(w, p) || kit_sign_as(w, p, "bob") > 0;
-}
-
-static uint64_t next_version(World *w)
-{
-    return book_root_newest(book_of(w))->version + 1;
-}
-
 /* He gets another one; what waits under the old one counts no more. */
 static bool revoke_bob(World *w, Plot *p)
 {
     if (p->n == 0) {
-        p->n = (int64_t)next_version(w);
+        p->n = (int64_t)kit_root_next(w);
         kit_new_key(w, "bob");
     }
     return kit_root(w, p, (uint64_t)p->n);
@@ -58,7 +29,7 @@ static bool revoke_bob(World *w, Plot *p)
 /* Carol signs too: one of two, for bob counts no more. Half a minute later it still waits. */
 static bool carol_signs(World *w, Plot *p)
 {
-    if (over(w, p)) {
+    if (kit_team_past(w, p)) {
         const BookAttempt *a = kit_attempt(w, p->attempt);
         if (a->committed != 0) {
             fail(w, "attempt %" G_GUINT64_FORMAT " was committed with a revoked key", a->n);
@@ -66,11 +37,6 @@ static bool carol_signs(World *w, Plot *p)
         return true;
     }
     return kit_sign_as(w, p, "carol") > 0 && w->now > p->since + 30 * SL_SECOND_US;
-}
-
-static bool second_runs(World *w, Plot *p)
-{
-    return kit_bring(w, p, "web", "prod") && kit_serves(w, "web", "prod", "v2");
 }
 
 /* Everybody asks, one signs: sixteen wait, the next one is refused. */
@@ -121,7 +87,7 @@ static bool pause_prod(World *w, Plot *p)
 static bool raise_epoch(World *w, Plot *p)
 {
     if (p->n < 1000) {
-        p->n = 1000 + (int64_t)next_version(w);
+        p->n = 1000 + (int64_t)kit_root_next(w);
         for (guint i = 0; i < w->root->environments->len; i++) {
             SlRootEnv *env = w->root->environments->pdata[i];
             env->epoch += strcmp(env->name, "prod") == 0 ? 1 : 0;
@@ -141,14 +107,14 @@ static bool stays(World *w, Plot *p)
 static const PlotStep STEPS[] = {
     {"push v1", kit_web_first},
     {"v1 runs in prod, signed by two", kit_web_runs},
-    {"push v2", push_second},
+    {"push v2", kit_web_second},
     {"v2 runs in test", kit_web_upstream},
     {"alice asks for it in prod", kit_web_ask},
     {"her own signature does not count", own_signature},
-    {"bob signs", bob_signs},
+    {"bob signs", kit_team_bob},
     {"bob's key is revoked", revoke_bob},
     {"carol signs: one of two", carol_signs},
-    {"v2 runs in prod", second_runs},
+    {"v2 runs in prod", kit_web_second_runs},
     {"many ask, one signs: the queue is full", overload},
     {"v3 runs in prod", third_runs},
     {"dave pauses prod", pause_prod},
@@ -158,4 +124,4 @@ static const PlotStep STEPS[] = {
     {"everything is calm", kit_calm},
 };
 
-PLOT_STORY(team, "team", 6, shape, STEPS, NULL);
+PLOT_STORY(team, "team", 6, kit_team_shape, STEPS, NULL);

@@ -45,27 +45,6 @@ static Other *other_of(World *w)
     return world_keep(w, "twin", other_new, other_free);
 }
 
-static void push(World *w, const char *server)
-{
-    KitApp app = {.name = "web", .server = server, .maps = 2, .train = "\"accuracy=0.99\""};
-    kit_push(w, server, KIT_ENVS, &app, 1);
-}
-
-static void shape(World *w)
-{
-    kit_web_shape(w);
-    for (guint i = 0; i < w->envs->len; i++) {
-        ((Env *)w->envs->pdata[i])->clusters = 1; /* a run that was forgotten is placed again */
-    }
-}
-
-static bool push_first(World *w, Plot *p)
-{
-    (void)p;
-    push(w, "v1");
-    return true;
-}
-
 /* The copy of the state repository, made while the coordinator writes. */
 static bool copy_state(World *w, Plot *p)
 {
@@ -112,14 +91,14 @@ static bool turns(World *w, Plot *p)
     ask_clear(&p->ask);
     ask_clear(&p->second);
     g_autofree char *server = g_strdup_printf("v%" G_GINT64_FORMAT, 1 + p->n);
-    push(w, server);
+    kit_job_push(w, server);
     return false;
 }
 
 static bool push_last(World *w, Plot *p)
 {
     (void)p;
-    push(w, "last");
+    kit_job_push(w, "last");
     return true;
 }
 
@@ -129,7 +108,7 @@ static bool last_runs(World *w, Plot *p)
 }
 
 static const PlotStep STEPS[] = {
-    {"push v1", push_first},
+    {"push v1", kit_job_first},
     {"v1 runs in prod", kit_web_runs},
     {"the state repository is copied", copy_state},
     {"two coordinators take turns", turns},
@@ -138,4 +117,4 @@ static const PlotStep STEPS[] = {
     {"everything is calm", kit_calm},
 };
 
-PLOT_STORY(twins, "twins", 2, shape, STEPS, kit_one_run);
+PLOT_STORY(twins, "twins", 2, kit_job_shape, STEPS, kit_one_run);
