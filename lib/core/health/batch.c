@@ -49,8 +49,7 @@ bool sl_health_of_job(SlHealthCase *c)
         needed = MIN(needed, MAX(sl_case_int(c, "status.active", 0), 1));
     }
     if (ready >= 0 && ready < needed) { /* active Pods may be pending: only ready ones run */
-        SlHealthTimer timer = sl_case_queue_managed(c) ? SL_TIMER_QUEUE : SL_TIMER_IMAGE;
-        return sl_case_wait(c, timer, "Pending", "status.ready",
+        return sl_case_wait(c, sl_case_start_timer(c), "Pending", "status.ready",
                             "%" PRId64 " of %" PRId64 " Pods run; %" PRId64 " failed so far", ready,
                             needed, failed);
     }

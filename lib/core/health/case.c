@@ -235,3 +235,8 @@ bool sl_case_queue_managed(const SlHealthCase *c)
            strcmp(sl_case_str(c, "spec.schedulerName"), VOLCANO) == 0 ||
            strcmp(sl_case_str(c, "spec.template.spec.schedulerName"), VOLCANO) == 0;
 }
+
+SlHealthTimer sl_case_start_timer(const SlHealthCase *c)
+{
+    return sl_case_queue_managed(c) ? SL_TIMER_QUEUE : SL_TIMER_IMAGE;
+}

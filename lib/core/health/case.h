@@ -69,6 +69,8 @@ const json_t *sl_condition_in(const json_t *list, const char *type, const char *
 const char *sl_condition_reason(const json_t *condition);  /* "" if none */
 const char *sl_condition_message(const json_t *condition); /* "" if none */
 bool sl_case_queue_managed(const SlHealthCase *c);
+/* What the Pods of a job wait for before they run: quota of its queue, or their images. */
+SlHealthTimer sl_case_start_timer(const SlHealthCase *c);
 
 int64_t sl_case_int(const SlHealthCase *c, const char *path, int64_t otherwise); /* of the object */
 const char *sl_case_str(const SlHealthCase *c, const char *path);                /* "" if none */

@@ -3,11 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-static SlHealthTimer start_timer(const SlHealthCase *c)
-{
-    return sl_case_queue_managed(c) ? SL_TIMER_QUEUE : SL_TIMER_IMAGE;
-}
-
 /* ---- TrainJob: it has no condition for running ---- */
 
 static bool judge_train_jobs(SlHealthCase *c)
@@ -23,11 +18,11 @@ static bool judge_train_jobs(SlHealthCase *c)
     int64_t percent = sl_case_int(c, "status.trainerStatus.progressPercentage", -1);
     if (json_array_size(jobs) == 0) {
         return sl_case_wait(
-            c, start_timer(c), "Pending", "status.jobsStatus",
+            c, sl_case_start_timer(c), "Pending", "status.jobsStatus",
             "its Jobs are not made yet; events of the TrainJob say why if that stays");
     }
     if (running < json_array_size(jobs)) {
-        return sl_case_wait(c, start_timer(c), "Pending", "status.jobsStatus",
+        return sl_case_wait(c, sl_case_start_timer(c), "Pending", "status.jobsStatus",
                             "%zu of %zu parts run", running, json_array_size(jobs));
     }
     return percent < 0 ? sl_case_wait(c, SL_TIMER_NEVER, "Running", "status.jobsStatus", "runs")
@@ -73,7 +68,7 @@ static bool judge_running(SlHealthCase *c, const json_t *running)
     const char *idle = idle_part(c);
     if (idle != NULL) {
         g_autofree char *path = g_strdup_printf("status.replicaStatuses.%.64s", idle);
-        return sl_case_wait(c, start_timer(c), "ReplicasPending", path,
+        return sl_case_wait(c, sl_case_start_timer(c), "ReplicasPending", path,
                             "no Pod of %s runs, though the job is called running", idle);
     }
     sl_case_say_condition(c, SL_HEALTH_PROGRESSING, "Running", running);
@@ -103,7 +98,7 @@ bool sl_health_of_kubeflow_job(SlHealthCase *c)
     if (running != NULL) {
         return judge_running(c, running);
     }
-    return sl_case_wait(c, start_timer(c), created != NULL ? "Created" : "NotObserved",
+    return sl_case_wait(c, sl_case_start_timer(c), created != NULL ? "Created" : "NotObserved",
                         "status.conditions",
                         created != NULL ? "its Pods are not running yet"
                                         : "its controller has not looked at it yet");

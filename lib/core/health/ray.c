@@ -117,7 +117,7 @@ bool sl_health_of_ray_job(SlHealthCase *c)
     if (sl_is_one_of(deployment, " Running Waiting ") && strcmp(job, "RUNNING") == 0) {
         return sl_case_wait(c, SL_TIMER_NEVER, "Running", "status.jobStatus", "the job runs");
     }
-    SlHealthTimer timer = sl_case_queue_managed(c) ? SL_TIMER_QUEUE : SL_TIMER_IMAGE;
-    return sl_case_wait(c, timer, *deployment != '\0' ? deployment : "Initializing",
+    return sl_case_wait(c, sl_case_start_timer(c),
+                        *deployment != '\0' ? deployment : "Initializing",
                         "status.jobDeploymentStatus", "the job is not started yet");
 }

@@ -43,8 +43,7 @@ static bool judge_jobs(SlHealthCase *c)
         const json_t *status = g_hash_table_lookup(statuses, name);
         int64_t have = sl_json_int(status, "ready", 0) + sl_json_int(status, "succeeded", 0);
         if (have < wanted) {
-            SlHealthTimer timer = sl_case_queue_managed(c) ? SL_TIMER_QUEUE : SL_TIMER_IMAGE;
-            return sl_case_wait(c, timer, "Pending", "status.replicatedJobsStatus",
+            return sl_case_wait(c, sl_case_start_timer(c), "Pending", "status.replicatedJobsStatus",
                                 "%" PRId64 " of %" PRId64 " Jobs of %s run; %" PRId64 " restarts",
                                 have, wanted, name, restarts);
         }
