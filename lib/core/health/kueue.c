@@ -2,23 +2,6 @@
 #include "core/health/case.h"
 #include <string.h>
 
-bool sl_health_of_queue(SlHealthCase *c)
-{
-    const char *stop = sl_case_str(c, "spec.stopPolicy");
-    const json_t *inactive = sl_case_is(c, "Active", "False");
-    const json_t *active = sl_case_is(c, "Active", "True");
-    if (*stop != '\0' && strcmp(stop, "None") != 0) {
-        return sl_case_say(c, SL_HEALTH_SUSPENDED, "Stopped", "spec.stopPolicy",
-                           "stopped by its spec: %s", stop);
-    }
-    if (inactive != NULL) {
-        return sl_case_say_condition(c, SL_HEALTH_DEGRADED, "NotActive", inactive);
-    }
-    return active != NULL ? sl_case_say_condition(c, SL_HEALTH_HEALTHY, "Active", active)
-                          : sl_case_say(c, SL_HEALTH_PROGRESSING, "NotActive",
-                                        "status.conditions[Active]", "is not active yet");
-}
-
 bool sl_health_of_queue_part(SlHealthCase *c)
 {
     const json_t *inactive = sl_case_is(c, "Active", "False");
@@ -29,6 +12,16 @@ bool sl_health_of_queue_part(SlHealthCase *c)
     return active != NULL ? sl_case_say_condition(c, SL_HEALTH_HEALTHY, "Active", active)
                           : sl_case_say(c, SL_HEALTH_PROGRESSING, "NotActive",
                                         "status.conditions[Active]", "is not active yet");
+}
+
+bool sl_health_of_queue(SlHealthCase *c)
+{
+    const char *stop = sl_case_str(c, "spec.stopPolicy");
+    if (*stop != '\0' && strcmp(stop, "None") != 0) {
+        return sl_case_say(c, SL_HEALTH_SUSPENDED, "Stopped", "spec.stopPolicy",
+                           "stopped by its spec: %s", stop);
+    }
+    return sl_health_of_queue_part(c);
 }
 
 static bool queued(SlHealthCase *c, const char *reason, const json_t *condition)
