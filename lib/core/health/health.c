@@ -151,13 +151,10 @@ static void judge_seen(SlHealthCase *c, SlHealthState *state, const SlHealthKind
                        const char *kind)
 {
     /* The generation is looked at even of an object that is being deleted: verdicts carry it. */
-    SlHealthVerdict *verdict = c->verdict;
     bool unobserved = judge_observed(c, state, row);
     if (judge_deleting(c) || unobserved || judge_stalled(c)) {
         return;
     }
-    *verdict = (SlHealthVerdict){.observed_generation = verdict->observed_generation,
-                                 .next_us = INT64_MAX};
     if (sl_rules_judge(c->context->rules, kind, c)) {
         return;
     }

@@ -25,7 +25,7 @@ static bool judge_stopped(SlHealthCase *c)
                        "stopped by its annotation");
 }
 
-static bool judge_ready_or_wait(SlHealthCase *c, const char *reason)
+static bool judge_ready_or_wait(SlHealthCase *c)
 {
     const json_t *ready = sl_case_is(c, "Ready", "True");
     if (ready != NULL) {
@@ -33,13 +33,13 @@ static bool judge_ready_or_wait(SlHealthCase *c, const char *reason)
     }
     const json_t *part = first_unready(c);
     if (part == NULL) {
-        return sl_case_say(c, SL_HEALTH_PROGRESSING, reason, "status.conditions[Ready]",
+        return sl_case_say(c, SL_HEALTH_PROGRESSING, "NotReady", "status.conditions[Ready]",
                            "is not ready yet");
     }
-    return sl_case_say(c, SL_HEALTH_PROGRESSING, reason, "status.conditions", "%s is %s: %s%s%s",
-                       sl_json_str_or(part, "type", "?"), sl_json_str_or(part, "status", "?"),
-                       sl_condition_reason(part), *sl_condition_message(part) != '\0' ? ": " : "",
-                       sl_condition_message(part));
+    return sl_case_say(c, SL_HEALTH_PROGRESSING, "NotReady", "status.conditions",
+                       "%s is %s: %s%s%s", sl_json_str_or(part, "type", "?"),
+                       sl_json_str_or(part, "status", "?"), sl_condition_reason(part),
+                       *sl_condition_message(part) != '\0' ? ": " : "", sl_condition_message(part));
 }
 
 bool sl_health_of_inference_service(SlHealthCase *c)
@@ -60,7 +60,7 @@ bool sl_health_of_inference_service(SlHealthCase *c)
                            "status.modelStatus.transitionStatus", "the model is %s",
                            sl_case_str(c, "status.modelStatus.states.targetModelState"));
     }
-    return judge_ready_or_wait(c, "NotReady");
+    return judge_ready_or_wait(c);
 }
 
 bool sl_health_of_llm_service(SlHealthCase *c)
@@ -78,5 +78,5 @@ bool sl_health_of_llm_service(SlHealthCase *c)
     if (ready != NULL && sl_is_terminal_reason(sl_condition_reason(ready))) {
         return sl_case_say_condition(c, SL_HEALTH_DEGRADED, "NotReady", ready);
     }
-    return judge_ready_or_wait(c, "NotReady");
+    return judge_ready_or_wait(c);
 }
