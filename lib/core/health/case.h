@@ -93,6 +93,8 @@ void sl_pod_end_clear(SlPodEnd *end);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SlPodEnd, sl_pod_end_clear)
 /* Why a Pod (whose phase is Failed, or whose container ended) failed. */
 void sl_pod_end(const json_t *pod, SlPodEnd *ret_end);
+/* Who takes a Pod away, by its condition DisruptionTarget. */
+SlPodFailure sl_pod_disruption(const json_t *target);
 /* The Pod of the object that failed first, or can't start: NULL if none. Borrowed. @ret_stuck: one that isn't over can't start. */
 const json_t *sl_pod_first_bad(const SlHealthCase *c, SlHealthVerdict *ret_verdict,
                                bool *ret_stuck);

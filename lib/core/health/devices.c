@@ -33,8 +33,7 @@ bool sl_health_of_pod_group(SlHealthCase *c)
     const json_t *waits = sl_case_is(c, type, "False");
     const json_t *target = sl_case_is(c, "DisruptionTarget", "True");
     if (target != NULL) { /* before the first: that one never goes back */
-        bool preempted = strcmp(sl_condition_reason(target), "PreemptionByScheduler") == 0;
-        c->verdict->failure = preempted ? SL_POD_FAILURE_PREEMPTED : SL_POD_FAILURE_INFRA;
+        c->verdict->failure = sl_pod_disruption(target);
         return sl_case_say(c, SL_HEALTH_PROGRESSING, "Preempted",
                            "status.conditions[DisruptionTarget]", "%s: %s",
                            sl_condition_reason(target), sl_condition_message(target));

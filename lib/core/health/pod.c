@@ -156,8 +156,8 @@ static bool judge_disrupted(SlHealthCase *c)
     if (target == NULL) {
         return false;
     }
-    bool preempted = strcmp(sl_condition_reason(target), "PreemptionByScheduler") == 0;
-    c->verdict->failure = preempted ? SL_POD_FAILURE_PREEMPTED : SL_POD_FAILURE_INFRA;
+    c->verdict->failure = sl_pod_disruption(target);
+    bool preempted = c->verdict->failure == SL_POD_FAILURE_PREEMPTED;
     return sl_case_say(c, SL_HEALTH_PROGRESSING, preempted ? "Preempted" : "Evicted",
                        "status.conditions[DisruptionTarget]", "%s: %s", sl_condition_reason(target),
                        sl_condition_message(target));

@@ -108,6 +108,13 @@ static void set_end(SlPodEnd *end, SlPodFailure failure, const char *reason, cha
     end->message = message;
 }
 
+SlPodFailure sl_pod_disruption(const json_t *target)
+{
+    return strcmp(sl_condition_reason(target), "PreemptionByScheduler") == 0
+               ? SL_POD_FAILURE_PREEMPTED
+               : SL_POD_FAILURE_INFRA;
+}
+
 void sl_pod_end(const json_t *pod, SlPodEnd *ret_end)
 {
     *ret_end = (SlPodEnd){0};
@@ -121,10 +128,9 @@ void sl_pod_end(const json_t *pod, SlPodEnd *ret_end)
     SlPodFailure of_reason = failure_of_reason(reason, message);
     g_autofree char *last = container != NULL ? container_message(container, end) : NULL;
     if (target != NULL) {
-        bool preempted = strcmp(why, "PreemptionByScheduler") == 0;
+        SlPodFailure failure = sl_pod_disruption(target);
         const char *text = sl_condition_message(target);
-        set_end(ret_end, preempted ? SL_POD_FAILURE_PREEMPTED : SL_POD_FAILURE_INFRA,
-                preempted ? "Preempted" : "Evicted",
+        set_end(ret_end, failure, failure == SL_POD_FAILURE_PREEMPTED ? "Preempted" : "Evicted",
                 g_strdup_printf("%s: %s", why, *text != '\0' ? text : message));
     } else if (of_reason != SL_POD_FAILURE_NONE) {
         set_end(ret_end, of_reason, reason, g_strdup_printf("%s: %s", reason, message));
