@@ -38,6 +38,12 @@ const SlHealthKind *sl_health_kind(const char *group, const char *kind)
     return NULL;
 }
 
+char *sl_group_of(const char *api_version)
+{
+    const char *slash = strchr(api_version, '/');
+    return g_strndup(api_version, slash != NULL ? (size_t)(slash - api_version) : 0);
+}
+
 /* ---- answers ---- */
 
 /* Message of at most SL_HEALTH_MESSAGE_MAX bytes that a terminal bears. */

@@ -28,6 +28,7 @@ typedef struct {
 /* NULL for a kind that has no line. */
 const SlHealthKind *sl_health_kind(const char *group, const char *kind);
 const SlHealthKind *sl_health_kinds(size_t *ret_count); /* all lines */
+char *sl_group_of(const char *api_version);             /* "apps" of "apps/v1" (transfer full) */
 
 struct SlHealthCase {
     const json_t *object, *spec, *status;

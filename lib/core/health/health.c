@@ -268,11 +268,8 @@ static void publish(SlHealthState *state, SlHealthVerdict *verdict, int64_t now_
 
 static void judge_object(SlHealthCase *c, SlHealthState *state)
 {
-    const char *version = sl_case_str(c, "apiVersion");
     const char *kind = sl_case_str(c, "kind");
-    const char *slash = strchr(version, '/');
-    g_autofree char *group =
-        slash != NULL ? g_strndup(version, (size_t)(slash - version)) : g_strdup("");
+    g_autofree char *group = sl_group_of(sl_case_str(c, "apiVersion"));
     const SlHealthKind *row = sl_health_kind(group, kind);
     c->group = group;
     state->stale_us = 0;

@@ -103,9 +103,8 @@ static Rule *rule_new(const json_t *json, GError **error)
                              : kind == NULL  ? "kind"
                                              : "current");
     }
-    const char *slash = strchr(version, '/');
     g_autoptr(Rule) rule = g_new0(Rule, 1);
-    rule->group = slash != NULL ? g_strndup(version, (size_t)(slash - version)) : g_strdup("");
+    rule->group = sl_group_of(version);
     rule->kind = g_strdup(kind);
     for (int i = 0; i < N_PARTS; i++) {
         const char *text = sl_json_str(json, parts[i].key);
