@@ -49,10 +49,8 @@ json_t *sl_cli_unit_args(SlCli *cli)
     return args;
 }
 
-int sl_cli_act(SlCli *cli, const char *verb, json_t *args, const char *done)
+int sl_cli_post(SlCli *cli, const char *verb, json_t *args, const char *done)
 {
-    g_autofree char *unit =
-        g_strdup_printf("%s/%s", sl_json_str_or(args, "app", ""), sl_json_str_or(args, "env", ""));
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) answer = sl_api_act(cli, verb, args, &error);
     if (answer == NULL) {
@@ -61,9 +59,16 @@ int sl_cli_act(SlCli *cli, const char *verb, json_t *args, const char *done)
     if (sl_cli_json(cli)) {
         sl_print_json(cli, answer);
     } else {
-        sl_say(cli, "%s: %s", unit, done);
+        sl_say(cli, "%s", done);
     }
     return SL_EXIT_OK;
+}
+
+int sl_cli_act(SlCli *cli, const char *verb, json_t *args, const char *done)
+{
+    g_autofree char *text = g_strdup_printf("%s/%s: %s", sl_json_str_or(args, "app", ""),
+                                            sl_json_str_or(args, "env", ""), done);
+    return sl_cli_post(cli, verb, args, text);
 }
 
 int sl_cli_unit_action(SlCli *cli, const char *verb, bool with_release, const char *done)
@@ -258,16 +263,7 @@ int sl_cli_order(SlCli *cli, json_t *args, const char *done)
     if (armour != NULL) {
         sl_json_set_str(submit, "signature", armour);
     }
-    g_autoptr(json_t) answer = sl_api_act(cli, "order", submit, &error);
-    if (answer == NULL) {
-        return sl_cli_fail(cli, error);
-    }
-    if (sl_cli_json(cli)) {
-        sl_print_json(cli, answer);
-    } else {
-        sl_say(cli, "%s", done);
-    }
-    return SL_EXIT_OK;
+    return sl_cli_post(cli, "order", submit, done);
 }
 
 bool sl_cli_may_sign(SlCli *cli, const json_t *attempt)

@@ -6,7 +6,9 @@
 bool sl_cli_unit(SlCli *cli, const char **ret_app, const char **ret_env);
 /* {"app", "env"} (transfer full) or NULL after the usage mistake. */
 json_t *sl_cli_unit_args(SlCli *cli);
-/* Posts the action; prints the answer (JSON) or @done ("%s" = app/env) for people; returns the exit code. @args is consumed. */
+/* Posts the action; prints the answer (JSON) or @done for people; returns the exit code. @args is consumed. */
+int sl_cli_post(SlCli *cli, const char *verb, json_t *args, const char *done);
+/* The same about a unit: "app/env: @done". */
 int sl_cli_act(SlCli *cli, const char *verb, json_t *args, const char *done);
 /* pin, unpin, veto and so on: APP/ENV --reason; @with_release adds the second argument. */
 int sl_cli_unit_action(SlCli *cli, const char *verb, bool with_release, const char *done);

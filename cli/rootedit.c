@@ -2,6 +2,7 @@
 #include "cli/rootedit.h"
 #include "base/digest.h"
 #include "base/text.h"
+#include "cli/act.h"
 #include "runtime/atomicfile.h"
 #include <string.h>
 
@@ -94,17 +95,9 @@ static void show_difference(GBytes *before, GBytes *after)
 
 static int submit(SlCli *cli, const SlSigned *signed_, uint64_t version)
 {
-    g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) answer = sl_api_act(cli, "root", sl_signed_to_json(signed_), &error);
-    if (answer == NULL) {
-        return sl_cli_fail(cli, error);
-    }
-    if (sl_cli_json(cli)) {
-        sl_print_json(cli, answer);
-    } else {
-        sl_say(cli, "root version %" G_GUINT64_FORMAT " is in force", version);
-    }
-    return SL_EXIT_OK;
+    g_autofree char *done =
+        g_strdup_printf("root version %" G_GUINT64_FORMAT " is in force", version);
+    return sl_cli_post(cli, "root", sl_signed_to_json(signed_), done);
 }
 
 /* Is @signed_ the step after @before, signatures aside? A file from somebody else may say anything. */

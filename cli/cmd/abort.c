@@ -12,19 +12,12 @@ static int run(SlCli *cli)
     json_t *args = json_object();
     sl_json_set_int(args, "attempt", n);
     sl_json_set_str(args, "reason", sl_cli_option(cli, "reason"));
-    g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) answer = sl_api_act(cli, "abort", args, &error);
-    if (answer == NULL) {
-        return sl_cli_fail(cli, error);
-    }
-    if (sl_cli_json(cli)) {
-        sl_print_json(cli, answer);
-        return SL_EXIT_OK;
-    }
-    sl_say(cli, "attempt %" G_GINT64_FORMAT ": aborted", n);
-    sl_say(cli, "Signatures on its statement stay valid for a taken-over coordinator until a "
-                "promotion with a higher seq, or their expiry.");
-    return SL_EXIT_OK;
+    g_autofree char *done = g_strdup_printf(
+        "attempt %" G_GINT64_FORMAT ": aborted\n"
+        "Signatures on its statement stay valid for a taken-over coordinator until a promotion "
+        "with a higher seq, or their expiry.",
+        n);
+    return sl_cli_post(cli, "abort", args, done);
 }
 
 const SlCommand sl_cmd_abort = {

@@ -24,21 +24,13 @@ static int adopt(SlCli *cli, const char *env, const char *commit)
     if (!sl_cli_confirm(cli, question)) {
         return SL_EXIT_NO;
     }
-    g_autoptr(GError) error = NULL;
     json_t *args = json_object();
     sl_json_set_str(args, "env", env);
     sl_json_set_str(args, "commit", commit);
     sl_json_set_str(args, "reason", sl_cli_option(cli, "reason"));
-    g_autoptr(json_t) answer = sl_api_act(cli, "adopt", args, &error);
-    if (answer == NULL) {
-        return sl_cli_fail(cli, error);
-    }
-    if (sl_cli_json(cli)) {
-        sl_print_json(cli, answer);
-    } else {
-        sl_say(cli, "%s: %.12s is the base of the next commit; what waited goes on", env, commit);
-    }
-    return SL_EXIT_OK;
+    g_autofree char *done = g_strdup_printf(
+        "%s: %.12s is the base of the next commit; what waited goes on", env, commit);
+    return sl_cli_post(cli, "adopt", args, done);
 }
 
 static int run(SlCli *cli)

@@ -45,17 +45,9 @@ static int submit(SlCli *cli, const char *text, const char *armour)
     if (armour != NULL) {
         sl_json_set_str(args, "signature", armour);
     }
-    g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) answer = sl_api_act(cli, "registry", args, &error);
-    if (answer == NULL) {
-        return sl_cli_fail(cli, error);
-    }
-    if (sl_cli_json(cli)) {
-        sl_print_json(cli, answer);
-    } else {
-        sl_say(cli, "registry of %s: signed and in force", sl_cli_arg(cli, 0));
-    }
-    return SL_EXIT_OK;
+    g_autofree char *done =
+        g_strdup_printf("registry of %s: signed and in force", sl_cli_arg(cli, 0));
+    return sl_cli_post(cli, "registry", args, done);
 }
 
 static int run(SlCli *cli)

@@ -10,17 +10,7 @@ static int run(SlCli *cli)
     if (sl_cli_option(cli, "accept") != NULL) {
         sl_json_set_str(args, "accept", sl_cli_option(cli, "accept"));
     }
-    g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) answer = sl_api_act(cli, "refresh", args, &error);
-    if (answer == NULL) {
-        return sl_cli_fail(cli, error);
-    }
-    if (sl_cli_json(cli)) {
-        sl_print_json(cli, answer);
-    } else {
-        sl_say(cli, "reading the sources now");
-    }
-    return SL_EXIT_OK;
+    return sl_cli_post(cli, "refresh", args, "reading the sources now");
 }
 
 static const SlCliOption options[] = {

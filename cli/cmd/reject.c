@@ -16,20 +16,11 @@ static int run(SlCli *cli)
     json_t *args = json_object();
     sl_json_set_int(args, "attempt", n);
     sl_json_set_str(args, "reason", reason);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) answer = sl_api_act(cli, "reject", args, &error);
-    if (answer == NULL) {
-        return sl_cli_fail(cli, error);
-    }
-    if (sl_cli_json(cli)) {
-        sl_print_json(cli, answer);
-    } else {
-        sl_say(cli,
-               "attempt %" G_GINT64_FORMAT
-               ": rejected; this release is not tried again in this unit by itself",
-               n);
-    }
-    return SL_EXIT_OK;
+    g_autofree char *done =
+        g_strdup_printf("attempt %" G_GINT64_FORMAT
+                        ": rejected; this release is not tried again in this unit by itself",
+                        n);
+    return sl_cli_post(cli, "reject", args, done);
 }
 
 const SlCommand sl_cmd_reject = {

@@ -12,19 +12,10 @@ static char *id_of(const char *word)
 static int run(SlCli *cli)
 {
     g_autofree char *id = id_of(sl_cli_arg(cli, 0));
-    g_autoptr(GError) error = NULL;
     json_t *args = json_object();
     sl_json_set_str(args, "id", id);
-    g_autoptr(json_t) answer = sl_api_act(cli, "token-revoke", args, &error);
-    if (answer == NULL) {
-        return sl_cli_fail(cli, error);
-    }
-    if (sl_cli_json(cli)) {
-        sl_print_json(cli, answer);
-    } else {
-        sl_say(cli, "token %s: revoked, nobody may use it from now on", id);
-    }
-    return SL_EXIT_OK;
+    g_autofree char *done = g_strdup_printf("token %s: revoked, nobody may use it from now on", id);
+    return sl_cli_post(cli, "token-revoke", args, done);
 }
 
 const SlCommand sl_cmd_token_revoke = {
