@@ -291,33 +291,30 @@ static bool still_signed(const SlAgent *a, const SlAgentOrder *o, const char *ap
     return sl_policy_check(a->root, &ask, o->statement, SL_STATEMENT_ORDER, NULL, NULL);
 }
 
-bool sl_agent_start_ordered(const SlAgent *a, const char *app, const char *scope)
+/* Is one in force for @scope? With @app its signatures must suffice still, for that application. */
+static bool is_ordered(const SlAgent *a, SlAct act, const char *scope, const char *app)
 {
     GHashTableIter iter;
     gpointer value;
     g_hash_table_iter_init(&iter, a->orders);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const SlAgentOrder *o = value;
-        if (holds(a, o, SL_ACT_START_RUN) && strcmp(o->order->scope, scope) == 0 &&
-            still_signed(a, o, app)) {
+        if (holds(a, o, act) && strcmp(o->order->scope, scope) == 0 &&
+            (app == NULL || still_signed(a, o, app))) {
             return true;
         }
     }
     return false;
 }
 
-bool sl_agent_ordered(const SlAgent *a, SlAct act, const char *scope)
+bool sl_agent_start_ordered(const SlAgent *a, const char *app, const char *scope)
 {
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init(&iter, a->orders);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        const SlAgentOrder *o = value;
-        if (holds(a, o, act) && strcmp(o->order->scope, scope) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return is_ordered(a, SL_ACT_START_RUN, scope, app);
+}
+
+bool sl_agent_stop_ordered(const SlAgent *a, const char *scope)
+{
+    return is_ordered(a, SL_ACT_STOP_RUN, scope, NULL);
 }
 
 bool sl_agent_orders_wait(const SlAgent *a)
@@ -359,17 +356,7 @@ bool sl_agent_paused(const SlAgent *a, const char *app, int64_t *ret_until_us)
 bool sl_agent_renewed(const SlAgent *a, const char *promotion, const char *app)
 {
     g_autofree char *scope = g_strdup_printf("promotion %s", promotion);
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init(&iter, a->orders);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        const SlAgentOrder *o = value;
-        if (holds(a, o, SL_ACT_RENEW) && strcmp(o->order->scope, scope) == 0 &&
-            still_signed(a, o, app)) {
-            return true;
-        }
-    }
-    return false;
+    return is_ordered(a, SL_ACT_RENEW, scope, app);
 }
 
 bool sl_agent_is_lost(const SlAgent *a, const char *app)

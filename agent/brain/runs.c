@@ -104,7 +104,7 @@ static SlCheck run_may_now(SlAgent *a, RunCase *c, GError **error)
     int64_t until = 0;
     g_autofree char *stop = g_strdup_printf("run %s/%s %s", c->line->app, a->env, c->line->id);
     bool may = !sl_agent_is_lost(a, c->line->app) && !sl_agent_paused(a, c->line->app, &until) &&
-               sl_agent_may_start(a) && !sl_agent_ordered(a, SL_ACT_STOP_RUN, stop);
+               sl_agent_may_start(a) && !sl_agent_stop_ordered(a, stop);
     return may ? SL_CHECK_OK : SL_CHECK_WAIT;
 }
 
@@ -235,7 +235,7 @@ void sl_agent_runs_issue(SlAgent *a)
             (void)emit_run(a, j, SL_AGENT_DO_RUN_START);
             j->issued = true;
         }
-        if (!j->stopped && sl_agent_ordered(a, SL_ACT_STOP_RUN, scope)) {
+        if (!j->stopped && sl_agent_stop_ordered(a, scope)) {
             SlAgentEffect *e = emit_run(a, j, SL_AGENT_DO_RUN_STOP);
             e->message = g_strdup("a stop-run order");
             j->stopped = true;

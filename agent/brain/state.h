@@ -395,7 +395,7 @@ bool sl_agent_paused(const SlAgent *a, const char *app, int64_t *ret_until_us);
 bool sl_agent_renewed(const SlAgent *a, const char *promotion, const char *app);
 void sl_agent_floors_say(SlAgent *a); /* to the coordinator, in reports */
 void sl_agent_floors_forget(SlAgent *a);
-bool sl_agent_ordered(const SlAgent *a, SlAct act, const char *scope);
+bool sl_agent_stop_ordered(const SlAgent *a, const char *scope);
 /* A start-run order in force whose signatures suffice by the root of now. */
 bool sl_agent_start_ordered(const SlAgent *a, const char *app, const char *scope);
 bool sl_agent_orders_wait(const SlAgent *a); /* a listed order is still being fetched */
