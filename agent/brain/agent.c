@@ -376,8 +376,7 @@ static SlAgent *agent_alloc(const SlAgentConfig *config)
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_signed_free);
     a->refusals =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)sl_refusal_free);
-    a->entries =
-        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)sl_entry_free);
+    a->entries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     a->reported = sl_map_new();
     a->changed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     a->report_full = a->keep_dirty = true;

@@ -8,14 +8,6 @@
 #define CHANGES_BYTES_MAX (12 * 1024) /* of 16 KiB: the rest is for the other lines */
 #define ENTRY_MAX (SL_MAP_LINE_MAX - 64)
 
-void sl_entry_free(SlEntry *e)
-{
-    if (e != NULL) {
-        g_free(e->value);
-        g_free(e);
-    }
-}
-
 /* A record that is too long loses what people miss least. */
 static char *fit(const char *key, json_t *value)
 {
@@ -38,25 +30,20 @@ static char *fit(const char *key, json_t *value)
 void sl_agent_entry(SlAgent *a, const char *key, json_t *value, bool now)
 {
     g_autoptr(json_t) owned = value;
-    SlEntry *e = g_hash_table_lookup(a->entries, key);
-    if (e == NULL && value == NULL) {
-        return;
-    }
     g_autofree char *text = value != NULL ? fit(key, value) : NULL;
-    if (e == NULL) {
-        e = g_new0(SlEntry, 1);
-        g_hash_table_insert(a->entries, g_strdup(key), e);
-    }
-    if (g_strcmp0(e->value, text) == 0 && text != NULL) {
+    if (text != NULL && g_strcmp0(g_hash_table_lookup(a->entries, key), text) == 0) {
         return;
     }
-    g_free(e->value);
-    e->value = g_steal_pointer(&text);
-    if (g_strcmp0(e->value, sl_map_get(a->reported, key)) == 0) {
+    if (g_strcmp0(text, sl_map_get(a->reported, key)) == 0) {
         g_hash_table_remove(a->changed, key);
     } else {
         g_hash_table_add(a->changed, g_strdup(key));
         a->report_now = a->report_now || now;
+    }
+    if (text != NULL) {
+        g_hash_table_insert(a->entries, g_strdup(key), g_steal_pointer(&text));
+    } else {
+        g_hash_table_remove(a->entries, key);
     }
 }
 
@@ -69,14 +56,14 @@ void sl_agent_flag_nonce(SlAgent *a, const char *name, const char *message, int6
                          const char *nonce)
 {
     g_autofree char *key = g_strdup_printf("flag/%s", name);
-    const SlEntry *e = g_hash_table_lookup(a->entries, key);
+    const char *before = g_hash_table_lookup(a->entries, key);
     if (message == NULL) {
-        if (e != NULL && e->value != NULL) {
+        if (before != NULL) {
             sl_agent_entry(a, key, NULL, true);
         }
         return;
     }
-    g_autoptr(json_t) was = e != NULL && e->value != NULL ? json_loads(e->value, 0, NULL) : NULL;
+    g_autoptr(json_t) was = before != NULL ? json_loads(before, 0, NULL) : NULL;
     g_autofree char *time = sl_format_time(since_us);
     g_autofree char *text = sl_escape_for_people(message, 300);
     json_t *o = json_object();
@@ -169,22 +156,17 @@ static gint newest_first(gconstpointer left, gconstpointer right)
                   *(const char *const *)left); /* unit, run, refused, object, flag */
 }
 
-/* Everything is said again: entries that are gone are forgotten. */
+/* Everything is said again, and of what is gone nothing. */
 static void start_over(SlAgent *a)
 {
     g_hash_table_remove_all(a->changed);
     sl_map_free(a->reported);
     a->reported = sl_map_new();
     GHashTableIter iter;
-    gpointer key, value;
+    gpointer key;
     g_hash_table_iter_init(&iter, a->entries);
-    while (g_hash_table_iter_next(&iter, &key, &value)) {
-        const SlEntry *e = value;
-        if (e->value == NULL) {
-            g_hash_table_iter_remove(&iter);
-        } else {
-            g_hash_table_add(a->changed, g_strdup(key));
-        }
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        g_hash_table_add(a->changed, g_strdup(key));
     }
 }
 
@@ -209,17 +191,14 @@ static bool has_news(const SlAgent *a)
 /* @key is said with this report. */
 static void said(SlAgent *a, const char *key)
 {
-    const SlEntry *e = g_hash_table_lookup(a->entries, key);
+    const char *value = g_hash_table_lookup(a->entries, key);
     g_autoptr(GError) error = NULL;
-    if (e->value == NULL) {
+    if (value == NULL) {
         sl_map_remove(a->reported, key);
-    } else if (!sl_map_set(a->reported, key, e->value, &error)) {
+    } else if (!sl_map_set(a->reported, key, value, &error)) {
         sl_agent_log(a, true, "report", "an entry can't be reported: %s", error->message);
     }
     g_hash_table_remove(a->changed, key);
-    if (e->value == NULL) {
-        g_hash_table_remove(a->entries, key);
-    }
 }
 
 /* Moves changes into @lines until it is full. */
@@ -237,9 +216,9 @@ static void take_changes(SlAgent *a, GPtrArray *lines)
     g_ptr_array_sort(keys, newest_first);
     size_t bytes = 0;
     for (guint i = 0; i < keys->len && lines->len < SL_REPORT_CHANGES_MAX; i++) {
-        const SlEntry *e = g_hash_table_lookup(a->entries, keys->pdata[i]);
-        g_autofree char *line = e->value != NULL
-                                    ? g_strdup_printf("%s %s", (char *)keys->pdata[i], e->value)
+        const char *value = g_hash_table_lookup(a->entries, keys->pdata[i]);
+        g_autofree char *line = value != NULL
+                                    ? g_strdup_printf("%s %s", (char *)keys->pdata[i], value)
                                     : g_strdup_printf("- %s", (char *)keys->pdata[i]);
         bytes += strlen(line) + strlen("change: \n");
         if (bytes > CHANGES_BYTES_MAX && lines->len > 0) {
@@ -295,8 +274,7 @@ static void make_report(SlAgent *a)
         .changes = lines,
     };
     g_autoptr(GError) error = NULL;
-    g_autoptr(SlReport) last =
-        sl_agent_durable(a) ? NULL : sl_report_parse(a->said->text, &error);
+    g_autoptr(SlReport) last = sl_agent_durable(a) ? NULL : sl_report_parse(a->said->text, &error);
     if (last != NULL) {
         say_order_of(&report, last);
     }

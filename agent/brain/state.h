@@ -241,11 +241,6 @@ typedef struct {
     int64_t since_us, until_us; /* until: elapsed; INT64_MAX = while it stands */
 } SlRefusal;
 
-/* One line of the applied map. */
-typedef struct {
-    char *value; /* NULL = gone */
-} SlEntry;
-
 struct SlAgent {
     /* configuration */
     const uint8_t *secret;
@@ -292,9 +287,9 @@ struct SlAgent {
     unsigned open_fetches;
     GHashTable *statements; /* digest -> SlSigned*: fetched, not used up */
     GHashTable *refusals;   /* what -> SlRefusal* */
-    GHashTable *entries;    /* key -> SlEntry*: the applied map */
+    GHashTable *entries;    /* key -> its line's text: the applied map */
     SlMap *reported;        /* what the reports so far said */
-    GHashTable *changed;    /* set of keys that differ from it */
+    GHashTable *changed;    /* set of keys that differ from it, also of what is gone */
     bool report_now, report_full;
     SlSigned *report; /* not acknowledged */
     SlSigned *said; /* the last report of a durable state */
@@ -457,5 +452,4 @@ char *sl_agent_object_entry(const SlUnit *u, const char *kind, const char *names
 void sl_agent_report_run(SlAgent *a, const SlJournal *j, bool now);
 void sl_agent_report_ack(SlAgent *a, const char *boot, uint64_t counter, bool want_full);
 void sl_agent_report_settle(SlAgent *a);
-void sl_entry_free(SlEntry *e);
 void sl_agent_keep_settle(SlAgent *a);

@@ -65,8 +65,7 @@ static json_t *entries_view(const SlAgent *a)
     gpointer key, value;
     g_hash_table_iter_init(&iter, a->entries);
     while (g_hash_table_iter_next(&iter, &key, &value)) {
-        const SlEntry *e = value;
-        json_t *v = e->value != NULL ? json_loads(e->value, 0, NULL) : NULL;
+        json_t *v = json_loads(value, 0, NULL);
         if (v != NULL) {
             json_object_set_new(entries, key, v);
         }
