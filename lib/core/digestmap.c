@@ -194,16 +194,18 @@ static int by_key(gconstpointer a, gconstpointer b)
     return strcmp(one->key, two->key);
 }
 
-/* Borrowed entries in key order; with @digests only those of buckets that changed. */
-static GPtrArray *sorted_entries(const SlMap *map, const BucketDigests *digests)
+/* Borrowed entries in key order: of the keys that start with @prefix; with @digests only those of
+ * buckets that changed. */
+static GPtrArray *sorted_entries(const SlMap *map, const char *prefix, const BucketDigests *digests)
 {
-    GPtrArray *sorted = g_ptr_array_sized_new(g_hash_table_size(map->entries));
+    GPtrArray *sorted = g_ptr_array_new();
     GHashTableIter iter;
     gpointer value;
     g_hash_table_iter_init(&iter, map->entries);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const Entry *entry = value;
-        if (digests == NULL || digests->of[bucket_of(entry->prefix, digests->k)] == NULL) {
+        bool asked = digests == NULL || digests->of[bucket_of(entry->prefix, digests->k)] == NULL;
+        if (asked && g_str_has_prefix(entry->key, prefix)) {
             g_ptr_array_add(sorted, value);
         }
     }
@@ -211,9 +213,11 @@ static GPtrArray *sorted_entries(const SlMap *map, const BucketDigests *digests)
     return sorted;
 }
 
-static void visit(const GPtrArray *sorted,
-                  bool (*each)(const char *key, const char *values, void *user), void *user)
+void sl_map_foreach_prefix(const SlMap *map, const char *prefix,
+                           bool (*each)(const char *key, const char *values, void *user),
+                           void *user)
 {
+    g_autoptr(GPtrArray) sorted = sorted_entries(map, prefix, NULL);
     for (guint i = 0; i < sorted->len; i++) {
         const Entry *entry = sorted->pdata[i];
         if (!each(entry->key, entry->values, user)) {
@@ -225,25 +229,7 @@ static void visit(const GPtrArray *sorted,
 void sl_map_foreach(const SlMap *map, bool (*each)(const char *key, const char *values, void *user),
                     void *user)
 {
-    g_autoptr(GPtrArray) sorted = sorted_entries(map, NULL);
-    visit(sorted, each, user);
-}
-
-void sl_map_foreach_prefix(const SlMap *map, const char *prefix,
-                           bool (*each)(const char *key, const char *values, void *user),
-                           void *user)
-{
-    g_autoptr(GPtrArray) found = g_ptr_array_new();
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init(&iter, map->entries);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        if (g_str_has_prefix(((const Entry *)value)->key, prefix)) {
-            g_ptr_array_add(found, value);
-        }
-    }
-    g_ptr_array_sort(found, by_key);
-    visit(found, each, user);
+    sl_map_foreach_prefix(map, "", each, user);
 }
 
 static void free_text(void *text)
@@ -257,7 +243,7 @@ static void free_text(void *text)
  */
 static GPtrArray *bucket_texts(const SlMap *map, unsigned k, const BucketDigests *digests)
 {
-    g_autoptr(GPtrArray) sorted = sorted_entries(map, digests);
+    g_autoptr(GPtrArray) sorted = sorted_entries(map, "", digests);
     GPtrArray *texts = g_ptr_array_new_with_free_func(free_text);
     for (size_t i = 0; i < (size_t)1 << k; i++) {
         bool made = digests == NULL || digests->of[i] == NULL;
