@@ -3,7 +3,7 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 foreach(dep GLIB=glib-2.0 GIT2=libgit2 ZMQ=libzmq PROTOBUFC=libprotobuf-c CURL=libcurl
             SODIUM=libsodium CRYPTO=libcrypto SQLITE=sqlite3 FYAML=libfyaml JANSSON=jansson
-            MHD=libmicrohttpd ZSTD=libzstd)
+            MHD=libmicrohttpd)
   string(REPLACE "=" ";" pair ${dep})
   list(GET pair 0 name)
   list(GET pair 1 module)
