@@ -17,20 +17,16 @@ typedef struct {
     uint16_t prefix; /* first 16 bits of SHA-256 of the key */
 } Entry;
 
-/* What was made for the last root: a map that changes a little is not hashed whole again. */
-typedef struct {
-    unsigned k;
-    char **of; /* 2^k digests; NULL = the bucket changed since */
-} BucketDigests;
-
-struct SlMap {
-    GHashTable *entries; /* key -> Entry*, whose key it is */
-    BucketDigests *digests;
-};
-
 struct SlMapIndex {
     unsigned k;
     GPtrArray *buckets; /* of char*, 2^k digests */
+};
+
+struct SlMap {
+    GHashTable *entries; /* key -> Entry*, whose key it is */
+    /* What was made for the last root, NULL = the bucket changed since: a map that changes a little is
+     * not hashed whole again. */
+    SlMapIndex *index;
 };
 
 static void free_entry(void *data)
@@ -82,22 +78,20 @@ static const char *line_fault(const char *key, const char *values)
 }
 
 /* Makes room for 2^@k digests, none known. */
-static void forget_digests(BucketDigests *digests, unsigned k)
+static void forget_digests(SlMapIndex *index, unsigned k)
 {
-    for (size_t i = 0; i < (size_t)1 << digests->k; i++) {
-        g_free(digests->of[i]);
-    }
-    g_free(digests->of);
-    digests->k = k;
-    digests->of = g_new0(char *, (size_t)1 << k);
+    g_ptr_array_set_size(index->buckets, 0);
+    g_ptr_array_set_size(index->buckets, 1 << k);
+    index->k = k;
 }
 
 SlMap *sl_map_new(void)
 {
     SlMap *map = g_new0(SlMap, 1);
     map->entries = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_entry);
-    map->digests = g_new0(BucketDigests, 1);
-    map->digests->of = g_new0(char *, 1);
+    map->index = g_new0(SlMapIndex, 1);
+    map->index->buckets = g_ptr_array_new_with_free_func(g_free);
+    forget_digests(map->index, 0);
     return map;
 }
 
@@ -106,9 +100,7 @@ void sl_map_free(SlMap *map)
     if (map == NULL) {
         return;
     }
-    forget_digests(map->digests, 0);
-    g_free(map->digests->of);
-    g_free(map->digests);
+    sl_map_index_free(map->index);
     g_hash_table_unref(map->entries);
     g_free(map);
 }
@@ -129,8 +121,8 @@ static bool check_line(const char *key, const char *values, GError **error)
 
 static void changed(SlMap *map, const Entry *entry)
 {
-    BucketDigests *digests = map->digests;
-    g_clear_pointer(&digests->of[bucket_of(entry->prefix, digests->k)], g_free);
+    size_t bucket = bucket_of(entry->prefix, map->index->k);
+    g_clear_pointer(&map->index->buckets->pdata[bucket], g_free);
 }
 
 bool sl_map_set(SlMap *map, const char *key, const char *values, GError **error)
@@ -194,9 +186,9 @@ static int by_key(gconstpointer a, gconstpointer b)
     return strcmp(one->key, two->key);
 }
 
-/* Borrowed entries in key order: of the keys that start with @prefix; with @digests only those of
- * buckets that changed. */
-static GPtrArray *sorted_entries(const SlMap *map, const char *prefix, const BucketDigests *digests)
+/* Borrowed entries in key order: of the keys that start with @prefix; with @known only those of
+ * buckets that it has no digest of. */
+static GPtrArray *sorted_entries(const SlMap *map, const char *prefix, const SlMapIndex *known)
 {
     GPtrArray *sorted = g_ptr_array_new();
     GHashTableIter iter;
@@ -204,7 +196,8 @@ static GPtrArray *sorted_entries(const SlMap *map, const char *prefix, const Buc
     g_hash_table_iter_init(&iter, map->entries);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const Entry *entry = value;
-        bool asked = digests == NULL || digests->of[bucket_of(entry->prefix, digests->k)] == NULL;
+        bool asked =
+            known == NULL || known->buckets->pdata[bucket_of(entry->prefix, known->k)] == NULL;
         if (asked && g_str_has_prefix(entry->key, prefix)) {
             g_ptr_array_add(sorted, value);
         }
@@ -239,14 +232,14 @@ static void free_text(void *text)
     }
 }
 
-/* Texts of buckets, of GString*, in order; with @digests only of those that changed, the others NULL.
- */
-static GPtrArray *bucket_texts(const SlMap *map, unsigned k, const BucketDigests *digests)
+/* Texts of buckets, of GString*, in order; with @known only of those that it has no digest of, the
+ * others NULL. */
+static GPtrArray *bucket_texts(const SlMap *map, unsigned k, const SlMapIndex *known)
 {
-    g_autoptr(GPtrArray) sorted = sorted_entries(map, "", digests);
+    g_autoptr(GPtrArray) sorted = sorted_entries(map, "", known);
     GPtrArray *texts = g_ptr_array_new_with_free_func(free_text);
     for (size_t i = 0; i < (size_t)1 << k; i++) {
-        bool made = digests == NULL || digests->of[i] == NULL;
+        bool made = known == NULL || known->buckets->pdata[i] == NULL;
         g_ptr_array_add(texts, made ? g_string_new(NULL) : NULL);
     }
     for (guint i = 0; i < sorted->len; i++) {
@@ -266,22 +259,22 @@ static GPtrArray *bucket_texts(const SlMap *map, unsigned k, const BucketDigests
 static GString *index_text(const SlMap *map, GHashTable *blobs)
 {
     unsigned k = smallest_k(g_hash_table_size(map->entries));
-    BucketDigests *digests = map->digests;
-    if (digests->k != k) {
-        forget_digests(digests, k);
+    if (map->index->k != k) {
+        forget_digests(map->index, k);
     }
-    g_autoptr(GPtrArray) texts = bucket_texts(map, k, blobs == NULL ? digests : NULL);
+    g_autoptr(GPtrArray) texts = bucket_texts(map, k, blobs == NULL ? map->index : NULL);
+    gpointer *digests = map->index->buckets->pdata;
     GString *index = g_string_new(NULL);
     g_string_append_printf(index, "k: %u\n", k);
     for (guint i = 0; i < texts->len; i++) {
         const GString *text = texts->pdata[i];
-        if (digests->of[i] == NULL) {
-            digests->of[i] = sl_sha256_hex(text->str, text->len);
+        if (digests[i] == NULL) {
+            digests[i] = sl_sha256_hex(text->str, text->len);
         }
-        g_string_append(index, digests->of[i]);
+        g_string_append(index, digests[i]);
         g_string_append_c(index, '\n');
         if (blobs != NULL) {
-            g_hash_table_insert(blobs, g_strdup(digests->of[i]), g_bytes_new(text->str, text->len));
+            g_hash_table_insert(blobs, g_strdup(digests[i]), g_bytes_new(text->str, text->len));
         }
     }
     return index;
