@@ -56,7 +56,8 @@ void sl_brain_rendered(SlCoord *c, const SlCoordRendered *in);
 void sl_attempt_wait_for(SlAttempt *a, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* renders.c */
 void sl_brain_ask_render(SlCoord *c, SlAttempt *a);
-void sl_brain_render_again(SlCoord *c, const SlAttempt *a); /* bytes only; RENDERED changes nothing */
+void sl_brain_render_again(SlCoord *c,
+                           const SlAttempt *a); /* bytes only; RENDERED changes nothing */
 void sl_brain_render_rollback(SlCoord *c, SlAttempt *a);
 void sl_brain_render_remove(SlCoord *c, SlAttempt *a);
 void sl_brain_retry_later(SlCoord *c, SlAttempt *a, int code, const char *message);
@@ -155,7 +156,9 @@ json_t *sl_view_release(const SlCoord *c, const SlRelease *r);
 json_t *sl_view_run(const SlCoord *c, const SlRun *run);
 json_t *sl_view_seal(const SlSeal *seal);
 #define SL_STALE_US (3 * SL_MINUTE_US) /* an agent reports at least every minute: three missed */
-json_t *sl_view_unit(const SlCoord *c, const char *app, const char *env, int64_t now_us);
+/* @clusters: sl_brain_clusters of @env. */
+json_t *sl_view_unit(const SlCoord *c, const char *app, const char *env, const GPtrArray *clusters,
+                     int64_t now_us);
 json_t *sl_view_cluster(const SlCoord *c, const SlCluster *cluster, const char *env,
                         int64_t now_us);
 json_t *sl_view_status(const SlCoord *c, const json_t *args, int64_t now_us, GError **error);

@@ -150,18 +150,37 @@ static bool wanted(const json_t *args, const char *key, const char *value)
     return only == NULL || strcmp(only, value) == 0;
 }
 
+/* For all units of an environment once. */
+static const GPtrArray *clusters_of(const SlCoord *c, GHashTable *known, const char *env)
+{
+    GPtrArray *clusters = g_hash_table_lookup(known, env);
+    if (clusters == NULL) {
+        clusters = sl_brain_clusters(c, env);
+        g_hash_table_insert(known, (char *)(uintptr_t)env, clusters);
+    }
+    return clusters;
+}
+
+static json_t *unit_json(const SlCoord *c, GHashTable *known, const char *app, const char *env,
+                         int64_t now_us)
+{
+    return sl_view_unit(c, app, env, clusters_of(c, known, env), now_us);
+}
+
 /* Units of the documents in their order, then those that only have a history. */
 static json_t *units_json(const SlCoord *c, const json_t *args, int64_t now_us)
 {
     json_t *list = json_array();
     g_autoptr(GHashTable) done = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) known =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
     for (guint i = 0; c->docs != NULL && i < c->docs->applications->len; i++) {
         const SlApplicationDoc *app = g_ptr_array_index(c->docs->applications, i);
         for (guint k = 0; k < c->docs->environments->len; k++) {
             const SlEnvironmentDoc *env = g_ptr_array_index(c->docs->environments, k);
             if (sl_app_env(app, env->name) != NULL && wanted(args, "app", app->name) &&
                 wanted(args, "env", env->name)) {
-                json_array_append_new(list, sl_view_unit(c, app->name, env->name, now_us));
+                json_array_append_new(list, unit_json(c, known, app->name, env->name, now_us));
                 g_hash_table_add(done, g_strdup_printf("%s/%s", app->name, env->name));
             }
         }
@@ -178,7 +197,7 @@ static json_t *units_json(const SlCoord *c, const json_t *args, int64_t now_us)
         const SlUnit *u = g_hash_table_lookup(c->units, g_ptr_array_index(keys, i));
         if (!g_hash_table_contains(done, u->key) && u->live != NULL &&
             wanted(args, "app", u->app) && wanted(args, "env", u->env)) {
-            json_array_append_new(list, sl_view_unit(c, u->app, u->env, now_us));
+            json_array_append_new(list, unit_json(c, known, u->app, u->env, now_us));
         }
     }
     return list;

@@ -211,27 +211,30 @@ static int by_text(gconstpointer a, gconstpointer b)
 
 /* Clusters that joined after what runs was decided: it would go there too, and nobody decides that by
  * itself. */
-static json_t *late_json(const SlCoord *c, const SlUnit *u)
+static json_t *late_json(const SlCoord *c, const SlUnit *u, const GPtrArray *clusters)
 {
     json_t *late = json_array();
     const SlApplicationDoc *app = c->docs != NULL ? sl_fleet_app(c->docs, u->app) : NULL;
     const SlAppEnv *env = app != NULL ? sl_app_env(app, u->env) : NULL;
-    g_autoptr(GPtrArray) clusters = sl_brain_clusters(c, u->env);
     for (guint i = 0; env != NULL && i < clusters->len; i++) {
         const SlCluster *cluster = g_ptr_array_index(clusters, i);
         bool wanted = false;
+        if (g_hash_table_contains(u->live->target_of, cluster->id)) {
+            continue;
+        }
         for (guint k = 0; k < env->parts->len; k++) {
             const SlPart *part = g_ptr_array_index(env->parts, k);
             wanted = wanted || sl_labels_match(part->match_labels, cluster->labels);
         }
-        if (wanted && !g_hash_table_contains(u->live->target_of, cluster->id)) {
+        if (wanted) {
             json_array_append_new(late, json_string(cluster->id));
         }
     }
     return late;
 }
 
-static void put_live(const SlCoord *c, json_t *json, const SlUnit *u, int64_t now_us)
+static void put_live(const SlCoord *c, json_t *json, const SlUnit *u, const GPtrArray *members,
+                     int64_t now_us)
 {
     json_t *targets = json_array(), *withheld = json_array(), *servers = json_array();
     Worst worst = {.worst = SL_HEALTH_HEALTHY};
@@ -264,14 +267,15 @@ static void put_live(const SlCoord *c, json_t *json, const SlUnit *u, int64_t no
     sl_json_set_bool(json, "latched", worst.latched);
     json_object_set_new(json, "targets", targets);
     bool runs = u != NULL && u->live != NULL && u->live->act != SL_ACT_REMOVE;
-    json_object_set_new(json, "late", runs ? late_json(c, u) : json_array());
+    json_object_set_new(json, "late", runs ? late_json(c, u, members) : json_array());
     json_object_set_new(json, "withheld", withheld);
     json_object_set_new(json, "servers", servers);
     g_free(worst.reason);
     g_free(worst.message);
 }
 
-json_t *sl_view_unit(const SlCoord *c, const char *app, const char *env, int64_t now_us)
+json_t *sl_view_unit(const SlCoord *c, const char *app, const char *env, const GPtrArray *clusters,
+                     int64_t now_us)
 {
     const SlUnit *u = sl_brain_unit(c, app, env);
     const SlAttempt *current = u != NULL ? u->current : NULL;
@@ -293,7 +297,7 @@ json_t *sl_view_unit(const SlCoord *c, const char *app, const char *env, int64_t
     json_object_set_new(json, "pinned", mark_json(u != NULL ? u->pinned : NULL));
     json_object_set_new(json, "paused", paused_json(c, app, env, now_us));
     json_object_set_new(json, "vetoes", vetoes_json(u));
-    put_live(c, json, u, now_us);
+    put_live(c, json, u, clusters, now_us);
     put_attempts(c, json, u);
     return json;
 }
