@@ -8,6 +8,7 @@
 #include "runtime/loop.h"
 #include "runtime/workq.h"
 #include "sluice/engine.h"
+#include "tests/unit/wait.h"
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -161,15 +162,7 @@ static inline void fix_free(Fix *f)
 }
 
 /* Turns the loop until @expression holds; fails the test after WAIT_US. */
-#define FIX_UNTIL(f, expression)                                                                   \
-    do {                                                                                           \
-        int64_t fix_until = sl_clock_real.monotonic_us(NULL) + WAIT_US;                            \
-        while (!(expression)) {                                                                    \
-            sl_loop_turn((f)->loop, 20000);                                                        \
-            if (sl_clock_real.monotonic_us(NULL) > fix_until)                                      \
-                g_error("%s:%d: not within 20 s: %s", __FILE__, __LINE__, #expression);            \
-        }                                                                                          \
-    } while (0)
+#define FIX_UNTIL(f, expression) wait_within((f)->loop, WAIT_US, expression)
 
 static inline bool fix_health_is(Fix *f, const char *name, const char *prefix)
 {

@@ -4,13 +4,12 @@
 #include "coordinator/api/api.h"
 #include "runtime/atomicfile.h"
 #include "runtime/http.h"
+#include "tests/unit/wait.h"
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#define WAIT_US (30 * SL_SECOND_US)
 
 typedef struct {
     char *dir, *socket, *listen, *base;
@@ -248,18 +247,9 @@ static void start(Fixture *f, const Ask *ask, Answer *a)
     sl_http_send(f->http, &request, got, a);
 }
 
-/* Turns the loop until the condition holds; fails the test at the deadline. */
-#define wait_for(f, condition)                                                                     \
-    do {                                                                                           \
-        int64_t wait_us = sl_clock_real.monotonic_us(NULL) + WAIT_US;                              \
-        while (!(condition) && sl_clock_real.monotonic_us(NULL) < wait_us)                         \
-            sl_loop_turn((f)->loop, 10000);                                                        \
-        g_assert_true(condition);                                                                  \
-    } while (0)
-
 static void finish(Fixture *f, Answer *a)
 {
-    wait_for(f, a->done);
+    wait_for(f->loop, a->done);
 }
 
 static Answer ask(Fixture *f, Ask how)
@@ -454,7 +444,7 @@ static void test_later(Fixture *f, gconstpointer data)
     f->answer_later = true;
     start(f, &(Ask){.method = "POST", .path = "/v1/actions/promote", .body = "{\"args\":{}}"},
           &waiting);
-    wait_for(f, f->pending != NULL);
+    wait_for(f->loop, f->pending != NULL);
     meanwhile = ask(f, (Ask){.path = "/v1/status"}); /* one that waits delays nobody */
     g_assert_cmpint(meanwhile.status, ==, 200);
     g_assert_false(waiting.done);
@@ -507,7 +497,7 @@ static void test_followers(Fixture *f, gconstpointer data)
         held[i] = connect_raw(f, false);
         g_assert_cmpint(write(held[i], request, sizeof request - 1), ==, sizeof request - 1);
     }
-    wait_for(f, sl_api_count(f->api) >= SL_API_FOLLOWERS_EACH);
+    wait_for(f->loop, sl_api_count(f->api) >= SL_API_FOLLOWERS_EACH);
     g_assert_cmpuint(sl_api_count(f->api), ==, SL_API_FOLLOWERS_EACH);
     fails(f, (Ask){.path = "/v1/events?since=9&follow=1"}, 429, "SLU4111");
     g_auto(Answer) other = {0}, plain = ask(f, (Ask){.path = "/v1/events?since=9"});
@@ -515,7 +505,7 @@ static void test_followers(Fixture *f, gconstpointer data)
     start(f, &(Ask){.path = "/v1/events?since=9&follow=1", .tcp = true, .token = "slc_view"},
           &other);
     f->seq = 10;
-    wait_for(f, sl_api_count(f->api) >= SL_API_FOLLOWERS_EACH + 3);
+    wait_for(f->loop, sl_api_count(f->api) >= SL_API_FOLLOWERS_EACH + 3);
     sl_api_events_grew(f->api);
     finish(f, &other);
     g_assert_cmpint(other.status, ==, 200);
@@ -542,7 +532,7 @@ static void test_slow_clients(Fixture *f, gconstpointer data)
     start(f, &(Ask){.path = "/v1/events?since=3&follow=1"}, &follower);
     int fds[] = {connect_raw(f, true), connect_raw(f, true), connect_raw(f, false)};
     g_assert_cmpint(write(fds[2], unfinished, sizeof unfinished - 1), >, 0);
-    int64_t end_us = sl_clock_real.monotonic_us(NULL) + WAIT_US;
+    int64_t end_us = sl_clock_real.monotonic_us(NULL) + DEADLINE_US;
     while (sl_api_slow(f->api) < G_N_ELEMENTS(fds) && sl_clock_real.monotonic_us(NULL) < end_us) {
         (void)!send(fds[1], "G", 1, MSG_NOSIGNAL);
         (void)!send(fds[2], " ", 1, MSG_NOSIGNAL);
@@ -550,7 +540,7 @@ static void test_slow_clients(Fixture *f, gconstpointer data)
     }
     g_assert_cmpuint(sl_api_slow(f->api), ==, G_N_ELEMENTS(fds));
     for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
-        wait_for(f, has_ended(fds[i]));
+        wait_for(f->loop, has_ended(fds[i]));
         close(fds[i]);
     }
     g_assert_false(follower.done);

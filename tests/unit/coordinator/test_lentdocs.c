@@ -1,6 +1,7 @@
 /* Fleet documents that are lent: to one job at a time, by what they were read from, and only as many
  * as jobs run at a time. */
 #include "coordinator/coordinator.h"
+#include "tests/unit/wait.h"
 
 static SlFleetDocs *some_docs(void)
 {
@@ -89,8 +90,7 @@ static void test_workers(void)
     sl_lent_docs_init(&kept);
     for (unsigned i = 0; i < SL_WORKERS; i++)
         g_assert_true(sl_workq_push(queue, borrow, ended, &kept, NULL));
-    while (sl_workq_pending(queue) > 0)
-        sl_loop_turn(loop, SL_SECOND_US / 20);
+    wait_for(loop, sl_workq_pending(queue) == 0);
     sl_workq_free(queue);
     sl_loop_free(loop);
     g_assert_cmpuint(kept.free_ones.length, >=, 1);

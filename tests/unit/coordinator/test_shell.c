@@ -4,10 +4,9 @@
 #include "coordinator/coordinator.h"
 #include "coordinator/init.h"
 #include "git_fixture.h"
+#include "tests/unit/wait.h"
 #include <sodium.h>
 #include <sys/stat.h>
-
-#define WAIT_US (30 * SL_SECOND_US)
 
 typedef struct {
     GitFixture git;
@@ -140,20 +139,11 @@ static char *source_text(Fixture *f, const char *key)
     return g_strdup(json_string_value(value));
 }
 
-/* Turns the loop until the condition holds; fails the test at the deadline. */
-#define wait_for(f, condition)                                                                     \
-    do {                                                                                           \
-        int64_t wait_us = sl_clock_real.monotonic_us(NULL) + WAIT_US;                              \
-        while (!(condition) && sl_clock_real.monotonic_us(NULL) < wait_us)                         \
-            sl_loop_turn((f)->loop, 10000);                                                        \
-        g_assert_true(condition);                                                                  \
-    } while (0)
-
 /* Turns the loop until the source's @key contains @text (NULL: is not there). */
 static void until(Fixture *f, const char *key, const char *text)
 {
     g_autofree char *last = NULL;
-    int64_t end_us = sl_clock_real.monotonic_us(NULL) + WAIT_US;
+    int64_t end_us = sl_clock_real.monotonic_us(NULL) + DEADLINE_US;
     while (sl_clock_real.monotonic_us(NULL) < end_us) {
         sl_loop_turn(f->loop, 10000);
         g_free(last);
@@ -173,7 +163,7 @@ static void test_follow_and_restart(Fixture *f, gconstpointer data)
     g_free(git_commit_all(&f->git, "second")); /* inotify: no poll needed */
     until(f, "subject", "second");
     g_assert_nonnull(sl_coord_docs(f->c->brain));
-    wait_for(f, !f->c->appending && !f->c->flush_posted);
+    wait_for(f->loop, !f->c->appending && !f->c->flush_posted);
     uint64_t seq = sl_coord_ledger_seq(f->c->brain);
     stop(f);
     g_autofree char *cache = g_build_filename(f->state, "cache", NULL);
@@ -209,7 +199,7 @@ static void test_bad_documents_keep_the_last_good(Fixture *f, gconstpointer data
  * @end, and nothing else is polled besides the fleet's. */
 static void until_followed(Fixture *f, guint count, const char *end)
 {
-    int64_t end_us = sl_clock_real.monotonic_us(NULL) + WAIT_US;
+    int64_t end_us = sl_clock_real.monotonic_us(NULL) + DEADLINE_US;
     while (sl_clock_real.monotonic_us(NULL) < end_us) {
         sl_loop_turn(f->loop, 10000);
         const GPtrArray *named = sl_coord_docs(f->c->brain)->repositories;
@@ -348,7 +338,7 @@ static void test_searches_are_bounded(Fixture *f, gconstpointer data)
     (void)data;
     start_ok(f);
     until(f, "subject", "first");
-    wait_for(f, !f->c->appending && !f->c->flush_posted);
+    wait_for(f->loop, !f->c->appending && !f->c->flush_posted);
     g_autofree char *digest = g_strnfill(64, '0');
     SlFind find = {.who = "hostile", .digest = digest};
     Finds finds = {0};
@@ -361,9 +351,9 @@ static void test_searches_are_bounded(Fixture *f, gconstpointer data)
     Finds others = {0};
     find.who = "honest";
     g_assert_true(sl_find_bytes(f->c, &find, count_find, &others));
-    wait_for(f, others.absent > 0);
+    wait_for(f->loop, others.absent > 0);
     g_assert_cmpuint(others.absent, ==, 1);
-    wait_for(f, finds.absent >= 65);
+    wait_for(f->loop, finds.absent >= 65);
     g_assert_cmpuint(finds.absent, ==, 65);
     g_assert_cmpuint(g_hash_table_size(f->c->finding), ==, 0);
     while (sl_find_bytes(f->c, &find, count_find, &finds)) {
@@ -388,11 +378,11 @@ static void test_views_of_the_past_are_bounded(Fixture *f, gconstpointer data)
     unsigned counts[2] = {0};
     for (int i = 0; i < 10; i++)
         sl_people_ops.view_at(f->c, sl_now_us(f->c), args, count_view, counts);
-    wait_for(f, counts[0] + counts[1] >= 10);
+    wait_for(f->loop, counts[0] + counts[1] >= 10);
     g_assert_cmpuint(counts[0], ==, SL_REPLAYS_MAX);
     g_assert_cmpuint(counts[1], ==, 10 - SL_REPLAYS_MAX);
     sl_people_ops.view_at(f->c, sl_now_us(f->c), args, count_view, counts); /* and it goes on */
-    wait_for(f, counts[0] > SL_REPLAYS_MAX);
+    wait_for(f->loop, counts[0] > SL_REPLAYS_MAX);
     g_assert_cmpuint(counts[0], ==, SL_REPLAYS_MAX + 1);
 }
 

@@ -6,6 +6,7 @@
 #include "link/selftest.h"
 #include "link/server.h"
 #include "link/socket.h"
+#include "tests/unit/wait.h"
 
 #include <netinet/in.h>
 #include <sodium.h>
@@ -13,8 +14,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <zmq.h>
-
-#define DEADLINE_US (30 * SL_SECOND_US)
 
 /* A port below 32768 (libzmq 4.3.4 may connect to itself above) on which nobody listens. */
 static inline unsigned free_port(void)
@@ -268,16 +267,6 @@ static inline bool send_report(Agent *a, const char *text)
 {
     return send_signed(SLUICE__WIRE__ENVELOPE__BODY_REPORT, a, NULL, NULL, text, strlen(text));
 }
-
-/* Turns the loop until the condition holds; fails the test at the deadline. */
-#define wait_for(loop, condition)                                                                  \
-    do {                                                                                           \
-        int64_t end_us = sl_clock_real.monotonic_us(NULL) + DEADLINE_US;                           \
-        while (!(condition) && sl_clock_real.monotonic_us(NULL) < end_us) {                        \
-            sl_loop_turn(loop, SL_SECOND_US / 20);                                                 \
-        }                                                                                          \
-        g_assert_true(condition);                                                                  \
-    } while (0)
 
 static inline bool dropped_code(const Server *s, int code)
 {

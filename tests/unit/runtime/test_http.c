@@ -3,6 +3,7 @@
 #include "base/auto.h"
 #include "runtime/atomicfile.h"
 #include "runtime/http.h"
+#include "tests/unit/wait.h"
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -11,15 +12,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#define wait_for(loop, condition)                                                                  \
-    do {                                                                                           \
-        int64_t end_us = sl_clock_real.monotonic_us(NULL) + 30 * SL_SECOND_US;                     \
-        while (!(condition) && sl_clock_real.monotonic_us(NULL) < end_us) {                        \
-            sl_loop_turn(loop, SL_SECOND_US / 20);                                                 \
-        }                                                                                          \
-        g_assert_true(condition);                                                                  \
-    } while (0)
 
 /* Answers every connection with the same bytes, or with silence until it is stopped. */
 typedef struct {

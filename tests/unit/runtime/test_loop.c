@@ -4,21 +4,13 @@
 #include "runtime/logsink.h"
 #include "runtime/loop.h"
 #include "runtime/workq.h"
+#include "tests/unit/wait.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
-
-#define wait_for(loop, condition)                                                                  \
-    do {                                                                                           \
-        int64_t end_us = sl_clock_real.monotonic_us(NULL) + 30 * SL_SECOND_US;                     \
-        while (!(condition) && sl_clock_real.monotonic_us(NULL) < end_us) {                        \
-            sl_loop_turn(loop, SL_SECOND_US / 20);                                                 \
-        }                                                                                          \
-        g_assert_true(condition);                                                                  \
-    } while (0)
 
 typedef struct {
     SlLoop *loop;

@@ -2,6 +2,7 @@
  * /bin/sh and friends as argument vectors. */
 #include "base/auto.h"
 #include "runtime/spawn.h"
+#include "tests/unit/wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,15 +13,6 @@
 #include <unistd.h>
 
 #define SH(script) ((const char *const[]){"/bin/sh", "-c", script, NULL})
-
-#define wait_for(loop, condition)                                                                  \
-    do {                                                                                           \
-        int64_t end_us = sl_clock_real.monotonic_us(NULL) + 30 * SL_SECOND_US;                     \
-        while (!(condition) && sl_clock_real.monotonic_us(NULL) < end_us) {                        \
-            sl_loop_turn(loop, SL_SECOND_US / 20);                                                 \
-        }                                                                                          \
-        g_assert_true(condition);                                                                  \
-    } while (0)
 
 static SlChildEnd run(const SlSpawn *how)
 {
