@@ -4,6 +4,63 @@
 #include "cli/act.h"
 #include "cli/runs.h"
 
+static void remark(GString *why, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void remark(GString *why, const char *format, ...)
+{
+    va_list args;
+    g_string_append(why, why->len > 0 ? "; " : "");
+    va_start(args, format);
+    g_string_append_vprintf(why, format, args);
+    va_end(args);
+}
+
+static void remark_late(GString *why, const json_t *late)
+{
+    if (json_array_size(late) > 0) {
+        remark(why, "%s", json_string_value(json_array_get(late, 0)));
+        if (json_array_size(late) > 1) {
+            g_string_append_printf(why, " and %zu more", json_array_size(late) - 1);
+        }
+        g_string_append(why, " joined later and got nothing yet (sluice redeploy)");
+    }
+}
+
+/* What people should know of a unit besides its health. */
+static char *remarks(const json_t *unit)
+{
+    GString *why = g_string_new(NULL);
+    const char *reason = sl_json_str(unit, "reason"), *message = sl_json_str(unit, "message");
+    bool healthy = g_strcmp0(sl_json_str(unit, "health"), "Healthy") == 0;
+    if (!healthy && reason != NULL) {
+        g_string_append(why, reason);
+    }
+    if (!healthy && message != NULL && *message != '\0') {
+        g_string_append_printf(why, "%s%s", why->len > 0 ? ": " : "", message);
+    }
+    const char *const marks[] = {"pinned", "paused"};
+    for (size_t i = 0; i < G_N_ELEMENTS(marks); i++) {
+        const json_t *mark = json_object_get(unit, marks[i]);
+        if (json_is_object(mark)) {
+            remark(why, "%s by %s", marks[i], sl_json_str_or(mark, "by", "?"));
+        }
+    }
+    size_t i = 0;
+    json_t *veto = NULL;
+    json_array_foreach (json_object_get(unit, "vetoes"), i, veto) {
+        remark(why, "%s vetoed by %s", sl_short(sl_json_str(veto, "release")),
+               sl_json_str_or(veto, "by", "?"));
+    }
+    size_t withheld = json_array_size(json_object_get(unit, "withheld"));
+    if (withheld > 0) {
+        remark(why, "%zu withheld (waits for its model)", withheld);
+    }
+    remark_late(why, json_object_get(unit, "late"));
+    if (sl_json_bool(unit, "latched", false)) {
+        remark(why, "rolled back by the agent itself");
+    }
+    return g_string_free(why, FALSE);
+}
+
 static void print_unit(SlCli *cli, SlTable *table, const json_t *unit, const char *now)
 {
     g_autofree char *name = g_strdup_printf("%s/%s", sl_json_str_or(unit, "app", "?"),
@@ -24,49 +81,8 @@ static void print_unit(SlCli *cli, SlTable *table, const json_t *unit, const cha
     g_autofree char *since = sl_since(sl_json_str(unit, "since"), now);
     g_autofree char *health =
         sl_colour_state(cli, id != NULL ? sl_json_str_or(unit, "health", "Unknown") : "-");
-    GString *why = g_string_new(NULL);
-    const char *reason = sl_json_str(unit, "reason"), *message = sl_json_str(unit, "message");
-    bool healthy = g_strcmp0(sl_json_str(unit, "health"), "Healthy") == 0;
-    if (!healthy && reason != NULL) {
-        g_string_append(why, reason);
-    }
-    if (!healthy && message != NULL && *message != '\0') {
-        g_string_append_printf(why, "%s%s", why->len > 0 ? ": " : "", message);
-    }
-    const char *const marks[] = {"pinned", "paused"};
-    for (size_t i = 0; i < G_N_ELEMENTS(marks); i++) {
-        const json_t *mark = json_object_get(unit, marks[i]);
-        if (json_is_object(mark)) {
-            g_string_append_printf(why, "%s%s by %s", why->len > 0 ? "; " : "", marks[i],
-                                   sl_json_str_or(mark, "by", "?"));
-        }
-    }
-    size_t i = 0;
-    json_t *veto = NULL;
-    json_array_foreach (json_object_get(unit, "vetoes"), i, veto) {
-        g_string_append_printf(why, "%s%s vetoed by %s", why->len > 0 ? "; " : "",
-                               sl_short(sl_json_str(veto, "release")),
-                               sl_json_str_or(veto, "by", "?"));
-    }
-    size_t withheld = json_array_size(json_object_get(unit, "withheld"));
-    if (withheld > 0) {
-        g_string_append_printf(why, "%s%zu withheld (waits for its model)",
-                               why->len > 0 ? "; " : "", withheld);
-    }
-    const json_t *late = json_object_get(unit, "late");
-    if (json_array_size(late) > 0) {
-        g_string_append_printf(why, "%s%s", why->len > 0 ? "; " : "",
-                               json_string_value(json_array_get(late, 0)));
-        if (json_array_size(late) > 1) {
-            g_string_append_printf(why, " and %zu more", json_array_size(late) - 1);
-        }
-        g_string_append(why, " joined later and got nothing yet (sluice redeploy)");
-    }
-    if (sl_json_bool(unit, "latched", false)) {
-        g_string_append_printf(why, "%srolled back by the agent itself", why->len > 0 ? "; " : "");
-    }
-    sl_table_row(table, name, release, commit, since, health, why->str, NULL);
-    g_string_free(why, TRUE);
+    g_autofree char *why = remarks(unit);
+    sl_table_row(table, name, release, commit, since, health, why, NULL);
 }
 
 static void print_units(SlCli *cli, const json_t *status, const char *now)
