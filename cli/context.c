@@ -38,23 +38,28 @@ static char *config_path(void)
     return g_build_filename(dir, "config.json", NULL);
 }
 
+static json_t *read_json(const char *path, GError **error)
+{
+    g_autoptr(GBytes) bytes = sl_file_read(path, CONFIG_MAX, error);
+    return bytes != NULL ? sl_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes),
+                                         NULL, path, error)
+                         : NULL;
+}
+
 /* The file's tree; an empty one if there is no file. */
 static json_t *read_config(GError **error)
 {
     g_autofree char *path = config_path();
     g_autoptr(GError) problem = NULL;
-    g_autoptr(GBytes) bytes = sl_file_read(path, CONFIG_MAX, &problem);
-    if (bytes == NULL) {
+    json_t *config = read_json(path, &problem);
+    if (config == NULL) {
         if (sl_error_class(problem) == SL_CLASS_NOT_FOUND) {
             return json_object();
         }
         g_propagate_error(error, g_steal_pointer(&problem));
         return NULL;
     }
-    size_t len = 0;
-    const char *text = g_bytes_get_data(bytes, &len);
-    json_t *config = sl_json_parse(text, len, NULL, path, error);
-    if (config != NULL && !json_is_object(config)) {
+    if (!json_is_object(config)) {
         json_decref(config);
         return sl_throw_null(error, SLU_JSON_TYPE, "%s: must be an object", path);
     }
@@ -126,13 +131,11 @@ const SlContext *sl_cli_context(SlCli *cli, GError **error)
 
 char *sl_context_model_store(const SlContext *context)
 {
-    g_autofree char *path = context != NULL && context->state != NULL
-                                ? g_build_filename(context->state, "coordinator.json", NULL)
-                                : NULL;
-    g_autoptr(GBytes) bytes = path != NULL ? sl_file_read(path, CONFIG_MAX, NULL) : NULL;
-    size_t len = 0;
-    const char *text = bytes != NULL ? g_bytes_get_data(bytes, &len) : NULL;
-    g_autoptr(json_t) config = text != NULL ? sl_json_parse(text, len, NULL, path, NULL) : NULL;
+    if (context == NULL || context->state == NULL) {
+        return NULL;
+    }
+    g_autofree char *path = g_build_filename(context->state, "coordinator.json", NULL);
+    g_autoptr(json_t) config = read_json(path, NULL);
     return g_strdup(sl_json_str(config, "modelStore"));
 }
 

@@ -118,11 +118,6 @@ static bool is_unsettled(const SlCoordSource *in, const SlSourceState *s, const 
     return g_strv_contains((const char *const *)s->unsettled, latest->app); /* as it was */
 }
 
-static int by_text(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 json_t *sl_brain_unsettled(SlCoord *c, const SlCoordSource *in)
 {
     const SlSourceState *s = sl_brain_source_make(c, in->repository != NULL ? in->repository : "");
@@ -144,7 +139,7 @@ json_t *sl_brain_unsettled(SlCoord *c, const SlCoordSource *in)
             g_ptr_array_add(names, app);
         }
     }
-    g_ptr_array_sort(names, by_text);
+    g_ptr_array_sort(names, sl_text_compare);
     g_ptr_array_add(names, NULL);
     const char *const *list = (const char *const *)names->pdata;
     return g_strv_equal(list, (const char *const *)s->unsettled) ? NULL : sl_json_strv(list);
@@ -199,14 +194,7 @@ json_t *sl_brain_offer_authors(SlCoord *c, const SlCoordSource *in, const SlOffe
         const SlSourceState *fleet = sl_brain_source_make(c, "");
         add_since(fleet, latest == NULL ? 0 : floor_of(fleet, offer->app), all);
     }
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    GHashTableIter iter;
-    gpointer name;
-    g_hash_table_iter_init(&iter, all);
-    while (g_hash_table_iter_next(&iter, &name, NULL)) {
-        g_ptr_array_add(names, name);
-    }
-    g_ptr_array_sort(names, by_text);
+    g_autoptr(GPtrArray) names = sl_sorted_keys(all);
     g_ptr_array_add(names, NULL);
     return sl_json_strv((const char *const *)names->pdata);
 }

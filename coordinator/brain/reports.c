@@ -18,11 +18,6 @@ static SlSeen *seen_make(SlCoord *c, const char *cluster)
     return seen;
 }
 
-static int by_text(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* Keeps the unit's list of servers: views ask for it, and must not look through all entries. */
 static void note_server(SlSeen *seen, const char *key, bool there)
 {
@@ -41,7 +36,7 @@ static void note_server(SlSeen *seen, const char *key, bool there)
     bool known = keys != NULL && g_ptr_array_find_with_equal_func(keys, key, g_str_equal, &at);
     if (there && !known) {
         g_ptr_array_add(keys, g_strdup(key));
-        g_ptr_array_sort(keys, by_text);
+        g_ptr_array_sort(keys, sl_text_compare);
     } else if (!there && known) {
         g_ptr_array_remove_index(keys, at);
         if (keys->len == 0) {

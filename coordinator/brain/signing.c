@@ -36,11 +36,6 @@ static void add_author(GPtrArray *all, const SlRoot *root, const char *author)
     g_ptr_array_add(all, g_strdup(name));
 }
 
-static int by_text(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* Authors of the change: of every release of the application after the unit's current one up to the
  * attempt's. */
 char **sl_brain_authors(const SlCoord *c, const SlAttempt *a)
@@ -60,7 +55,7 @@ char **sl_brain_authors(const SlCoord *c, const SlAttempt *a)
             add_author(all, c->root, *author);
         }
     }
-    g_ptr_array_sort(all, by_text);
+    g_ptr_array_sort(all, sl_text_compare);
     g_ptr_array_add(all, NULL);
     return (char **)g_ptr_array_free(all, FALSE);
 }

@@ -87,28 +87,10 @@ static void tally_removed(const SlCoord *c, const SlAttempt *a, const char *clus
     }
 }
 
-static int by_text(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static GPtrArray *sorted_keys(GHashTable *table)
-{
-    GPtrArray *keys = g_ptr_array_new();
-    GHashTableIter iter;
-    gpointer key;
-    g_hash_table_iter_init(&iter, table);
-    while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        g_ptr_array_add(keys, key);
-    }
-    g_ptr_array_sort(keys, by_text);
-    return keys;
-}
-
 /* A cluster that left the registry meanwhile does not hang the attempt. */
 static void tally_all(const SlCoord *c, const SlAttempt *a, const SlAttempt *live, Tally *tally)
 {
-    g_autoptr(GPtrArray) clusters = sorted_keys(a->target_of);
+    g_autoptr(GPtrArray) clusters = sl_sorted_keys(a->target_of);
     for (guint i = 0; i < clusters->len; i++) {
         const char *cluster = g_ptr_array_index(clusters, i);
         if (sl_brain_cluster(c, cluster, NULL) == NULL) {
@@ -126,7 +108,7 @@ static void tally_all(const SlCoord *c, const SlAttempt *a, const SlAttempt *liv
  * once, or a ledger would grow by the square of what is promoted together. */
 static void emit_health(SlCoord *c, const SlAttempt *a)
 {
-    g_autoptr(GPtrArray) clusters = sorted_keys(a->target_of);
+    g_autoptr(GPtrArray) clusters = sl_sorted_keys(a->target_of);
     g_autofree char *key = g_strdup_printf("unit/%s/%s", a->app, a->env);
     for (guint i = 0; i < clusters->len; i++) {
         const char *cluster = g_ptr_array_index(clusters, i);

@@ -84,11 +84,6 @@ static void compare(const SlCoord *c, GHashTable *changes, const char *cluster, 
     }
 }
 
-static int by_text(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 json_t *sl_view_changes(const SlCoord *c, GHashTable *from, GHashTable *to)
 {
     g_autoptr(GHashTable) changes =
@@ -111,12 +106,7 @@ json_t *sl_view_changes(const SlCoord *c, GHashTable *from, GHashTable *to)
             }
         }
     }
-    g_autoptr(GPtrArray) keys = g_ptr_array_new();
-    g_hash_table_iter_init(&iter, changes);
-    while (g_hash_table_iter_next(&iter, &value, NULL)) {
-        g_ptr_array_add(keys, value);
-    }
-    g_ptr_array_sort(keys, by_text);
+    g_autoptr(GPtrArray) keys = sl_sorted_keys(changes);
     for (guint i = 0; i < keys->len; i++) {
         const Change *change = g_hash_table_lookup(changes, g_ptr_array_index(keys, i));
         json_t *json = json_object();
@@ -268,14 +258,7 @@ static json_t *side_json(const SlCoord *c, const SlAttempt *a)
 static GHashTable *as_one(GHashTable *targets)
 {
     GHashTable *one = g_hash_table_new(g_str_hash, g_str_equal);
-    g_autoptr(GPtrArray) keys = g_ptr_array_new();
-    GHashTableIter iter;
-    gpointer key;
-    g_hash_table_iter_init(&iter, targets);
-    while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        g_ptr_array_add(keys, key);
-    }
-    g_ptr_array_sort(keys, by_text);
+    g_autoptr(GPtrArray) keys = sl_sorted_keys(targets);
     if (keys->len > 0) {
         g_hash_table_insert(one, "*", g_hash_table_lookup(targets, g_ptr_array_index(keys, 0)));
     }

@@ -109,27 +109,15 @@ static void add_signers(Evidence *e, json_t *list, const char *name, const SlAtt
     }
 }
 
-static int by_text(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 void sl_view_evidence(const SlCoord *c, const SlAttempt *a, json_t *json)
 {
     g_autoptr(GHashTable) runs = g_hash_table_new(g_str_hash, g_str_equal);
     g_autoptr(GHashTable) envs = g_hash_table_new(g_str_hash, g_str_equal);
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
     json_t *signers = json_array();
     Evidence e = {c, json_array(), runs, envs};
-    GHashTableIter iter;
-    gpointer name;
     collect(&e, a);
     g_hash_table_add(envs, a->env);
-    g_hash_table_iter_init(&iter, envs);
-    while (g_hash_table_iter_next(&iter, &name, NULL)) {
-        g_ptr_array_add(names, name);
-    }
-    g_ptr_array_sort(names, by_text);
+    g_autoptr(GPtrArray) names = sl_sorted_keys(envs);
     for (guint i = 0; i < names->len; i++) {
         add_signers(&e, signers, g_ptr_array_index(names, i), a);
     }

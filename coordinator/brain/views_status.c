@@ -139,11 +139,6 @@ json_t *sl_view_clusters(const SlCoord *c, const json_t *args, int64_t now_us, G
     return json;
 }
 
-static int by_text(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static bool wanted(const json_t *args, const char *key, const char *value)
 {
     const char *only = sl_json_str(args, key);
@@ -185,14 +180,7 @@ static json_t *units_json(const SlCoord *c, const json_t *args, int64_t now_us)
             }
         }
     }
-    g_autoptr(GPtrArray) keys = g_ptr_array_new();
-    GHashTableIter iter;
-    gpointer key;
-    g_hash_table_iter_init(&iter, c->units);
-    while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        g_ptr_array_add(keys, key);
-    }
-    g_ptr_array_sort(keys, by_text);
+    g_autoptr(GPtrArray) keys = sl_sorted_keys(c->units);
     for (guint i = 0; i < keys->len; i++) {
         const SlUnit *u = g_hash_table_lookup(c->units, g_ptr_array_index(keys, i));
         if (!g_hash_table_contains(done, u->key) && u->live != NULL &&

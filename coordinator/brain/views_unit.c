@@ -204,11 +204,6 @@ static void put_attempts(const SlCoord *c, json_t *json, const SlUnit *u)
     json_object_set_new(json, "waiting", waiting);
 }
 
-static int by_text(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* Clusters that joined after what runs was decided: it would go there too, and nobody decides that by
  * itself. */
 static json_t *late_json(const SlCoord *c, const SlUnit *u, const GPtrArray *clusters)
@@ -240,17 +235,15 @@ static void put_live(const SlCoord *c, json_t *json, const SlUnit *u, const GPtr
     Worst worst = {.worst = SL_HEALTH_HEALTHY};
     g_autoptr(GHashTable) bundles = g_hash_table_new(g_str_hash, g_str_equal);
     if (u != NULL && u->live != NULL) {
-        g_autoptr(GPtrArray) clusters = g_ptr_array_new();
+        g_autoptr(GPtrArray) clusters = sl_sorted_keys(u->live->target_of);
         GHashTableIter iter;
-        gpointer key, bundle;
+        gpointer bundle;
         g_hash_table_iter_init(&iter, u->live->target_of);
-        while (g_hash_table_iter_next(&iter, &key, &bundle)) {
-            g_ptr_array_add(clusters, key);
+        while (g_hash_table_iter_next(&iter, NULL, &bundle)) {
             if (g_hash_table_add(bundles, bundle)) {
                 add_withheld(c, withheld, bundle);
             }
         }
-        g_ptr_array_sort(clusters, by_text);
         for (guint i = 0; i < clusters->len; i++) {
             json_array_append_new(
                 targets, target_json(c, u, g_ptr_array_index(clusters, i), now_us, &worst));

@@ -1,4 +1,4 @@
-/* text.c - checks and escapes for text from outside: names, UTF-8, paths, globs, "did you mean".
+/* text.c - checks and escapes for text from outside: names, UTF-8, paths, globs, order, "did you mean".
  *
  * Every loop is bounded by its input's length or by a named limit; nothing here allocates from a
  * length that the text itself claims. Numbers and times are in text_number.c, enum names in
@@ -12,6 +12,24 @@
 #define NEAREST_DISTANCE_MAX 3
 #define NEAREST_LEN_MAX                                                                            \
     64 /* longer words are no typing mistakes of ours; bounds the table on the stack */
+
+int sl_text_compare(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+GPtrArray *sl_sorted_keys(GHashTable *table)
+{
+    GPtrArray *keys = g_ptr_array_sized_new(g_hash_table_size(table));
+    GHashTableIter iter;
+    gpointer key;
+    g_hash_table_iter_init(&iter, table);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        g_ptr_array_add(keys, key);
+    }
+    g_ptr_array_sort(keys, sl_text_compare);
+    return keys;
+}
 
 static bool is_lower_alnum(char c)
 {

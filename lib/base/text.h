@@ -32,6 +32,10 @@ char *sl_format_duration(int64_t us); /* "3m", "2h10m", "5d" for people */
 /* RFC 3339 UTC: "2026-11-23T12:00:00Z" or with ".123456"; at most microseconds. */
 char *sl_format_time(int64_t utc_us);
 bool sl_parse_time(const char *text, int64_t *ret_utc_us);
+/* For g_ptr_array_sort of char*: by bytes. */
+int sl_text_compare(gconstpointer a, gconstpointer b);
+/* Keys of a table of char* keys, by bytes; they stay the table's. (transfer container) */
+GPtrArray *sl_sorted_keys(GHashTable *table);
 /* Levenshtein-nearest of @candidates (NULL-terminated) within distance 3, or NULL: for "did you
  * mean". */
 const char *sl_nearest(const char *word, const char *const *candidates);

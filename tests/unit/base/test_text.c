@@ -236,6 +236,22 @@ static void test_enum_names(void)
     g_assert_cmpstr(sl_act_name(SL_N_ACTS), ==, "unknown");
 }
 
+static void test_sorted_keys(void)
+{
+    g_autoptr(GHashTable) table = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GPtrArray) none = sl_sorted_keys(table);
+    g_assert_cmpuint(none->len, ==, 0);
+    static const char *const sorted[] = {"", "B", "a", "a-b", "a/b", "ab", "\xc3\xa9"};
+    for (size_t i = G_N_ELEMENTS(sorted); i > 0; i--) {
+        g_hash_table_add(table, (gpointer)sorted[i - 1]);
+    }
+    g_autoptr(GPtrArray) keys = sl_sorted_keys(table);
+    g_assert_cmpuint(keys->len, ==, G_N_ELEMENTS(sorted));
+    for (size_t i = 0; i < G_N_ELEMENTS(sorted); i++) {
+        g_assert_true(keys->pdata[i] == (gpointer)sorted[i]); /* the table's own */
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -249,5 +265,6 @@ int main(int argc, char **argv)
     g_test_add_func("/text/times", test_times);
     g_test_add_func("/text/nearest", test_nearest);
     g_test_add_func("/text/enum-names", test_enum_names);
+    g_test_add_func("/text/sorted-keys", test_sorted_keys);
     return g_test_run();
 }
