@@ -6,9 +6,12 @@
 
 #define SCHEMA_VERSION 1
 #define BUSY_MS 2000
+#define WAL_PAGES_MAX 1000 /* then they go into the file itself */
 
 struct SlCache {
-    sqlite3 *db;
+    GMutex lock; /* a worker adds, the loop reads */
+    char *path;
+    sqlite3 *db; /* NULL after a failed write, until the files could be made anew */
 };
 
 static bool throw_db(SlCache *cache, const char *doing, GError **error)
@@ -33,13 +36,26 @@ static int version_of(SlCache *cache)
     return version;
 }
 
+/* In place of SQLite's own, which passes over a failed sync and tries it again later, when the kernel has
+ * forgotten the bytes: here the commit fails, and the files with it. */
+static int checkpoint(void *user, sqlite3 *db, const char *name, int pages)
+{
+    (void)user;
+    return pages < WAL_PAGES_MAX
+               ? SQLITE_OK
+               : sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
+/* Until the log is there nothing is synced: what is half made is made anew. */
 static bool prepare(SlCache *cache)
 {
     sqlite3_busy_timeout(cache->db, BUSY_MS);
+    sqlite3_db_config(cache->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_wal_hook(cache->db, checkpoint, NULL);
     int version = version_of(cache);
     if (version != 0 && version != SCHEMA_VERSION)
         return false;
-    return run_sql(cache, "PRAGMA journal_mode=WAL") &&
+    return run_sql(cache, "PRAGMA synchronous=OFF") && run_sql(cache, "PRAGMA journal_mode=WAL") &&
            run_sql(cache, "PRAGMA synchronous=NORMAL") &&
            run_sql(cache, "CREATE TABLE IF NOT EXISTS progress(id INTEGER PRIMARY KEY, run TEXT "
                           "NOT NULL, point TEXT NOT NULL)") &&
@@ -47,30 +63,37 @@ static bool prepare(SlCache *cache)
            run_sql(cache, "PRAGMA user_version=1");
 }
 
-static void remove_files(const char *path)
+/* The cache is not trusted, and may be dropped at any time. */
+static void drop(SlCache *cache)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm"};
+    sqlite3_close(g_steal_pointer(&cache->db));
     for (size_t i = 0; i < G_N_ELEMENTS(suffixes); i++) {
-        g_autofree char *file = g_strconcat(path, suffixes[i], NULL);
+        g_autofree char *file = g_strconcat(cache->path, suffixes[i], NULL);
         unlink(file);
     }
+}
+
+static bool open_files(SlCache *cache, GError **error)
+{
+    for (int attempt = 0; attempt < 2; attempt++) {
+        int rc =
+            sqlite3_open_v2(cache->path, &cache->db,
+                            SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+        if (rc == SQLITE_OK && prepare(cache))
+            return true;
+        throw_db(cache, cache->path, attempt == 1 ? error : NULL);
+        drop(cache);
+    }
+    return false;
 }
 
 SlCache *sl_cache_open(const char *path, GError **error)
 {
     g_autoptr(SlCache) cache = g_new0(SlCache, 1);
-    for (int attempt = 0; attempt < 2; attempt++) {
-        int rc = sqlite3_open_v2(path, &cache->db,
-                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
-                                 NULL);
-        if (rc == SQLITE_OK && prepare(cache))
-            return g_steal_pointer(&cache);
-        throw_db(cache, path, attempt == 1 ? error : NULL);
-        sqlite3_close(cache->db);
-        cache->db = NULL;
-        remove_files(path);
-    }
-    return NULL;
+    g_mutex_init(&cache->lock);
+    cache->path = g_strdup(path);
+    return open_files(cache, error) ? g_steal_pointer(&cache) : NULL;
 }
 
 void sl_cache_free(SlCache *cache)
@@ -78,6 +101,8 @@ void sl_cache_free(SlCache *cache)
     if (cache == NULL)
         return;
     sqlite3_close(cache->db);
+    g_mutex_clear(&cache->lock);
+    g_free(cache->path);
     g_free(cache);
 }
 
@@ -100,7 +125,7 @@ static bool trim(SlCache *cache)
     return run_sql(cache, sql);
 }
 
-bool sl_cache_add(SlCache *cache, const json_t *rows, GError **error)
+static bool add(SlCache *cache, const json_t *rows, GError **error)
 {
     sqlite3_stmt *statement = NULL;
     if (!run_sql(cache, "BEGIN IMMEDIATE"))
@@ -109,21 +134,32 @@ bool sl_cache_add(SlCache *cache, const json_t *rows, GError **error)
                                    &statement, NULL) == SQLITE_OK;
     size_t index = 0;
     json_t *row = NULL;
-    json_array_foreach(rows, index, row) good = good && add_row(statement, row);
+    json_array_foreach (rows, index, row)
+        good = good && add_row(statement, row);
     sqlite3_finalize(statement);
     if (good && trim(cache) && run_sql(cache, "COMMIT"))
         return true;
-    throw_db(cache, "insert", error);
-    if (!run_sql(cache, "ROLLBACK"))
-        sqlite3_interrupt(cache->db);
+    return throw_db(cache, "insert", error);
+}
+
+bool sl_cache_add(SlCache *cache, const json_t *rows, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&cache->lock);
+    if (cache->db == NULL && !open_files(cache, error))
+        return false;
+    if (add(cache, rows, error))
+        return true;
+    drop(cache);
     return false;
 }
 
 json_t *sl_cache_run(SlCache *cache, const char *run_id)
 {
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&cache->lock);
     json_t *points = json_array();
     sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(cache->db,
+    if (cache->db == NULL ||
+        sqlite3_prepare_v2(cache->db,
                            "SELECT point FROM (SELECT id, point FROM progress WHERE run = ?1 ORDER "
                            "BY id DESC LIMIT ?2) ORDER BY id",
                            -1, &statement, NULL) != SQLITE_OK)

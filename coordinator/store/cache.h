@@ -1,6 +1,6 @@
 /* cache.h - SQLite: a history of what agents reported about their runs, for people to look at. Only
- * a cache: deleting the file loses no decision and no proof. Exactly one connection; SQLite
- * serialises its users. */
+ * a cache: deleting the file loses no decision and no proof, and after a write that failed it is
+ * deleted, never trusted. Exactly one connection; a lock serialises its users. */
 #pragma once
 #include "base/json.h"
 
