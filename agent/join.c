@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define ASK_AGAIN_US (2 * SL_SECOND_US)
+#define RECONNECT_MAX_US (2 * SL_SECOND_US) /* beside strangers who take every turn, it needs many */
 
 typedef struct {
     const SlJoinAsk *ask;
@@ -228,7 +229,8 @@ static bool open_client(Join *join, GError **error)
                              .keys = &join->curve,
                              .role = SL_ROLE_ENROL,
                              .events = &events,
-                             .loop = join->loop};
+                             .loop = join->loop,
+                             .reconnect_max_us = RECONNECT_MAX_US};
     join->client = sl_client_new(&config, error);
     if (!join->client)
         return false;

@@ -24,7 +24,7 @@
 #define PEER_TEXT_MAX 512
 #define RECEIVE_MAX 4 /* requests of one stranger that wait to be read */
 #define CONNECTIONS_MAX 256
-#define ACCEPTS_PER_SECOND 50
+#define ACCEPTS_PER_SECOND 200 /* handshakes: a tenth of a core */
 #define MUTE_US (10 * SL_SECOND_US) /* a request follows the handshake at once */
 #define IDLE_US (60 * SL_SECOND_US) /* who waits for a person asks again every two seconds */
 #define OPEN_MAX (64 * 1024)        /* bytes of requests that have not ended */
