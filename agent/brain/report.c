@@ -271,6 +271,7 @@ static void make_report(SlAgent *a)
         .applied = root,
         .applied_count = sl_map_count(a->reported),
         .full = full,
+        .more = (full || a->report_rest) && g_hash_table_size(a->changed) > 0,
         .changes = lines,
     };
     g_autoptr(GError) error = NULL;
@@ -282,6 +283,7 @@ static void make_report(SlAgent *a)
     a->report_us = a->elapsed_us;
     a->report_paid_us = MAX(a->report_paid_us, a->elapsed_us) + SL_AGENT_REPORT_GAP_US;
     a->report_full = a->report_full && !full;
+    a->report_rest = report.more;
     a->report_now = g_hash_table_size(a->changed) > 0;
     if (text == NULL) {
         sl_agent_log(a, true, "report", "a report could not be written: %s", error->message);

@@ -291,6 +291,7 @@ struct SlAgent {
     SlMap *reported;        /* what the reports so far said */
     GHashTable *changed;    /* set of keys that differ from it, also of what is gone */
     bool report_now, report_full;
+    bool report_rest; /* a full report was begun that did not say all yet */
     SlSigned *report; /* not acknowledged */
     SlSigned *said; /* the last report of a durable state */
     uint64_t report_counter;

@@ -73,23 +73,22 @@ static void clear_entries(SlSeen *seen)
     g_hash_table_remove_all(seen->sources);
 }
 
-/* @ret_want_full: what we have is not what the agent has. */
+/* Known only when the agent said all that it has: its root is of what it said so far, so it fits
+ * after each part of a full report. @ret_want_full: what we have is not what the agent said; a full
+ * report that does not fit would not the next time either, so that is asked for with the next change. */
 static void apply(SlSeen *seen, const SlReport *report, const SlSigned *statement,
                   bool *ret_want_full)
 {
-    if (report->full && !seen->collecting) {
+    if (report->full) {
         clear_entries(seen);
-        seen->collecting = true;
     }
     for (guint i = 0; i < report->changes->len; i++) {
         apply_change(seen, g_ptr_array_index(report->changes, i), statement);
     }
     g_autofree char *root = sl_map_root(seen->entries);
-    seen->known = g_strcmp0(root, report->applied) == 0;
-    if (seen->known || !report->full) {
-        seen->collecting = false;
-    }
-    *ret_want_full = !seen->known && !seen->collecting;
+    bool same = g_strcmp0(root, report->applied) == 0;
+    seen->known = same && !report->more;
+    *ret_want_full = !same && !report->full;
 }
 
 /* What is said of one application concerns only that one; all else whoever has a target here. */
@@ -232,9 +231,6 @@ void sl_brain_report(SlCoord *c, const SlCoordStatement *in)
         acknowledge(c, in->curve, report, false); /* a repeat: our answer was lost */
         return;
     }
-    if (g_strcmp0(seen->boot, report->boot) != 0) {
-        seen->collecting = false;
-    }
     g_free(seen->boot);
     g_free(seen->head);
     seen->boot = g_strdup(report->boot);
@@ -253,7 +249,7 @@ void sl_brain_report(SlCoord *c, const SlCoordStatement *in)
     }
     sl_brain_head_seen(c, session);
     raise_alarms(c, report, cluster);
-    if (report->full && seen->known) {
+    if (all && seen->known) {
         clear_silent(c, seen, cluster);
     }
     check_fork(c, report, cluster);

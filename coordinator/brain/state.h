@@ -240,8 +240,7 @@ typedef struct {
     char *head;
     int64_t clock_off_us, clock_lived_us; /* its clock less ours, and when it said so (lived) */
     bool clock_known, clock_alarm;
-    bool known;      /* root compared equal */
-    bool collecting; /* parts of a full report are coming in */
+    bool known; /* root compared equal, and the agent said all it has: what is not here is gone */
     char *alarm;
 } SlSeen;
 

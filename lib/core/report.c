@@ -25,6 +25,7 @@ static const SlField report_fields[] = {
     FIELD("applied", HEX, applied),
     FIELD("applied-count", UINT, applied_count),
     FIELD("full", FLAG, full),
+    FIELD("more", FLAG, more),
     FIELD("change", LINES, changes),
 };
 #undef FIELD

@@ -1,10 +1,11 @@
 /* report.h - what an agent says about itself, signed by its key (kind report). Pure.
  *   fleet environment cluster boot counter clock [head] term version root registry ledger-seq ledger-hash
- *   applied applied-count full [change]* [flag]*
- * applied: root of the agent's digest map of everything (entries below); `change` lines are the
- * entries that differ from the previous report (at most SL_REPORT_CHANGES_MAX), "- <key>" for one
- * that is gone. The coordinator applies the changes and compares the root; on a difference it asks
- * for the whole (RESET of reports: full: yes, change = all, in several reports if needed). Entries
+ *   applied applied-count [full] [more] [change]*
+ * applied: root of the agent's digest map of everything said so far (entries below); `change` lines
+ * are the entries that differ from the previous report (at most SL_REPORT_CHANGES_MAX), "- <key>" for
+ * one that is gone. The coordinator applies the changes and compares the root; on a difference it
+ * asks for the whole: a report with full, and as long as not everything that there is was said since,
+ * it and those after it say more: what they have not named is unknown, not gone. Entries
  * of the applied map, `<key> <canonical JSON>`:
  *   `unit/<app>/<env>`   {"bundle","health","message","promotion","reason","seq","since","withheld":n,"latched":bool}
  *   `object/<app>/<env>/<kind>/<ns>/<name>`  {"health","message","reason","since","digest"}  (kind = group/Kind with '/' as '~')
@@ -27,7 +28,8 @@ typedef struct {
     char *ledger_hash;
     char *applied;
     uint64_t applied_count;
-    bool full;          /* the changes are (the next part of) everything */
+    bool full;          /* what was said before is void: everything is said again */
+    bool more;          /* ... and was not said to its end yet */
     GPtrArray *changes; /* of char* "key {json}" or "- key" */
 } SlReport;
 

@@ -166,6 +166,10 @@ RIG void rig_take_report(Rig *r, const SlSigned *s)
     }
     g_autofree char *root = sl_map_root(map);
     bool same = strcmp(root, report->applied) == 0;
+    if (report->more) {
+        r->mores++;
+        r->said_with_more = g_hash_table_size(r->applied);
+    }
     if (!r->no_acks) {
         RigInput *i = rig_later(r, SL_AGENT_REPORT_ACK);
         i->boot = g_strdup(report->boot);

@@ -39,6 +39,7 @@ typedef struct {
     GHashTable *runs;    /* run id -> how often it was started */
     GPtrArray *effects;  /* of char*: "APPLY name digest", in order */
     GHashTable *applied; /* the map as reported */
+    guint mores, said_with_more; /* reports after which more follows; entries with the last */
     SlSigned *last_report, *last_seal;
     uint64_t reports;
     int64_t monotonic; /* 0 = `now` never steps */

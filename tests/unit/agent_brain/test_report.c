@@ -107,6 +107,29 @@ static void starting_over(void)
     rig_assert_reported(r, "object/digits/prod/gitops.sluice~ModelServer/-/a", "health", "Healthy");
 }
 
+/* All but the last part of a full report that one report can't hold say that more follows. */
+static void says_that_more_follows(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_autoptr(GString) names = g_string_new("server0");
+    for (int i = 1; i < 2 * SL_REPORT_CHANGES_MAX; i++) {
+        g_string_append_printf(names, " server%d", i);
+    }
+    g_autofree char *b = rig_servers(r, names->str, 1);
+    g_autofree char *p =
+        rig_run_promotion(r, &(RigPromotion){.seq = 1, .bundle = b}, RIG_KEYS(&r->alice));
+    rig_wait(r, SL_MINUTE_US);
+    const guint all = g_hash_table_size(r->applied);
+    g_assert_cmpuint(r->mores, ==, 0);   /* changes alone are no whole that lacks its end */
+    g_hash_table_remove_all(r->applied); /* the root differs: all is asked for */
+    rig_wait(r, 2 * SL_MINUTE_US);
+    g_autoptr(SlReport) last = sl_report_parse(r->last_report->text, NULL);
+    g_assert_cmpuint(g_hash_table_size(r->applied), ==, all);
+    g_assert_cmpuint(r->mores, >=, all / SL_REPORT_CHANGES_MAX);
+    g_assert_cmpuint(r->said_with_more, <, all);
+    g_assert_false(last->more);
+}
+
 static void hostile_messages(void)
 {
     g_autoptr(Rig) r = rig_new("prod", false);
@@ -161,6 +184,7 @@ int main(int argc, char **argv)
     g_test_add_func("/report/health-goes-out-at-once", health_goes_out_at_once);
     g_test_add_func("/report/one-at-a-time", one_at_a_time);
     g_test_add_func("/report/starting-over", starting_over);
+    g_test_add_func("/report/says-that-more-follows", says_that_more_follows);
     g_test_add_func("/report/only-flags-without-room", only_flags_without_room);
     g_test_add_func("/report/hostile-messages", hostile_messages);
     return g_test_run();

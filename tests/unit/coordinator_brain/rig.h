@@ -128,7 +128,9 @@ static inline SlSigned *agent_report_part(Rig *rig, Agent *agent, guint from)
     guint n = 0;
     g_hash_table_iter_init(&iter, agent->applied);
     while (g_hash_table_iter_next(&iter, &key, &value)) {
-        g_assert_true(sl_map_add(map, key, value, NULL));
+        if (n < from + RIG_PART) {
+            g_assert_true(sl_map_add(map, key, value, NULL));
+        }
         if (n >= from && n < from + RIG_PART) {
             g_ptr_array_add(changes, g_strdup_printf("%s %s", (char *)key, (char *)value));
         }
@@ -152,7 +154,8 @@ static inline SlSigned *agent_report_part(Rig *rig, Agent *agent, guint from)
         .ledger_hash = "0000000000000000000000000000000000000000000000000000000000000000",
         .applied = root,
         .applied_count = sl_map_count(map),
-        .full = true,
+        .full = from == 0,
+        .more = n > from + RIG_PART,
         .changes = changes,
     };
     g_autoptr(GError) error = NULL;

@@ -21,6 +21,7 @@ static SlReport sample(GPtrArray *changes)
                       .applied = (char *)H1,
                       .applied_count = 2,
                       .full = true,
+                      .more = true,
                       .changes = changes};
 }
 
@@ -37,7 +38,7 @@ static void test_golden(void)
     golden_check("report.txt", text);
     g_autoptr(SlReport) back = sl_report_parse(text, &error);
     g_assert_no_error(error);
-    g_assert_true(back->full);
+    g_assert_true(back->full && back->more);
     g_assert_cmpuint(back->changes->len, ==, 2);
     g_assert_cmpstr(back->changes->pdata[1], ==, "- flag/stale-head");
     g_assert_cmpint(back->clock_us, ==, INT64_C(1795435200123456));
