@@ -80,8 +80,8 @@ static void write_done(void *user, bool cancelled)
 static void look(BranchJob *job)
 {
     SlGitStore *store = sl_ledger_store(job->c->ledger);
-    job->looked = true;
-    job->tip = sl_envs_tip(store, job->effect->env);
+    job->looked =
+        sl_envs_tip(store, job->effect->env, &job->tip, job->error == NULL ? &job->error : NULL);
     job->descends = job->tip != NULL && job->effect->new_ != NULL &&
                     sl_envs_descends(store, job->tip, job->effect->new_);
 }
@@ -96,8 +96,8 @@ static void move_work(void *user)
     look(job);
 }
 
-/* Nobody looked where the queue had no room: that is no branch that somebody deleted, the next look
- * comes by itself. */
+/* Where the queue had no room nobody looked, or nothing could be read: that is no branch that somebody
+ * deleted, the next look comes by itself. */
 static void move_done(void *user, bool cancelled)
 {
     BranchJob *job = user;

@@ -36,10 +36,11 @@ SL_MUST_USE bool sl_envs_stage(SlGitStore *store, const char *env, const char *c
  * that is staged, and has a limit. Errors: ENV_WRITE. */
 SL_MUST_USE bool sl_envs_unstage(SlGitStore *store, const char *const *kept, GError **error);
 /* Moves the branch from @old (NULL: none) to @to; nothing if it is there or beyond. Errors:
- * ENV_TIP. */
+ * ENV_TIP, IO. */
 SL_MUST_USE bool sl_envs_move(SlGitStore *store, const char *env, const char *old, const char *to,
                               GError **error);
-char *sl_envs_tip(SlGitStore *store, const char *env); /* NULL = no branch. (transfer full) */
+/* Where the branch is, NULL if there is none. (transfer full) Errors: IO, then nobody knows. */
+SL_MUST_USE bool sl_envs_tip(SlGitStore *store, const char *env, char **ret_tip, GError **error);
 bool sl_envs_descends(SlGitStore *store, const char *tip, const char *from);
 /* Rebuilds the bytes of a digest (object, file or bundle list) from the branches, tips first. NULL
  * if no branch has them. (transfer full) */

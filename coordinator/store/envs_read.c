@@ -16,11 +16,15 @@ static char *ref_of(const char *env)
     return g_strconcat(REF_PREFIX, env, NULL);
 }
 
-char *sl_envs_tip(SlGitStore *store, const char *env)
+bool sl_envs_tip(SlGitStore *store, const char *env, char **ret_tip, GError **error)
 {
     g_autofree char *ref = ref_of(env);
+    bool there = false;
     git_oid oid;
-    return sl_git_store_tip(store, ref, &oid) ? sl_git_hex(&oid) : NULL;
+    if (!sl_git_store_tip(store, ref, &there, &oid, error))
+        return false;
+    *ret_tip = there ? sl_git_hex(&oid) : NULL;
+    return true;
 }
 
 bool sl_envs_descends(SlGitStore *store, const char *tip, const char *from)
@@ -63,8 +67,10 @@ bool sl_envs_move(SlGitStore *store, const char *env, const char *old, const cha
                   GError **error)
 {
     g_autofree char *ref = ref_of(env);
-    g_autofree char *tip = sl_envs_tip(store, env);
+    g_autofree char *tip = NULL;
     git_oid from, target;
+    if (!sl_envs_tip(store, env, &tip, error))
+        return false;
     if (tip != NULL && sl_envs_descends(store, tip, to))
         return true;
     if (git_oid_fromstr(&target, to) < 0 || (old != NULL && git_oid_fromstr(&from, old) < 0))

@@ -258,9 +258,12 @@ void sl_git_store_discard(SlGitStore *store)
         git_mempack_reset(store->odb.memory);
 }
 
-bool sl_git_store_tip(SlGitStore *store, const char *ref, git_oid *ret)
+bool sl_git_store_tip(SlGitStore *store, const char *ref, bool *ret_there, git_oid *ret,
+                      GError **error)
 {
-    return git_reference_name_to_id(ret, store->plain, ref) == 0;
+    int rc = git_reference_name_to_id(ret, store->plain, ref);
+    *ret_there = rc == 0;
+    return rc == 0 || rc == GIT_ENOTFOUND || sl_git_throw(error, SLU_IO, ref);
 }
 
 bool sl_git_store_move(SlGitStore *store, const char *name, const git_oid *old, const git_oid *to,

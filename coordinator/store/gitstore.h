@@ -42,8 +42,10 @@ SL_MUST_USE bool sl_git_store_flush(SlGitStore *store, const git_oid *commit, GE
 SL_MUST_USE bool sl_git_store_hold(SlGitStore *store, const git_oid *commit, GError **error);
 /* Forgets what was gathered and is not held. */
 void sl_git_store_discard(SlGitStore *store);
-/* Where a branch points; false = there is none. */
-bool sl_git_store_tip(SlGitStore *store, const char *ref, git_oid *ret);
+/* Where a branch points, if it is there. Errors: IO, of a branch that can't be read: that is not one
+ * that isn't there. */
+SL_MUST_USE bool sl_git_store_tip(SlGitStore *store, const char *ref, bool *ret_there,
+                                  git_oid *ret, GError **error);
 /* Moves @ref from @old (NULL: it must not exist) to @to, durable. Errors: ENV_TIP if it is
  * elsewhere, STORAGE_FULL, IO. */
 SL_MUST_USE bool sl_git_store_move(SlGitStore *store, const char *ref, const git_oid *old,

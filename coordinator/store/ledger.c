@@ -179,8 +179,9 @@ static bool append(SlLedger *ledger, const GPtrArray *events, GHashTable *blobs,
     g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
     Updates updates = {.updates = list, .paths = paths};
     git_oid tip, tree, commit;
-    bool have = sl_git_store_tip(ledger->store, SL_LEDGER_REF, &tip);
-    if (!gather_files(ledger, events, blobs, &updates, error) ||
+    bool have = false;
+    if (!sl_git_store_tip(ledger->store, SL_LEDGER_REF, &have, &tip, error) ||
+        !gather_files(ledger, events, blobs, &updates, error) ||
         !make_tree(ledger, have ? &tip : NULL, &updates, &tree, error))
         return false;
     g_autofree char *message = commit_message(events);
@@ -213,10 +214,12 @@ static bool write_first(const char *dir, const json_t *first_event, GError **err
 {
     g_autoptr(SlLedger) ledger = g_new0(SlLedger, 1);
     git_oid tip;
+    bool there = false;
     ledger->store = sl_git_store_open(dir, true, error);
-    if (ledger->store == NULL)
+    if (ledger->store == NULL ||
+        !sl_git_store_tip(ledger->store, SL_LEDGER_REF, &there, &tip, error))
         return false;
-    if (sl_git_store_tip(ledger->store, SL_LEDGER_REF, &tip))
+    if (there)
         return sl_throw(error, SLU_LEDGER_EXISTS, "%s: there is a ledger already", dir);
     g_autoptr(GPtrArray) events = g_ptr_array_new();
     g_ptr_array_add(events, (json_t *)first_event);
@@ -328,7 +331,10 @@ bool sl_ledger_replay(SlLedger *ledger, SlLedgerEach each, void *user, GError **
     git_oid tip;
     g_autoptr(git_commit) commit = NULL;
     g_autoptr(git_tree) tree = NULL;
-    if (!sl_git_store_tip(ledger->store, SL_LEDGER_REF, &tip))
+    bool there = false;
+    if (!sl_git_store_tip(ledger->store, SL_LEDGER_REF, &there, &tip, error))
+        return sl_prefix(error, "the branch of the ledger"), false;
+    if (!there)
         return sl_throw(error, SLU_LEDGER_MISSING,
                         "the state repository has no branch sluice/ledger");
     if (git_commit_lookup(&commit, repo, &tip) < 0 || git_commit_tree(&tree, commit) < 0)
@@ -364,7 +370,9 @@ GBytes *sl_ledger_map(SlLedger *ledger, const char *digest)
     g_autoptr(git_commit) commit = NULL;
     g_autoptr(git_tree) tree = NULL;
     g_autoptr(git_tree_entry) entry = NULL;
-    if (!sl_is_hex_digest(digest) || !sl_git_store_tip(ledger->store, SL_LEDGER_REF, &tip))
+    bool there = false;
+    if (!sl_is_hex_digest(digest) ||
+        !sl_git_store_tip(ledger->store, SL_LEDGER_REF, &there, &tip, NULL) || !there)
         return NULL;
     g_autofree char *path = g_strdup_printf("maps/%.2s/%s", digest, digest);
     if (git_commit_lookup(&commit, repo, &tip) < 0 || git_commit_tree(&tree, commit) < 0 ||

@@ -95,7 +95,11 @@ static SlLedger *reopen(const char *dir, uint32_t acked, int64_t *ret_last)
     git_oid tip;
     sl_git_store_unlock(state);
     SlLedger *ledger = sl_ledger_open(state, &error);
-    bool there = ledger != NULL && sl_git_store_tip(sl_ledger_store(ledger), SL_LEDGER_REF, &tip);
+    bool there = false;
+    if (ledger != NULL) {
+        g_assert_true(
+            sl_git_store_tip(sl_ledger_store(ledger), SL_LEDGER_REF, &there, &tip, &error));
+    }
     if (!there) {
         g_assert_cmpuint(acked, ==, 0);
         g_clear_error(&error);
@@ -339,7 +343,8 @@ static void envs_check(const char *dir, uint32_t acked)
     if (last.new_ != NULL) { /* recovery rolls forward */
         bool moved = sl_envs_move(store, "prod", last.old, last.new_, &error);
         g_assert_no_error(error);
-        g_autofree char *tip = sl_envs_tip(store, "prod");
+        g_autofree char *tip = NULL;
+        g_assert_true(sl_envs_tip(store, "prod", &tip, &error));
         g_assert_true(moved);
         g_assert_cmpstr(tip, ==, last.new_);
     }

@@ -254,17 +254,36 @@ static void test_moves(Fixture *f, gconstpointer data)
     g_autofree char *g1 = write_unit(f, NULL, unit("digits", b1, b1)),
                     *g2 = write_unit(f, g1, unit("digits", b2, b2));
     g_autofree char *other = write_unit(f, NULL, unit("letters", b1, b1));
-    g_assert_null(sl_envs_tip(f->store, "prod"));
+    g_autofree char *none = NULL, *tip = NULL;
+    g_assert_true(sl_envs_tip(f->store, "prod", &none, &error));
+    g_assert_null(none);
     g_assert_true(sl_envs_move(f->store, "prod", NULL, g1, &error));
     g_assert_true(sl_envs_move(f->store, "prod", g1, g2, &error));
     g_assert_true(sl_envs_move(f->store, "prod", g1, g2, &error));   /* again is nothing */
     g_assert_true(sl_envs_move(f->store, "prod", NULL, g1, &error)); /* it is beyond already */
-    g_autofree char *tip = sl_envs_tip(f->store, "prod");
+    g_assert_true(sl_envs_tip(f->store, "prod", &tip, &error));
     g_assert_cmpstr(tip, ==, g2);
     g_assert_true(sl_envs_descends(f->store, g2, g1));
     g_assert_false(sl_envs_descends(f->store, g1, g2));
     g_assert_false(sl_envs_move(f->store, "prod", g1, other, &elsewhere));
     g_assert_error(elsewhere, SL_ERROR, SLU_ENV_TIP);
+}
+
+/* A branch that can't be read is not one that somebody deleted. */
+static void test_unreadable(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(GError) error = NULL, look = NULL, move = NULL;
+    g_autofree char *b1 = bundle(f, "one", "f1"), *tip = NULL;
+    g_autofree char *g1 = write_unit(f, NULL, unit("digits", b1, b1));
+    g_autofree char *file = g_build_filename(f->dir, "refs/heads/sluice/env/prod", NULL);
+    g_assert_true(sl_envs_move(f->store, "prod", NULL, g1, &error));
+    g_assert_true(g_file_set_contents(file, "garbage\n", -1, &error));
+    g_assert_false(sl_envs_tip(f->store, "prod", &tip, &look));
+    g_assert_error(look, SL_ERROR, SLU_IO);
+    g_assert_nonnull(strstr(look->message, "refs/heads/sluice/env/prod"));
+    g_assert_false(sl_envs_move(f->store, "prod", NULL, g1, &move));
+    g_assert_error(move, SL_ERROR, SLU_IO);
 }
 
 static void test_refusals(Fixture *f, gconstpointer data)
@@ -313,6 +332,7 @@ int main(int argc, char **argv)
     ADD("foreign-lists", test_foreign_lists);
     ADD("bytes-come-back", test_bytes_come_back);
     ADD("moves", test_moves);
+    ADD("unreadable", test_unreadable);
     ADD("refusals", test_refusals);
     g_test_add_func("/envs/names", test_names);
     return g_test_run();
