@@ -68,7 +68,11 @@ void sl_agent_rollback_settle(SlAgent *a, SlUnit *u)
         return;
     }
     g_autofree char *why = why_back(a, u);
-    if (why == NULL || !may_go_back(a, u)) {
+    if (why == NULL) {
+        sl_agent_rollback_unrefuse(a, u);
+        return;
+    }
+    if (!may_go_back(a, u)) {
         return;
     }
     sl_plan_enter(a, u, u->spare);

@@ -142,11 +142,19 @@ static void not_because_of_a_pause(void)
     rig_assert_reported(r, "unit/digits/prod", "latched", "true");
 }
 
-/* What the root has forbidden since is not brought back by anything: it is refused, and said. */
-static void not_to_what_the_root_forbids(void)
+static void send_well(Rig *r)
 {
-    g_auto(Two) t = two_new("Progressing");
-    Rig *r = t.r;
+    SlAgentInput well = {.type = SL_AGENT_OBSERVED,
+                         .object = {"digits", "gitops.sluice/ModelServer", "-", "a"},
+                         .health = SL_HEALTH_HEALTHY,
+                         .reason = "Ready"};
+    rig_send(r, &well);
+}
+
+/* The root takes back the kind of what would be gone back to; then the unit is ill for long enough. */
+static void forbid_and_wait(Two *t)
+{
+    Rig *r = t->r;
     char *kinds[] = {(char *)(uintptr_t) "core/*", NULL}, *all[] = {(char *)(uintptr_t) "*", NULL},
          *none[] = {(char *)(uintptr_t) "none/*", NULL};
     SlObjectPolicy *policy = g_new0(SlObjectPolicy, 1);
@@ -159,9 +167,17 @@ static void not_to_what_the_root_forbids(void)
     r->root->version++;
     rig_steps(r, rig_root_sign(r->root, RIG_KEYS(&r->alice)), NULL);
     rig_wait(r, 12 * SL_MINUTE_US);
+    rig_assert_refused(r, "back/digits/prod", "object-policy");
+}
+
+/* What the root has forbidden since is not brought back by anything: it is refused, and said. */
+static void not_to_what_the_root_forbids(void)
+{
+    g_auto(Two) t = two_new("Progressing");
+    Rig *r = t.r;
+    forbid_and_wait(&t);
     rig_assert_reported(r, "unit/digits/prod", "latched", "false");
     rig_assert_reported(r, "unit/digits/prod", "bundle", t.bad);
-    rig_assert_refused(r, "back/digits/prod", "object-policy");
     rig_assert_reported(r, "refused/back/digits/prod", "promotion", t.first);
     g_ptr_array_set_size(r->root->policies, 0); /* allowed again */
     r->root->version++;
@@ -169,6 +185,16 @@ static void not_to_what_the_root_forbids(void)
     rig_wait(r, SL_MINUTE_US);
     rig_assert_reported(r, "unit/digits/prod", "latched", "true");
     rig_assert_refused(r, "back/digits/prod", "");
+}
+
+static void refusal_ends_when_it_is_well(void)
+{
+    g_auto(Two) t = two_new("Progressing");
+    forbid_and_wait(&t);
+    send_well(t.r);
+    rig_wait(t.r, SL_MINUTE_US);
+    rig_assert_refused(t.r, "back/digits/prod", "");
+    rig_assert_reported(t.r, "unit/digits/prod", "latched", "false");
 }
 
 static void unknown_never(void)
@@ -198,12 +224,8 @@ static void a_short_dip(void)
 {
     g_auto(Two) t = two_new("Degraded");
     Rig *r = t.r;
-    SlAgentInput well = {.type = SL_AGENT_OBSERVED,
-                         .object = {"digits", "gitops.sluice/ModelServer", "-", "a"},
-                         .health = SL_HEALTH_HEALTHY,
-                         .reason = "Ready"};
     rig_wait(r, 5 * SL_SECOND_US);
-    rig_send(r, &well);
+    send_well(r);
     rig_wait(r, SL_MINUTE_US);
     rig_assert_reported(r, "unit/digits/prod", "latched", "false");
 }
@@ -244,6 +266,7 @@ int main(int argc, char **argv)
     g_test_add_func("/rollback/not-because-of-a-slow-apply", not_because_of_a_slow_apply);
     g_test_add_func("/rollback/not-because-of-a-pause", not_because_of_a_pause);
     g_test_add_func("/rollback/not-to-what-the-root-forbids", not_to_what_the_root_forbids);
+    g_test_add_func("/rollback/refusal-ends-when-it-is-well", refusal_ends_when_it_is_well);
     g_test_add_func("/rollback/unknown-never", unknown_never);
     g_test_add_func("/rollback/not-because-of-a-clock", not_because_of_a_clock);
     g_test_add_func("/rollback/a-short-dip", a_short_dip);
