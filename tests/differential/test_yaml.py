@@ -1,15 +1,16 @@
 #!/usr/bin/python3
-"""Scalars as kubectl reads them: golden answers of sigs.k8s.io/yaml (kubectl's reader) in scalars.golden, and kubectl itself where it is
-installed; texts over many lines, quoted and not, as PyYAML reads them. test_yaml.py --write PROGRAM makes the golden file anew: PROGRAM is kubectl_scalars built with Go."""
+"""Scalars as kubectl reads them: golden answers of sigs.k8s.io/yaml (kubectl's reader) in scalars.golden, and kubectl itself where the
+test cluster's program is built; texts over many lines, quoted and not, as PyYAML reads them. test_yaml.py --write PROGRAM makes the golden file anew: PROGRAM is kubectl_scalars built with Go."""
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
 
-from judging import Report, ask, refused
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
+import binary  # noqa: E402
+from judging import Report, ask, refused  # noqa: E402
 
 try:
     import yaml
@@ -103,9 +104,9 @@ def write(program):
 
 def live(report):
     """kubectl itself over the texts that it and we accept: as data of one ConfigMap per text would be slow, so as labels of one."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        print("kubectl is not installed: scalars.golden alone says what it reads")
+    program = binary.ready()
+    if program is None:
+        print("the test cluster's program is not built: scalars.golden alone says what kubectl reads")
         return
     rows = [(t, a) for t, a in golden() if a != "error" and not t.startswith(("&", "*", "|", "!"))]
     with tempfile.TemporaryDirectory() as folder:
@@ -113,14 +114,14 @@ def live(report):
         with open(path, "w", encoding="utf-8") as file:
             file.write("apiVersion: example.org/v1\nkind: X\nmetadata: {name: x}\nspec:\n")
             file.writelines(f"  k{i}: {text}\n" for i, (text, _) in enumerate(rows))
-        done = subprocess.run([kubectl, "label", "--local", "-o", "json", "-f", path, "a=b"], capture_output=True, text=True, check=False,
+        done = subprocess.run([program, "kubectl", "label", "--local", "-o", "json", "-f", path, "a=b"], capture_output=True, text=True, check=False,
                               env={"HOME": folder, "PATH": "/usr/bin:/bin"})
     if done.returncode != 0:
         print(f"kubectl is not asked: {done.stderr.strip()[:200]}")
         return
     spec = json.loads(done.stdout)["spec"]
     for i, (text, answer) in enumerate(rows):
-        report.same(f"golden {text!r} against the kubectl that is installed", numbers(json.loads(answer))["v"], numbers(spec.get(f"k{i}")))
+        report.same(f"golden {text!r} against kubectl itself", numbers(json.loads(answer))["v"], numbers(spec.get(f"k{i}")))
 
 
 def golden():
