@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import sys
 import unittest
+import unittest.mock
 
 import cluster as clusters
 import processes
@@ -125,7 +126,8 @@ class Full(unittest.TestCase):
         self.assertIn("Forbidden", refused.exception.stderr)
 
     def test_a_cluster_of_somebody(self):
-        theirs = Cluster.existing(self.one.kubeconfig_of("certificate"))
+        with unittest.mock.patch.dict(os.environ, SLUICE_TEST_KUBECONFIG=self.one.kubeconfig_of("certificate")):
+            theirs = Cluster.for_test()
         self.addCleanup(theirs.stop)
         self.assertEqual(theirs.api("GET", "/api/v1/nodes/gpu-0")["metadata"]["name"], "gpu-0")
         with self.assertRaisesRegex(RuntimeError, "SLUICE_TEST_KUBECONFIG"):
