@@ -15,7 +15,7 @@ static uint64_t floor_of(const SlCoord *c, const char *env, const char *scope)
 }
 
 /* Above everything the ledger says and everything its agents hold: after a restored ledger they are
- * ahead and would refuse a lower number as a replay. Never a leap that agents refuse. */
+ * ahead and would refuse a lower number as a replay. */
 static uint64_t highest_of(const SlCoord *c, const char *env_name, const char *scope)
 {
     uint64_t floor = floor_of(c, env_name, scope), highest = floor;
@@ -30,7 +30,7 @@ static uint64_t highest_of(const SlCoord *c, const char *env_name, const char *s
     while (g_hash_table_iter_next(&iter, &cluster, NULL)) {
         g_autoptr(json_t) entry = sl_brain_seen_entry(c, cluster, "floor/%s", key);
         int64_t seen = sl_json_int(entry, "number", 0);
-        if (seen > 0 && (uint64_t)seen > highest && (uint64_t)seen - floor < SL_JUMP_MAX) {
+        if (seen > 0 && (uint64_t)seen > highest && (uint64_t)seen <= SL_FOLLOW_MAX) {
             highest = (uint64_t)seen;
         }
     }

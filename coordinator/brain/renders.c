@@ -175,8 +175,7 @@ static bool is_unchanged(const SlCoord *c, const SlAttempt *a, const char *root)
 }
 
 /* Above everything the ledger reserved and everything its agents hold: after a restored ledger, or where a thief signed with
- * the online key, an agent may be ahead and would refuse a lower number as a replay. One step only, and never a leap that
- * agents refuse. */
+ * the online key, an agent may be ahead and would refuse a lower number as a replay. */
 static uint64_t next_seq(const SlCoord *c, const SlUnit *u, GHashTable *target_of)
 {
     uint64_t highest = u->seq;
@@ -186,7 +185,7 @@ static uint64_t next_seq(const SlCoord *c, const SlUnit *u, GHashTable *target_o
     while (g_hash_table_iter_next(&iter, &cluster, NULL)) {
         g_autoptr(json_t) entry = sl_brain_seen_entry(c, cluster, "unit/%s/%s", u->app, u->env);
         int64_t seen = sl_json_int(entry, "seq", 0);
-        if (seen > 0 && (uint64_t)seen > highest && (uint64_t)seen - u->seq < SL_JUMP_MAX) {
+        if (seen > 0 && (uint64_t)seen > highest && (uint64_t)seen <= SL_FOLLOW_MAX) {
             highest = (uint64_t)seen;
         }
     }

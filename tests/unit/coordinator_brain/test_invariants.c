@@ -279,13 +279,14 @@ static void test_other_report(void)
 }
 
 /* An agent that holds a higher number than the ledger (restored ledger, theft of the online key) gets one above it; a number
- * driven out of reach is not followed. */
+ * driven out of reach is not followed, nor one that a cluster which joins later would refuse as a leap. */
 static void test_agent_ahead(void)
 {
     Rig *rig = rig_ready(false);
     Agent *dev = rig_agent(rig, "dev1");
-    const int64_t ahead[] = {1000, (int64_t)1 << 40};
-    const int64_t then[] = {1001, 1002};
+    static const char *const commits[] = {"c2", "c3", "c4"}, *const values[] = {"2", "3", "4"};
+    const int64_t ahead[] = {1000, (int64_t)1 << 40, 1000 + ((int64_t)1 << 19)};
+    const int64_t then[] = {1001, 1002, 1003};
     for (size_t i = 0; i < G_N_ELEMENTS(ahead); i++) {
         const char *text = g_hash_table_lookup(dev->applied, "unit/digits/dev");
         json_t *entry = sl_json_parse(text, strlen(text), NULL, "entry", NULL);
@@ -293,7 +294,7 @@ static void test_agent_ahead(void)
         agent_set(dev, "unit/digits/dev", entry);
         agent_send_report(rig, dev);
         dev->mute = true;
-        rig_push(rig, i == 0 ? "c2" : "c3", "1", i == 0 ? "2" : "3");
+        rig_push(rig, commits[i], "1", values[i]);
         g_autoptr(json_t) unit = rig_unit(rig, "dev");
         g_assert_cmpint(sl_json_int(unit, "active.seq", 0), ==, then[i]);
         dev->mute = false;
