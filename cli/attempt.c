@@ -61,16 +61,18 @@ int sl_cli_attempt(SlCli *cli, const char *verb, json_t *args)
     }
     int64_t n = sl_json_int(answer, "attempt", 0), timeout = 0;
     const char *limit = sl_cli_option(cli, "timeout");
+    bool wait = sl_cli_flag(cli, "wait");
     if (limit != NULL && !sl_parse_duration(limit, &timeout, &error)) {
         return sl_cli_fail(cli, error);
     }
     if (sl_cli_flag(cli, "sign") || (signs_by_itself(verb) && !sl_cli_flag(cli, "ask-only"))) {
         int code = sign_when_ready(cli, n, unit);
-        if (code != SL_EXIT_OK) {
+        bool later = code == SL_EXIT_WAITING && wait; /* following says when it can be signed */
+        if (code != SL_EXIT_OK && !later) {
             return code;
         }
     }
-    if (sl_cli_flag(cli, "wait")) {
+    if (wait) {
         return sl_cli_follow(cli, n, timeout);
     }
     if (sl_cli_json(cli)) {
