@@ -150,9 +150,9 @@ static GBytes *read_fd(int fd, const char *path, size_t max, size_t expected, GE
 }
 
 /* @ret_stat describes the descriptor itself, so nobody can swap the file between check and use. */
-static int open_regular(const char *path, struct stat *ret_stat, GError **error)
+static int open_regular(const char *path, int follow, struct stat *ret_stat, GError **error)
 {
-    sl_autofd fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    sl_autofd fd = open(path, O_RDONLY | follow | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 && errno == ELOOP) {
         sl_throw(error, SLU_IO, "%s: is a symbolic link, which is not followed", path);
         return -1;
@@ -168,10 +168,10 @@ static int open_regular(const char *path, struct stat *ret_stat, GError **error)
     return sl_steal_fd(&fd);
 }
 
-GBytes *sl_file_read(const char *path, size_t max, GError **error)
+static GBytes *read_whole(const char *path, int follow, size_t max, GError **error)
 {
     struct stat st;
-    sl_autofd fd = open_regular(path, &st, error);
+    sl_autofd fd = open_regular(path, follow, &st, error);
     if (fd < 0) {
         return NULL;
     }
@@ -181,10 +181,20 @@ GBytes *sl_file_read(const char *path, size_t max, GError **error)
     return read_fd(fd, path, max, (size_t)st.st_size, error);
 }
 
+GBytes *sl_file_read(const char *path, size_t max, GError **error)
+{
+    return read_whole(path, O_NOFOLLOW, max, error);
+}
+
+GBytes *sl_file_read_mounted(const char *path, size_t max, GError **error)
+{
+    return read_whole(path, 0, max, error);
+}
+
 GBytes *sl_file_read_secret(const char *path, size_t max, GError **error)
 {
     struct stat st;
-    sl_autofd fd = open_regular(path, &st, error);
+    sl_autofd fd = open_regular(path, O_NOFOLLOW, &st, error);
     if (fd < 0) {
         return NULL;
     }

@@ -16,6 +16,8 @@ SL_MUST_USE bool sl_file_create(const char *path, const void *bytes, size_t len,
 /* Regular file, at most @max bytes, no symlink followed at the end. NOT_FOUND if absent. (transfer
  * full) */
 SL_MUST_USE GBytes *sl_file_read(const char *path, size_t max, GError **error);
+/* As read, but links are followed: what Kubernetes mounts is one, and changes by being another. */
+SL_MUST_USE GBytes *sl_file_read_mounted(const char *path, size_t max, GError **error);
 /* As read, but a secret: refuses group or world rights and another owner. Errors: KEY_RIGHTS. */
 SL_MUST_USE GBytes *sl_file_read_secret(const char *path, size_t max, GError **error);
 SL_MUST_USE bool sl_dir_make(const char *path, unsigned mode, GError **error); /* with parents */

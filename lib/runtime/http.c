@@ -8,8 +8,11 @@
 #include "runtime/http.h"
 
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define BODY_MAX_DEFAULT (1024 * 1024)
 #define TIMEOUT_DEFAULT_US (30 * SL_SECOND_US)
@@ -17,8 +20,11 @@
 #define REQUESTS_MAX                                                                               \
     1024 /* under way in one client; more is a caller that does not wait for answers */
 #define HEADER_VALUE_MAX 1024
+#define KEEPALIVE_IDLE_S 30L
+#define KEEPALIVE_INTERVAL_S 10L
+#define UNACKNOWLEDGED_MAX_MS 45000
 
-typedef struct {
+struct SlHttpCall {
     CURL *easy;
     struct curl_slist *headers;
     GBytes *sent;
@@ -29,18 +35,22 @@ typedef struct {
     char text[CURL_ERROR_SIZE];
     char *what; /* "GET https://host/path" for messages */
     CURLcode code;
+    bool queued;   /* in what is to be said */
+    bool finished; /* curl is through with it */
+    void (*chunk)(GBytes *bytes, void *user);
     void (*done)(const SlHttpResponse *response, const GError *error, void *user);
     void *user;
+    SlHttp *http;
     GError *refused; /* said instead of an answer */
-} Request;
+};
 
 struct SlHttp {
     SlLoop *loop;
     CURLM *multi;
     SlTimer *timer, *say_timer;
     GHashTable *watches; /* fd -> SlWatch* */
-    GPtrArray *requests; /* of Request*, under way */
-    GQueue finished;     /* of Request*, to be said */
+    GPtrArray *requests; /* of SlHttpCall*, under way */
+    GQueue to_say;       /* of SlHttpCall*: ended, or with a piece of a body */
     bool finalizing; /* curl calls back during its clean-up: the loop must not be touched then */
 };
 
@@ -59,7 +69,7 @@ static void ensure_curl(void)
 
 /* ---- one request ---- */
 
-static void free_request(Request *request)
+static void free_request(SlHttpCall *request)
 {
     if (request == NULL) {
         return;
@@ -77,17 +87,37 @@ static void free_request(Request *request)
     g_clear_error(&request->refused);
     g_free(request);
 }
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Request, free_request)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlHttpCall, free_request)
+
+static void say_soon(SlHttpCall *request)
+{
+    if (!request->queued) {
+        request->queued = true;
+        g_queue_push_tail(&request->http->to_say, request);
+        sl_timer_arm(request->http->say_timer, 0);
+    }
+}
+
+static bool is_stream(const SlHttpCall *request)
+{
+    long status = 0;
+    return request->chunk != NULL &&
+           curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
+           status == 200;
+}
 
 static size_t on_body(char *bytes, size_t unit, size_t count, void *user)
 {
-    Request *request = user;
+    SlHttpCall *request = user;
     size_t len = unit * count;
     if (len > request->body_max - request->body->len) {
         request->too_large = true;
         return 0;
     }
     g_byte_array_append(request->body, (const guint8 *)bytes, (guint)len);
+    if (is_stream(request)) {
+        say_soon(request);
+    }
     return len;
 }
 
@@ -107,7 +137,7 @@ static bool take_header(const char *line, size_t len, const char *name, char **r
 
 static size_t on_header(char *bytes, size_t unit, size_t count, void *user)
 {
-    Request *request = user;
+    SlHttpCall *request = user;
     size_t len = unit * count;
     if (!take_header(bytes, len, "Content-Type", &request->content_type) &&
         !take_header(bytes, len, "Retry-After", &request->retry_after)) {
@@ -142,12 +172,12 @@ static bool has_header(const SlHttpRequest *how, const char *name)
     return false;
 }
 
-static void add_header(Request *request, const char *line)
+static void add_header(SlHttpCall *request, const char *line)
 {
     request->headers = curl_slist_append(request->headers, line);
 }
 
-static void set_headers(Request *request, const SlHttpRequest *how)
+static void set_headers(SlHttpCall *request, const SlHttpRequest *how)
 {
     for (const char *const *h = how->headers; h != NULL && *h != NULL; h++) {
         add_header(request, *h);
@@ -161,7 +191,7 @@ static void set_headers(Request *request, const SlHttpRequest *how)
     curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);
 }
 
-static void set_method(Request *request, const SlHttpRequest *how)
+static void set_method(SlHttpCall *request, const SlHttpRequest *how)
 {
     if (how->body != NULL) {
         request->sent = g_bytes_ref(how->body);
@@ -176,11 +206,49 @@ static void set_method(Request *request, const SlHttpRequest *how)
     }
 }
 
-static void set_limits(Request *request, const SlHttpRequest *how)
+/* Bytes that nobody acknowledges for so long mean that the peer is gone: keepalive alone looks only
+ * at idle connections. A Unix socket refuses it, which is no harm. */
+static int on_new_socket(void *unused, curl_socket_t fd, curlsocktype purpose)
+{
+    (void)unused;
+    (void)purpose;
+    unsigned limit_ms = UNACKNOWLEDGED_MAX_MS;
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit_ms, sizeof limit_ms);
+    return CURL_SOCKOPT_OK;
+}
+
+static void set_pem(CURL *easy, CURLoption option, const char *pem)
+{
+    struct curl_blob blob = {
+        .data = (void *)(uintptr_t)pem, .len = strlen(pem), .flags = CURL_BLOB_COPY};
+    curl_easy_setopt(easy, option, &blob);
+}
+
+/* An own CA is trusted alone: not beside those of the system's folder. */
+static void set_certificates(SlHttpCall *request, const SlHttpRequest *how)
 {
     CURL *easy = request->easy;
-    int64_t timeout_us = how->timeout_us > 0 ? how->timeout_us : TIMEOUT_DEFAULT_US;
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)MAX(timeout_us / 1000, 1));
+    if (how->ca_pem != NULL || how->ca_file != NULL) {
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+    if (how->ca_pem != NULL) {
+        set_pem(easy, CURLOPT_CAINFO_BLOB, how->ca_pem);
+    } else if (how->ca_file != NULL) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, how->ca_file);
+    }
+    if (how->cert_pem != NULL && how->key_pem != NULL) {
+        set_pem(easy, CURLOPT_SSLCERT_BLOB, how->cert_pem);
+        set_pem(easy, CURLOPT_SSLKEY_BLOB, how->key_pem);
+    }
+}
+
+static void set_limits(SlHttpCall *request, const SlHttpRequest *how)
+{
+    CURL *easy = request->easy;
+    if (how->timeout_us >= 0) {
+        int64_t timeout_us = how->timeout_us > 0 ? how->timeout_us : TIMEOUT_DEFAULT_US;
+        curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)MAX(timeout_us / 1000, 1));
+    }
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -188,20 +256,22 @@ static void set_limits(Request *request, const SlHttpRequest *how)
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_new_socket);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
-    if (how->ca_file != NULL) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, how->ca_file);
-    }
     if (how->unix_socket != NULL) {
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, how->unix_socket);
+    }
+    if (how->unix_socket != NULL || how->direct) {
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
     }
 }
 
-static Request *new_request(const SlHttpRequest *how)
+static SlHttpCall *new_request(const SlHttpRequest *how)
 {
     ensure_curl();
-    Request *request = g_new0(Request, 1);
+    SlHttpCall *request = g_new0(SlHttpCall, 1);
     request->easy = curl_easy_init();
     if (request->easy == NULL) {
         g_error("libcurl: no handle");
@@ -217,13 +287,21 @@ static Request *new_request(const SlHttpRequest *how)
     curl_easy_setopt(request->easy, CURLOPT_HEADERDATA, request);
     curl_easy_setopt(request->easy, CURLOPT_PRIVATE, request);
     set_limits(request, how);
+    set_certificates(request, how);
     set_method(request, how);
     set_headers(request, how);
     return request;
 }
 
+/* What no repetition mends: the peer's certificate, or our own. */
+static bool is_tls_refusal(CURLcode code)
+{
+    return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
+           code == CURLE_SSL_CERTPROBLEM;
+}
+
 /* Takes the answer out of @request; false and @error if there is none. */
-static bool take_response(Request *request, CURLcode code, SlHttpResponse *ret_response,
+static bool take_response(SlHttpCall *request, CURLcode code, SlHttpResponse *ret_response,
                           GError **error)
 {
     if (request->too_large) {
@@ -236,6 +314,9 @@ static bool take_response(Request *request, CURLcode code, SlHttpResponse *ret_r
     }
     if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
         return sl_throw(error, SLU_INVALID, "%s: %s", request->what, why);
+    }
+    if (is_tls_refusal(code)) {
+        return sl_throw(error, SLU_TLS_PEER, "%s: %s", request->what, why);
     }
     if (code != CURLE_OK) {
         return sl_throw(error, SLU_UNAVAILABLE, "%s: %s", request->what, why);
@@ -262,22 +343,15 @@ void sl_http_response_clear(SlHttpResponse *response)
 
 bool sl_http_wait(const SlHttpRequest *how, SlHttpResponse *ret_response, GError **error)
 {
-    g_autoptr(Request) request = new_request(how);
+    g_autoptr(SlHttpCall) request = new_request(how);
     return take_response(request, curl_easy_perform(request->easy), ret_response, error);
 }
 
 /* ---- on the loop ---- */
 
-/* Said one per turn of the timer: each callback may free the client, and then nothing of it may be
- * touched. */
-static void say_next(void *user)
+static void say_end(SlHttpCall *taken)
 {
-    SlHttp *http = user;
-    g_autoptr(Request) request = g_queue_pop_head(&http->finished);
-    if (request == NULL) {
-        return;
-    }
-    sl_timer_arm(http->say_timer, http->finished.length > 0 ? 0 : -1);
+    g_autoptr(SlHttpCall) request = taken;
     SlHttpResponse response = {0};
     g_autoptr(GError) error = g_steal_pointer(&request->refused);
     bool answered = error == NULL && take_response(request, request->code, &response, &error);
@@ -285,10 +359,34 @@ static void say_next(void *user)
     sl_http_response_clear(&response);
 }
 
-static void finish(SlHttp *http, Request *request)
+/* Said one per turn of the timer: each callback may free the client, and then nothing of it may be
+ * touched. */
+static void say_next(void *user)
 {
-    g_queue_push_tail(&http->finished, request);
-    sl_timer_arm(http->say_timer, 0);
+    SlHttp *http = user;
+    SlHttpCall *request = g_queue_pop_head(&http->to_say);
+    if (request == NULL) {
+        return;
+    }
+    request->queued = false;
+    bool piece = request->body->len > 0 && is_stream(request) && !request->too_large;
+    if (piece && request->finished) {
+        say_soon(request);
+    }
+    sl_timer_arm(http->say_timer, http->to_say.length > 0 ? 0 : -1);
+    if (piece) {
+        g_autoptr(GBytes) bytes = g_byte_array_free_to_bytes(request->body);
+        request->body = g_byte_array_new();
+        request->chunk(bytes, request->user);
+    } else if (request->finished) {
+        say_end(request);
+    }
+}
+
+static void finish(SlHttpCall *request)
+{
+    request->finished = true;
+    say_soon(request);
 }
 
 static void collect(SlHttp *http)
@@ -303,11 +401,11 @@ static void collect(SlHttp *http)
         CURL *easy = m->easy_handle;
         CURLcode code = m->data.result; /* remove_handle frees the message */
         curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private_);
-        Request *request = (Request *)(void *)private_;
+        SlHttpCall *request = (SlHttpCall *)(void *)private_;
         request->code = code;
         curl_multi_remove_handle(http->multi, easy);
         g_ptr_array_remove_fast(http->requests, request);
-        finish(http, request);
+        finish(request);
     }
 }
 
@@ -379,7 +477,7 @@ SlHttp *sl_http_new(SlLoop *loop, unsigned connections_max)
     http->say_timer = sl_timer_new(loop, say_next, http);
     http->watches = g_hash_table_new_full(NULL, NULL, NULL, free_watch);
     http->requests = g_ptr_array_new();
-    g_queue_init(&http->finished);
+    g_queue_init(&http->to_say);
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, want_socket);
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
     curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, want_timeout);
@@ -388,20 +486,29 @@ SlHttp *sl_http_new(SlLoop *loop, unsigned connections_max)
     return http;
 }
 
+void sl_http_cancel(SlHttp *http, SlHttpCall *call)
+{
+    if (call == NULL) {
+        return;
+    }
+    if (g_ptr_array_remove_fast(http->requests, call)) {
+        curl_multi_remove_handle(http->multi, call->easy);
+    }
+    g_queue_remove(&http->to_say, call);
+    free_request(call);
+}
+
 void sl_http_free(SlHttp *http)
 {
     if (http == NULL) {
         return;
     }
     http->finalizing = true;
-    for (guint i = 0; i < http->requests->len; i++) {
-        Request *request = g_ptr_array_index(http->requests, i);
-        curl_multi_remove_handle(http->multi, request->easy);
-        free_request(request);
+    while (http->requests->len > 0) {
+        sl_http_cancel(http, g_ptr_array_index(http->requests, 0));
     }
-    for (Request *r = g_queue_pop_head(&http->finished); r != NULL;
-         r = g_queue_pop_head(&http->finished)) {
-        free_request(r);
+    while (http->to_say.length > 0) {
+        sl_http_cancel(http, http->to_say.head->data);
     }
     curl_multi_cleanup(http->multi);
     sl_timer_free(http->timer);
@@ -411,20 +518,24 @@ void sl_http_free(SlHttp *http)
     g_free(http);
 }
 
-void sl_http_send(SlHttp *http, const SlHttpRequest *how,
-                  void (*done)(const SlHttpResponse *response, const GError *error, void *user),
-                  void *user)
+SlHttpCall *sl_http_send(SlHttp *http, const SlHttpRequest *how,
+                         void (*done)(const SlHttpResponse *response, const GError *error,
+                                      void *user),
+                         void *user)
 {
-    Request *request = new_request(how);
+    SlHttpCall *request = new_request(how);
+    request->http = http;
+    request->chunk = how->chunk;
     request->done = done;
     request->user = user;
     if (http->requests->len >= REQUESTS_MAX) {
         sl_throw(&request->refused, SLU_LIMIT, "%s: %d requests are under way already",
                  request->what, REQUESTS_MAX);
-        finish(http, request);
-        return;
+        finish(request);
+        return request;
     }
     g_ptr_array_add(http->requests, request);
     curl_multi_add_handle(
         http->multi, request->easy); /* sets curl's timer: the transfer begins in the next turn */
+    return request;
 }

@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *at = (const char *)data, *end = at + size;
     SlHttpRequest how = {.method = "GET", .url = "http://127.0.0.1:1/", .body_max = 256};
-    Request *request = new_request(&how);
+    SlHttpCall *request = new_request(&how);
     g_assert_nonnull(request);
     while (at < end && *at != '\n') {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
