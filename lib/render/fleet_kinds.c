@@ -71,6 +71,11 @@ static const SlField limits_fields[] = {
     {0},
 };
 static const SlShape limits_shape = {.type = SL_SHAPE_OBJECT, .fields = limits_fields};
+static const SlField kubernetes_fields[] = {
+    {"carryImage", &text_shape, false, "Image of sluice-carry in Pods of runs and servers (default registry.sluice.internal/sluice-carry:v1alpha1)"},
+    {0},
+};
+static const SlShape kubernetes_shape = {.type = SL_SHAPE_OBJECT, .fields = kubernetes_fields};
 static const char *const signed_words[] = {"required", NULL};
 static const SlShape signed_shape = {.type = SL_SHAPE_WORD, .words = signed_words};
 static const SlField commits_fields[] = {
@@ -83,6 +88,7 @@ static const SlField fleet_fields[] = {
     {"stateRepository", &state_shape, false, "Where ledger and environment branches are kept"},
     {"modelStore", &store_shape, false, "Where models are kept"},
     {"limits", &limits_shape, false, "Limits that hold in the whole fleet"},
+    {"kubernetes", &kubernetes_shape, false, "How portable kinds are expanded for clusters with Kubernetes"},
     {0},
 };
 static const SlShape fleet_spec = {.type = SL_SHAPE_OBJECT, .fields = fleet_fields};

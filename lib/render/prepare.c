@@ -23,6 +23,8 @@ void sl_prepared_free(SlPrepared *prepared)
     g_free(prepared->run_key);
     if (prepared->blobs)
         g_ptr_array_unref(prepared->blobs);
+    if (prepared->native)
+        g_ptr_array_unref(prepared->native);
     g_free(prepared);
 }
 
@@ -45,16 +47,9 @@ static bool validate_portable(SlPrepare *p, const SlPrepared *prepared, const Sl
     return messages->len == 0;
 }
 
-static bool finish(SlPrepare *p, SlPrepared *prepared, const SlRenderObject *object)
+bool sl_prepare_text(SlPrepare *p, SlPrepared *prepared, const SlRenderObject *object)
 {
     g_autoptr(GError) error = NULL;
-    if (prepared->ops && prepared->ops->is_run && !prepared->item) {
-        json_t *metadata = json_object_get(prepared->json, "metadata");
-        prepared->run_key = sl_run_key(prepared->json);
-        if (!json_is_object(json_object_get(metadata, "annotations")))
-            json_object_set_new(metadata, "annotations", json_object());
-        sl_json_set_str(json_object_get(metadata, "annotations"), SL_ANNOTATION_RUN_KEY, prepared->run_key);
-    }
     g_autofree char *text = sl_json_canonical(prepared->json, &error);
     if (!text) {
         add_problem(p, object, "", error->code, error->message);
@@ -72,6 +67,18 @@ static bool finish(SlPrepare *p, SlPrepared *prepared, const SlRenderObject *obj
     prepared->text = g_steal_pointer(&text);
     g_hash_table_insert(p->blobs, g_strdup(prepared->digest), g_bytes_new(prepared->text, len));
     return true;
+}
+
+static bool finish(SlPrepare *p, SlPrepared *prepared, const SlRenderObject *object)
+{
+    if (prepared->ops && prepared->ops->is_run && !prepared->item) {
+        json_t *metadata = json_object_get(prepared->json, "metadata");
+        prepared->run_key = sl_run_key(prepared->json);
+        if (!json_is_object(json_object_get(metadata, "annotations")))
+            json_object_set_new(metadata, "annotations", json_object());
+        sl_json_set_str(json_object_get(metadata, "annotations"), SL_ANNOTATION_RUN_KEY, prepared->run_key);
+    }
+    return sl_prepare_text(p, prepared, object) && (!p->native || !prepared->ops || sl_prepare_native(p, prepared, object));
 }
 
 SlPrepared *sl_prepare_object(SlPrepare *p, const SlRenderObject *object)

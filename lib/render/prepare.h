@@ -11,6 +11,7 @@ typedef struct {
     GHashTable *blobs;      /* digest -> GBytes*: object texts and files are added */
     GPtrArray *problems;
     GHashTable *folders;    /* `files: {from}` -> json array, made once */
+    const char *native;     /* image of sluice-carry: portable objects are made ready for Kubernetes too; NULL = they are not */
 } SlPrepare;
 
 typedef struct {
@@ -23,6 +24,7 @@ typedef struct {
     char *run_key;         /* of a run that does not wait */
     const SlJobKindOps *ops; /* of a portable kind, or NULL */
     GPtrArray *blobs;      /* of char*: file blobs that it needs */
+    GPtrArray *native;     /* of SlPrepared*: what stands for it where the engine is kubernetes; NULL = itself */
 } SlPrepared;
 void sl_prepared_free(SlPrepared *prepared);
 
@@ -35,6 +37,10 @@ GPtrArray *sl_prepare_part(SlPrepare *prepare, const SlPart *part, const char *e
 bool sl_prepare_files(SlPrepare *prepare, json_t *object, const SlRenderObject *source, GPtrArray *blobs);
 /* Pins items in place; the first one that is pending goes to @prepared->item. False after adding problems. */
 bool sl_prepare_items(SlPrepare *prepare, SlPrepared *prepared, const SlRenderObject *source);
+/* Text, digest and blob of what is in @prepared->json; withheld: checked only. False after adding problems. */
+bool sl_prepare_text(SlPrepare *prepare, SlPrepared *prepared, const SlRenderObject *source);
+/* @prepared->native of a portable object that is ready. False after adding problems. */
+bool sl_prepare_native(SlPrepare *prepare, SlPrepared *prepared, const SlRenderObject *source);
 /* SlOffer.needs. (transfer full) */
 json_t *sl_offer_needs(const SlApplicationDoc *app, const SlTree *tree);
 /* Is @path (relative to the application) inside what any part of any environment declares? */

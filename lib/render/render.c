@@ -1,6 +1,7 @@
 /* render.c - one unit of one release for each of its clusters: parts by labels, bundles, targets. */
 #include "render/render.h"
 #include "base/digest.h"
+#include "core/native.h"
 #include "core/registry.h"
 #include "render/prepare.h"
 #include <string.h>
@@ -55,9 +56,25 @@ typedef struct {
     const SlAppEnv *env;
     GPtrArray *problems;
     GPtrArray *parts;       /* of GPtrArray of SlPrepared*, by index of part */
-    GHashTable *by_parts;   /* "1 0 1" -> bundle digest: clusters with the same parts share one bundle */
+    GHashTable *by_parts;   /* "101" or "101 kubernetes" -> bundle digest: clusters with the same parts share one */
     SlRendered *rendered;
 } Unit;
+
+static bool is_native(const SlCluster *cluster)
+{
+    return g_strcmp0(cluster->engine, SL_NATIVE_ENGINE) == 0;
+}
+
+/* Does a cluster with Kubernetes get @part? */
+static bool goes_native(const Unit *u, const SlPart *part)
+{
+    for (guint i = 0; u->ask->clusters && i < u->ask->clusters->len; i++) {
+        const SlCluster *cluster = g_ptr_array_index(u->ask->clusters, i);
+        if (is_native(cluster) && sl_labels_match(part->match_labels, cluster->labels))
+            return true;
+    }
+    return false;
+}
 
 static bool prepare_parts(Unit *u)
 {
@@ -65,7 +82,9 @@ static bool prepare_parts(Unit *u)
     SlPrepare prepare = {.app = u->ask->app, .tree = u->ask->tree, .items = u->ask->items, .blobs = u->rendered->blobs,
                          .problems = u->problems, .folders = folders};
     bool fine = true;
+    const char *carry = sl_json_str_or(u->ask->docs->fleet, "spec.kubernetes.carryImage", SL_CARRY_IMAGE);
     for (guint i = 0; i < u->env->parts->len; i++) {
+        prepare.native = goes_native(u, g_ptr_array_index(u->env->parts, i)) ? carry : NULL;
         GPtrArray *objects = sl_prepare_part(&prepare, g_ptr_array_index(u->env->parts, i), u->env->env);
         fine = fine && objects;
         g_ptr_array_add(u->parts, objects ? objects : g_ptr_array_new());
@@ -131,7 +150,8 @@ static bool blobs_fit(Unit *u, const SlBundle *bundle, const SlCluster *cluster)
 /* Digest of the bundle that clusters with these parts get; NULL after adding problems. Borrowed. */
 static const char *bundle_for(Unit *u, const char *mask, const SlCluster *cluster)
 {
-    const char *known = g_hash_table_lookup(u->by_parts, mask);
+    g_autofree char *which = g_strconcat(mask, is_native(cluster) ? " " SL_NATIVE_ENGINE : "", NULL);
+    const char *known = g_hash_table_lookup(u->by_parts, which);
     if (known)
         return known;
     g_autoptr(SlBundle) bundle = sl_bundle_new();
@@ -141,10 +161,14 @@ static const char *bundle_for(Unit *u, const char *mask, const SlCluster *cluste
         const GPtrArray *objects = g_ptr_array_index(u->parts, i);
         for (guint k = 0; mask[i] == '1' && k < objects->len; k++) {
             const SlPrepared *object = g_ptr_array_index(objects, k);
-            bool new_one = add_once(u, seen, object, cluster);
-            fine = fine && new_one;
-            if (new_one)
-                add_to_bundle(u, bundle, object);
+            bool several = is_native(cluster) && object->native;
+            for (guint n = 0; n < (several ? object->native->len : 1); n++) {
+                const SlPrepared *one = several ? g_ptr_array_index(object->native, n) : object;
+                bool new_one = add_once(u, seen, one, cluster);
+                fine = fine && new_one;
+                if (new_one)
+                    add_to_bundle(u, bundle, one);
+            }
         }
     }
     if (!fine || !blobs_fit(u, bundle, cluster))
@@ -154,7 +178,7 @@ static const char *bundle_for(Unit *u, const char *mask, const SlCluster *cluste
     g_hash_table_insert(u->rendered->blobs, g_strdup(digest), list);
     if (!g_hash_table_contains(u->rendered->bundles, digest))
         g_hash_table_insert(u->rendered->bundles, g_strdup(digest), g_steal_pointer(&bundle));
-    g_hash_table_insert(u->by_parts, g_strdup(mask), digest);
+    g_hash_table_insert(u->by_parts, g_steal_pointer(&which), digest);
     return digest;
 }
 

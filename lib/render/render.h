@@ -9,6 +9,9 @@
 #include "core/registry.h"
 #include "render/fleet.h"
 
+/* Of `spec.kubernetes.carryImage` of the Fleet document: a name that only a mirror of the fleet's own can answer. */
+#define SL_CARRY_IMAGE "registry.sluice.internal/sluice-carry:v1alpha1"
+
 /* Value of an item of a release. */
 typedef struct {
     char *name;
