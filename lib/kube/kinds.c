@@ -105,15 +105,15 @@ static bool add_kind(SlKubeKinds *kinds, SlKubeKind *kind, GError **error)
            sl_throw(error, SLU_LIMIT, "discovery: more than %d kinds", SL_KUBE_KINDS_MAX);
 }
 
-/* A resource without a kind of its own only holds subresources; one of another group's kind
- * (pods/eviction and the like) is no way to that kind. */
+/* A resource without a kind of its own only holds subresources; one of another group's kind is no way
+ * to that kind. An API server leaves the group empty where it is the list's own. */
 static bool add_resource(SlKubeKinds *kinds, const char *group, const char *version,
                          const json_t *resource, GError **error)
 {
     const char *name = sl_json_str(resource, "responseKind.kind");
     const char *plural = sl_json_str(resource, "resource");
-    if (!is_word(name) || !is_word(plural) ||
-        strcmp(sl_json_str_or(resource, "responseKind.group", group), group) != 0) {
+    const char *of = sl_json_str_or(resource, "responseKind.group", "");
+    if (!is_word(name) || !is_word(plural) || (of[0] != '\0' && strcmp(of, group) != 0)) {
         return true;
     }
     SlKubeKind *kind = g_new0(SlKubeKind, 1);
