@@ -133,11 +133,10 @@ static SlAttempt *busy_with(const SlUnit *u, const SlAttempt *a)
 static void advance_gating(SlCoord *c, SlAttempt *a)
 {
     const SlUnit *u = sl_brain_unit(c, a->app, a->env);
-    const SlVeto *veto = NULL;
+    const SlVeto *veto = sl_brain_veto_of(c, a);
     g_autofree char *reason = NULL;
     a->ready = false;
-    if (a->act != SL_ACT_ROLLBACK && a->act != SL_ACT_REMOVE &&
-        sl_brain_vetoed(u, a->release, a->target_of, &veto)) {
+    if (veto != NULL) {
         sl_emit_end(c, a, "Rejected", SLU_VETOED, "vetoed in %s by %s: %s", u->key, veto->by,
                     veto->reason);
         return;

@@ -17,6 +17,8 @@ GPtrArray *sl_brain_clusters(const SlCoord *c,
                              const char *env); /* narrowed; of SlCluster*, borrowed, by id */
 bool sl_brain_vetoed(const SlUnit *u, const char *release, GHashTable *target_of,
                      const SlVeto **ret_veto);
+/* The veto that stops @a, until its commit; a rollback and a removal heed none. NULL = none. */
+const SlVeto *sl_brain_veto_of(const SlCoord *c, const SlAttempt *a);
 /* dirty.c: what has to be looked at again. NULL = everything. */
 void sl_brain_touch(SlCoord *c, const char *app);
 void sl_brain_touch_session(SlCoord *c, const SlSession *session);

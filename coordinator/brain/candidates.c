@@ -83,6 +83,16 @@ bool sl_brain_vetoed(const SlUnit *u, const char *release, GHashTable *target_of
     return false;
 }
 
+const SlVeto *sl_brain_veto_of(const SlCoord *c, const SlAttempt *a)
+{
+    const SlVeto *veto = NULL;
+    bool heeds = a->act != SL_ACT_ROLLBACK && a->act != SL_ACT_REMOVE;
+    return heeds && sl_brain_vetoed(sl_brain_unit(c, a->app, a->env), a->release, a->target_of,
+                                    &veto)
+               ? veto
+               : NULL;
+}
+
 static SlEligible say(SlEligible verdict, char **ret_reason, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 static SlEligible say(SlEligible verdict, char **ret_reason, const char *format, ...)

@@ -357,6 +357,9 @@ static GPtrArray *still_ready(SlCoord *c, const SlEnv *env)
         if (a == NULL || a->state != SL_STATE_COMMITTING || !sl_brain_gates(c, a)) {
             continue;
         }
+        if (sl_brain_veto_of(c, a) != NULL) {
+            continue;
+        }
         if (a->act == SL_ACT_PROMOTE &&
             sl_brain_eligible(c, sl_brain_release(c, a->release), a->app, a->env, &reason) !=
                 SL_ELIGIBLE_OPEN) {

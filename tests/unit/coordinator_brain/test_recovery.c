@@ -29,8 +29,7 @@ static void test_lost_bytes(void)
     rig->hold_write = false;
     g_autoptr(GError) error = NULL;
     (void)!sl_throw(&error, SLU_BLOB_MISSING, "bytes of an object are not in the cache");
-    SlCoordInput in = {.type = SL_COORD_ENV_WRITTEN,
-                       .env_written = {.env = "dev", .error = error}};
+    SlCoordInput in = {.type = SL_COORD_ENV_WRITTEN, .env_written = {.env = "dev", .error = error}};
     rig_step(rig, &in);
     g_assert_cmpuint(rig->renders, ==, renders + 1);
     rig_assert_state(rig, 1, "SUCCEEDED"); /* at once, and nothing new to sign */
@@ -170,7 +169,8 @@ static void test_external_halt(void)
 /* A repository that could not be fetched even once leaves nothing that the ledger would not. */
 static void test_never_read(void)
 {
-    g_autoptr(GError) away = g_error_new_literal(SL_ERROR, SLU_SOURCE_UNREACHABLE, "no route to host");
+    g_autoptr(GError) away =
+        g_error_new_literal(SL_ERROR, SLU_SOURCE_UNREACHABLE, "no route to host");
     Rig *rig = rig_new();
     SlCoordInput in = {.type = SL_COORD_SOURCE,
                        .source = {.repository = "other", .branch = "main", .error = away}};
@@ -208,6 +208,34 @@ static void test_external_while_writing(void)
         rig, "adopt",
         json_pack("{s:s,s:s,s:s}", "env", "prod", "commit", "ffffffff", "reason", "looked at it"));
     rig_assert_state(rig, n, "SUCCEEDED");
+    rig_free(rig);
+}
+
+/* Vetoed while the commit was being written: it is not committed, whatever the act. */
+static void test_veto_while_writing(void)
+{
+    Rig *rig = rig_new();
+    rig_push(rig, "c1", "1", "1");
+    rig_seal(rig, "dev", "train", "m1", "0.97");
+    g_autoptr(json_t) unit = rig_unit(rig, "dev");
+    rig->hold_write = true;
+    rig_ask(rig, "redeploy", rig_unit_args("digits", "dev"));
+    uint64_t n = (uint64_t)sl_json_int(rig->reply, "attempt", 0);
+    rig_assert_state(rig, n, "COMMITTING");
+    rig_ask(rig, "veto",
+            json_pack("{s:s,s:s,s:s,s:s}", "app", "digits", "env", "dev", "release",
+                      sl_json_str(unit, "release"), "reason", "it is bad"));
+    g_assert_cmpint(rig->status, ==, 200);
+    guint from = rig->ledger->len;
+    rig->hold_write = false;
+    SlCoordInput written = {.type = SL_COORD_ENV_WRITTEN,
+                            .env_written = {.env = "dev",
+                                            .old = g_hash_table_lookup(rig->tips, "dev"),
+                                            .commit = "1111111111111111111111111111111111111111"}};
+    rig_step(rig, &written);
+    g_autofree char *types = rig_types(rig, from);
+    g_assert_null(strstr(types, "Committed"));
+    rig_assert_state(rig, n, "REJECTED");
     rig_free(rig);
 }
 
@@ -295,6 +323,7 @@ int main(int argc, char **argv)
     g_test_add_func("/recovery/external-halt", test_external_halt);
     g_test_add_func("/recovery/never-read", test_never_read);
     g_test_add_func("/recovery/external-while-writing", test_external_while_writing);
+    g_test_add_func("/recovery/veto-while-writing", test_veto_while_writing);
     g_test_add_func("/recovery/render-errors", test_render_errors);
     g_test_add_func("/recovery/health-timeout", test_health_timeout);
     g_test_add_func("/recovery/source-trouble", test_source_trouble);
