@@ -2,6 +2,7 @@
  * is in force, what the units may go back to, what is in the inventory or running. Said only at
  * rest, when nothing is on its way in. */
 #include "agent/brain/state.h"
+#include "base/text.h"
 
 #define KEPT_BUNDLES 2 /* last healthy bundles of a unit whose bytes and models stay on disk */
 
@@ -110,11 +111,6 @@ static bool at_rest(SlAgent *a)
     return true;
 }
 
-static gint by_text(gconstpointer left, gconstpointer right)
-{
-    return strcmp(*(const char *const *)left, *(const char *const *)right);
-}
-
 void sl_agent_keep_settle(SlAgent *a)
 {
     if (!a->keep_dirty || !at_rest(a)) {
@@ -145,7 +141,7 @@ void sl_agent_keep_settle(SlAgent *a)
     while (g_hash_table_iter_next(&iter, &value, NULL)) {
         g_ptr_array_add(digests, g_strdup(value));
     }
-    g_ptr_array_sort(digests, by_text);
+    g_ptr_array_sort(digests, sl_text_compare);
     g_autofree char *joined = NULL;
     g_ptr_array_add(digests, NULL);
     joined = g_strjoinv("\n", (char **)digests->pdata);

@@ -1,4 +1,5 @@
 /* render.c - sluice render: the objects that a unit would get from the working tree, as YAML or JSON. */
+#include "base/text.h"
 #include "cli/act.h"
 #include "cli/local.h"
 #include <string.h>
@@ -35,13 +36,12 @@ static void print_bundle(SlCli *cli, const SlRendered *rendered, const char *clu
 static int print_all(SlCli *cli, const SlRendered *rendered)
 {
     g_autoptr(json_t) body = json_object();
-    g_autoptr(GList) ids =
-        g_list_sort(g_hash_table_get_keys(rendered->target_of), (GCompareFunc)strcmp);
-    for (GList *each = ids; each != NULL; each = each->next) {
+    g_autoptr(GPtrArray) ids = sl_sorted_keys(rendered->target_of);
+    for (guint i = 0; i < ids->len; i++) {
+        const char *id = g_ptr_array_index(ids, i);
         json_t *objects = json_array();
-        json_object_set_new(body, each->data, objects);
-        print_bundle(cli, rendered, each->data,
-                     g_hash_table_lookup(rendered->target_of, each->data), objects);
+        json_object_set_new(body, id, objects);
+        print_bundle(cli, rendered, id, g_hash_table_lookup(rendered->target_of, id), objects);
     }
     if (sl_cli_json(cli)) {
         sl_print_json(cli, body);

@@ -205,12 +205,13 @@ static bool fill_folders(Write *w, const SlEnvUnit *unit, git_treebuilder *app,
     const char *one = common_bundle(unit->target_of);
     if (one != NULL)
         return add_folder(w, "all", one, app, lists, error);
-    g_autoptr(GList) clusters =
-        g_list_sort(g_hash_table_get_keys(unit->target_of), (GCompareFunc)strcmp);
-    for (GList *at = clusters; at != NULL; at = at->next)
-        if (!add_folder(w, at->data, g_hash_table_lookup(unit->target_of, at->data), app, lists,
+    g_autoptr(GPtrArray) clusters = sl_sorted_keys(unit->target_of);
+    for (guint i = 0; i < clusters->len; i++) {
+        const char *cluster = g_ptr_array_index(clusters, i);
+        if (!add_folder(w, cluster, g_hash_table_lookup(unit->target_of, cluster), app, lists,
                         error))
             return false;
+    }
     return true;
 }
 

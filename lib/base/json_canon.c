@@ -5,6 +5,7 @@
  * test compares them). */
 #include "base/digest.h"
 #include "base/json.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -169,11 +170,6 @@ static void append_string(GString *out, const char *text, size_t len)
     g_string_append_c(out, '"');
 }
 
-static int compare_keys(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static bool append_value(GString *out, const json_t *value, int depth, GError **error);
 
 static bool append_object(GString *out, const json_t *object, int depth, GError **error)
@@ -183,7 +179,7 @@ static bool append_object(GString *out, const json_t *object, int depth, GError 
     for (void *at = json_object_iter(tree); at != NULL; at = json_object_iter_next(tree, at)) {
         g_ptr_array_add(keys, (gpointer)json_object_iter_key(at));
     }
-    g_ptr_array_sort(keys, compare_keys);
+    g_ptr_array_sort(keys, sl_text_compare);
     g_string_append_c(out, '{');
     for (guint i = 0; i < keys->len; i++) {
         const char *key = g_ptr_array_index(keys, i);

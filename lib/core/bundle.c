@@ -92,11 +92,6 @@ void sl_bundle_add_withheld(SlBundle *b, const char *kind, const char *ns, const
     g_ptr_array_add(b->withheld, withheld);
 }
 
-static int by_text(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 GBytes *sl_bundle_format(const SlBundle *b)
 {
     g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
@@ -117,7 +112,7 @@ GBytes *sl_bundle_format(const SlBundle *b)
                         g_strdup_printf("withheld %s %s %s %s %s\n", w->kind, w->namespace_,
                                         w->name, w->item, w->run_key != NULL ? w->run_key : "-"));
     }
-    g_ptr_array_sort(lines, by_text);
+    g_ptr_array_sort(lines, sl_text_compare);
     GString *text = g_string_new(NULL);
     for (guint i = 0; i < lines->len; i++) {
         g_string_append(text, lines->pdata[i]);

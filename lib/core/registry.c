@@ -174,11 +174,6 @@ SlCluster *sl_cluster_parse(const char *id, const char *values, GError **error)
     return g_steal_pointer(&cluster);
 }
 
-static int by_text(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static char *format_labels(GHashTable *labels)
 {
     g_autoptr(GPtrArray) pairs = g_ptr_array_new_with_free_func(g_free);
@@ -193,7 +188,7 @@ static char *format_labels(GHashTable *labels)
             }
         }
     }
-    g_ptr_array_sort(pairs, by_text);
+    g_ptr_array_sort(pairs, sl_text_compare);
     GString *text = g_string_new(pairs->len == 0 ? "-" : "");
     for (guint i = 0; i < pairs->len; i++) {
         g_string_append_printf(text, "%s%s=%s", i > 0 ? "," : "", (char *)pairs->pdata[i],

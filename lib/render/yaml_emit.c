@@ -2,6 +2,7 @@
  *
  * Any reader (YAML 1.1, 1.2, kubectl) understands it alike, for nothing plain is left but true, false, null and
  * decimal numbers. Reading it back gives the same canonical JSON. */
+#include "base/text.h"
 #include "render/yaml.h"
 #include <string.h>
 
@@ -52,11 +53,6 @@ static void indent(GString *out, int depth)
         g_string_append(out, "  ");
 }
 
-static int by_bytes(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static void emit_list(GString *out, const json_t *value, int depth, bool first_here);
 
 /* @first_here: the first key goes on the line that is begun already ("- "). */
@@ -67,7 +63,7 @@ static void emit_map(GString *out, const json_t *value, int depth, bool first_he
     json_t *member = NULL;
     json_object_foreach((json_t *)value, key, member)
         g_ptr_array_add(keys, (char *)key);
-    g_ptr_array_sort(keys, by_bytes);
+    g_ptr_array_sort(keys, sl_text_compare);
     for (guint i = 0; i < keys->len; i++) {
         key = g_ptr_array_index(keys, i);
         member = json_object_get(value, key);

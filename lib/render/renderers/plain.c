@@ -52,11 +52,6 @@ static bool is_patch_file(const SlRenderPart *part, const char *path)
     return false;
 }
 
-static int by_text(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static GPtrArray *list_files(const SlRenderPart *part, GPtrArray *problems)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -77,7 +72,7 @@ static GPtrArray *list_files(const SlRenderPart *part, GPtrArray *problems)
                 g_ptr_array_add(names, g_strdup(file->path));
         }
     }
-    g_ptr_array_sort(names, by_text);
+    g_ptr_array_sort(names, sl_text_compare);
     return names;
 }
 
