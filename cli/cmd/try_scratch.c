@@ -36,13 +36,6 @@ static GHashTable *pairs_of(SlCli *cli, const char *option, bool folder, GError 
     return g_steal_pointer(&pairs);
 }
 
-static char *input_variable(const char *name)
-{
-    g_autofree char *upper = g_ascii_strup(name, -1);
-    g_strdelimit(upper, "-.", '_');
-    return g_strconcat("SLUICE_INPUT_", upper, NULL);
-}
-
 static const char *digest_of(const json_t *input)
 {
     const char *model = sl_json_str_or(input, "model", "");
@@ -64,7 +57,7 @@ static void place_inputs(const SlTryJob *job, GHashTable *given, GString *missin
         const char *name = sl_json_str_or(input, "name", "model");
         const char *folder = g_hash_table_lookup(given, name),
                    *item = g_hash_table_lookup(job->items, digest_of(input));
-        g_autofree char *variable = input_variable(name);
+        g_autofree char *variable = sl_env_name("SLUICE_INPUT_", name);
         if (folder != NULL) {
             json_array_append_new(env, json_pack("{s:s,s:s}", "name", variable, "value", folder));
             g_hash_table_remove(given, name);

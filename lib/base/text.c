@@ -13,6 +13,15 @@
 #define NEAREST_LEN_MAX                                                                            \
     64 /* longer words are no typing mistakes of ours; bounds the table on the stack */
 
+char *sl_env_name(const char *prefix, const char *name)
+{
+    GString *text = g_string_new(prefix);
+    for (const char *c = name; *c != '\0'; c++) {
+        g_string_append_c(text, g_ascii_isalnum(*c) ? g_ascii_toupper(*c) : '_');
+    }
+    return g_string_free(text, FALSE);
+}
+
 int sl_text_compare(gconstpointer a, gconstpointer b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);

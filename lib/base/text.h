@@ -32,6 +32,8 @@ char *sl_format_duration(int64_t us); /* "3m", "2h10m", "5d" for people */
 /* RFC 3339 UTC: "2026-11-23T12:00:00Z" or with ".123456"; at most microseconds. */
 char *sl_format_time(int64_t utc_us);
 bool sl_parse_time(const char *text, int64_t *ret_utc_us);
+/* ("SLUICE_INPUT_", "train-set") -> "SLUICE_INPUT_TRAIN_SET": what is no letter or digit is '_'. */
+char *sl_env_name(const char *prefix, const char *name);
 /* For g_ptr_array_sort of char*: by bytes. */
 int sl_text_compare(gconstpointer a, gconstpointer b);
 /* Keys of a table of char* keys, by bytes; they stay the table's. (transfer container) */

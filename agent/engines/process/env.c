@@ -5,7 +5,6 @@
 #include "base/auto.h"
 #include "base/text.h"
 #include "runtime/atomicfile.h"
-#include <ctype.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -171,15 +170,6 @@ SlEnvJob *sl_env_resolve(SlEngine *engine, const json_t *job_spec, SlEnvDone don
                        entry) if (!job->error)(void) !add_entry(job, entry, i, &job->error);
     sl_timer_arm(job->timer, 0);
     return job;
-}
-
-char *sl_env_name(const char *prefix, const char *name)
-{
-    GString *text = g_string_new(prefix);
-    for (const char *c = name; *c; c++)
-        g_string_append_c(text,
-                          isalnum((unsigned char)*c) ? (char)toupper((unsigned char)*c) : '_');
-    return g_string_free(text, FALSE);
 }
 
 bool sl_port_free(uint16_t port)

@@ -100,8 +100,6 @@ typedef void (*SlEnvDone)(GPtrArray *pairs /* of char* NAME=VALUE */, const GErr
 typedef struct SlEnvJob SlEnvJob;
 SlEnvJob *sl_env_resolve(SlEngine *engine, const json_t *job_spec, SlEnvDone done, void *user);
 void sl_env_cancel(SlEnvJob *job);
-char *sl_env_name(const char *prefix,
-                  const char *name); /* ("SLUICE_INPUT_", "train-set") -> SLUICE_INPUT_TRAIN_SET */
 uint16_t sl_port_take(SlEngine *engine); /* free just now, from the configured range; 0 if none */
 bool sl_port_free(uint16_t port);
 const char *

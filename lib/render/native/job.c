@@ -35,12 +35,6 @@ static void add_pair(json_t *args, const char *option, const char *left, const c
     add(args, text);
 }
 
-static char *variable(const char *prefix, const char *name)
-{
-    g_autofree char *upper = g_ascii_strup(name, -1);
-    return g_strconcat(prefix, g_strdelimit(upper, "-", '_'), NULL);
-}
-
 static void add_rank(json_t *env, json_int_t nodes, const char *name)
 {
     if (nodes > 1)
@@ -83,13 +77,13 @@ static void add_paths(SlNative *n, json_t *env)
     size_t i = 0;
     json_t *each = NULL;
     json_array_foreach (json_object_get(n->spec, "inputs"), i, each) {
-        g_autofree char *name = variable("SLUICE_INPUT_", sl_json_str(each, "name"));
+        g_autofree char *name = sl_env_name("SLUICE_INPUT_", sl_json_str(each, "name"));
         g_autofree char *path =
             g_strconcat(SL_NATIVE_INPUTS_DIR "/", sl_json_str(each, "name"), NULL);
         sl_pod_env(env, name, path);
     }
     json_array_foreach (json_object_get(n->spec, "outputs"), i, each) {
-        g_autofree char *name = variable("SLUICE_OUTPUT_", sl_json_str(each, "name"));
+        g_autofree char *name = sl_env_name("SLUICE_OUTPUT_", sl_json_str(each, "name"));
         g_autofree char *path =
             g_strconcat(SL_NATIVE_WORK_DIR "/", sl_json_str(each, "path"), NULL);
         sl_pod_env(env, name, path);

@@ -236,6 +236,14 @@ static void test_enum_names(void)
     g_assert_cmpstr(sl_act_name(SL_N_ACTS), ==, "unknown");
 }
 
+static void test_env_name(void)
+{
+    g_autofree char *plain = sl_env_name("SLUICE_INPUT_", "train-set2");
+    g_autofree char *odd = sl_env_name("P_", "a.b C\xc3\xa9");
+    g_assert_cmpstr(plain, ==, "SLUICE_INPUT_TRAIN_SET2");
+    g_assert_cmpstr(odd, ==, "P_A_B_C__");
+}
+
 static void test_sorted_keys(void)
 {
     g_autoptr(GHashTable) table = g_hash_table_new(g_str_hash, g_str_equal);
@@ -266,5 +274,6 @@ int main(int argc, char **argv)
     g_test_add_func("/text/nearest", test_nearest);
     g_test_add_func("/text/enum-names", test_enum_names);
     g_test_add_func("/text/sorted-keys", test_sorted_keys);
+    g_test_add_func("/text/env-name", test_env_name);
     return g_test_run();
 }
