@@ -333,7 +333,7 @@ bool sl_ledger_replay(SlLedger *ledger, SlLedgerEach each, void *user, GError **
     g_autoptr(git_tree) tree = NULL;
     bool there = false;
     if (!sl_git_store_tip(ledger->store, SL_LEDGER_REF, &there, &tip, error))
-        return sl_prefix(error, "the branch of the ledger"), false;
+        return sl_prefix(error, "the branch of the ledger");
     if (!there)
         return sl_throw(error, SLU_LEDGER_MISSING,
                         "the state repository has no branch sluice/ledger");
