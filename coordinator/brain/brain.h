@@ -15,9 +15,9 @@ SlRelease *sl_brain_candidate(const SlCoord *c, const char *app, const char *env
 SlRelease *sl_brain_newest(const SlCoord *c, const char *app, const char *env, char **ret_reason);
 GPtrArray *sl_brain_clusters(const SlCoord *c,
                              const char *env); /* narrowed; of SlCluster*, borrowed, by id */
-bool sl_brain_vetoed(const SlUnit *u, const char *release, GHashTable *target_of,
-                     const SlVeto **ret_veto);
-/* The veto that stops @a, until its commit; a rollback and a removal heed none. NULL = none. */
+/* The veto of the release, or of a bundle of @target_of (nullable). NULL = none. */
+const SlVeto *sl_brain_veto(const SlUnit *u, const char *release, GHashTable *target_of);
+/* The one that stops @a, until its commit; a rollback and a removal heed none. */
 const SlVeto *sl_brain_veto_of(const SlCoord *c, const SlAttempt *a);
 /* dirty.c: what has to be looked at again. NULL = everything. */
 void sl_brain_touch(SlCoord *c, const char *app);

@@ -59,8 +59,7 @@ static bool after_holds(const SlCoord *c, const SlRelease *r, const SlApplicatio
     return doc->after.names == NULL || doc->after.names[0] == NULL || have >= doc->after.need;
 }
 
-bool sl_brain_vetoed(const SlUnit *u, const char *release, GHashTable *target_of,
-                     const SlVeto **ret_veto)
+const SlVeto *sl_brain_veto(const SlUnit *u, const char *release, GHashTable *target_of)
 {
     for (guint i = 0; u != NULL && i < u->vetoes->len; i++) {
         const SlVeto *veto = g_ptr_array_index(u->vetoes, i);
@@ -74,23 +73,16 @@ bool sl_brain_vetoed(const SlUnit *u, const char *release, GHashTable *target_of
             }
         }
         if (hit) {
-            if (ret_veto != NULL) {
-                *ret_veto = veto;
-            }
-            return true;
+            return veto;
         }
     }
-    return false;
+    return NULL;
 }
 
 const SlVeto *sl_brain_veto_of(const SlCoord *c, const SlAttempt *a)
 {
-    const SlVeto *veto = NULL;
     bool heeds = a->act != SL_ACT_ROLLBACK && a->act != SL_ACT_REMOVE;
-    return heeds && sl_brain_vetoed(sl_brain_unit(c, a->app, a->env), a->release, a->target_of,
-                                    &veto)
-               ? veto
-               : NULL;
+    return heeds ? sl_brain_veto(sl_brain_unit(c, a->app, a->env), a->release, a->target_of) : NULL;
 }
 
 static SlEligible say(SlEligible verdict, char **ret_reason, const char *format, ...)
@@ -149,12 +141,12 @@ static bool needs_item(const SlRelease *r, const char *env, const char *item)
 SlEligible sl_brain_eligible(const SlCoord *c, const SlRelease *r, const char *app, const char *env,
                              char **ret_reason)
 {
-    const SlVeto *veto = NULL;
     SlEligible documents = documents_allow(c, r, app, env, ret_reason);
     if (documents != SL_ELIGIBLE_OPEN) {
         return documents;
     }
-    if (sl_brain_vetoed(sl_brain_unit(c, app, env), r->id, NULL, &veto)) {
+    const SlVeto *veto = sl_brain_veto(sl_brain_unit(c, app, env), r->id, NULL);
+    if (veto != NULL) {
         return say(SL_ELIGIBLE_SHUT, ret_reason, "%s is vetoed in %s/%s by %s: %s", r->name, app,
                    env, veto->by, veto->reason);
     }

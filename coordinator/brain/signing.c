@@ -108,7 +108,7 @@ static const char *auto_rollback_to(const SlCoord *c, const SlUnit *u, const SlA
             continue;
         }
         bool usable = back->act != SL_ACT_REMOVE && strcmp(back->targets, targets) != 0 &&
-                      !sl_brain_vetoed(u, back->release, back->target_of, NULL) &&
+                      sl_brain_veto(u, back->release, back->target_of) == NULL &&
                       !has_forgotten(c, back);
         return usable ? live->promotion : NULL;
     }

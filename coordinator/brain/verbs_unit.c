@@ -170,7 +170,7 @@ json_t *sl_verb_promote(SlCoord *c, const SlCoordRequest *in, int *ret_status, G
         return text != NULL ? NULL : sl_throw_null(error, SLU_NOT_ELIGIBLE, "%s", reason);
     }
     if (sl_brain_eligible(c, r, ask.app, ask.env, &reason) != SL_ELIGIBLE_OPEN) {
-        bool veto = sl_brain_vetoed(sl_brain_unit(c, ask.app, ask.env), r->id, NULL, NULL);
+        bool veto = sl_brain_veto(sl_brain_unit(c, ask.app, ask.env), r->id, NULL) != NULL;
         return sl_throw_null(error, veto ? SLU_VETOED : SLU_NOT_ELIGIBLE, "%s", reason);
     }
     ask.release = r->id;
@@ -204,7 +204,7 @@ static const SlAttempt *rollback_target(const SlUnit *u)
         const SlAttempt *a = g_ptr_array_index(u->attempts, i - 1);
         if (a->state == SL_STATE_SUCCEEDED && a->commit != NULL && a->act != SL_ACT_REMOVE &&
             (u->live == NULL || !same_targets(a->target_of, u->live->target_of)) &&
-            !sl_brain_vetoed(u, a->release, a->target_of, NULL)) {
+            sl_brain_veto(u, a->release, a->target_of) == NULL) {
             return a;
         }
     }
