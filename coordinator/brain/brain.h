@@ -128,6 +128,9 @@ SlSession *sl_brain_session(const SlCoord *c, const char *cluster);
 /* Parsed entry of what a cluster reported; NULL. (transfer full) */
 json_t *sl_brain_seen_entry(const SlCoord *c, const char *cluster, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
+/* The highest number of a promotion or order that the ledger or an agent knows, from what an agent
+ * @said: so far its word moves it. */
+uint64_t sl_brain_follow(uint64_t number, int64_t said);
 void sl_brain_alarm(SlCoord *c, const char *cluster, const char *what, int code,
                     const char *message);
 void sl_brain_clear_alarm(SlCoord *c, const char *cluster, const char *what);

@@ -29,10 +29,7 @@ static uint64_t highest_of(const SlCoord *c, const char *env_name, const char *s
     g_hash_table_iter_init(&iter, env->clusters);
     while (g_hash_table_iter_next(&iter, &cluster, NULL)) {
         g_autoptr(json_t) entry = sl_brain_seen_entry(c, cluster, "floor/%s", key);
-        int64_t seen = sl_json_int(entry, "number", 0);
-        if (seen > 0 && (uint64_t)seen > highest && (uint64_t)seen <= SL_FOLLOW_MAX) {
-            highest = (uint64_t)seen;
-        }
+        highest = sl_brain_follow(highest, sl_json_int(entry, "number", 0));
     }
     return highest;
 }

@@ -184,10 +184,7 @@ static uint64_t next_seq(const SlCoord *c, const SlUnit *u, GHashTable *target_o
     g_hash_table_iter_init(&iter, target_of);
     while (g_hash_table_iter_next(&iter, &cluster, NULL)) {
         g_autoptr(json_t) entry = sl_brain_seen_entry(c, cluster, "unit/%s/%s", u->app, u->env);
-        int64_t seen = sl_json_int(entry, "seq", 0);
-        if (seen > 0 && (uint64_t)seen > highest && (uint64_t)seen <= SL_FOLLOW_MAX) {
-            highest = (uint64_t)seen;
-        }
+        highest = sl_brain_follow(highest, sl_json_int(entry, "seq", 0));
     }
     return highest + 1;
 }

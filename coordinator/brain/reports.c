@@ -277,6 +277,16 @@ json_t *sl_brain_seen_entry(const SlCoord *c, const char *cluster, const char *f
     return text != NULL ? sl_json_parse(text, strlen(text), NULL, "report", NULL) : NULL;
 }
 
+/* More than a restored ledger can have lost, and no cluster that joins later (its floors are 0) sees a
+ * leap, however often an agent lies. */
+#define FOLLOW_MAX (SL_JUMP_MAX / 2)
+
+uint64_t sl_brain_follow(uint64_t number, int64_t said)
+{
+    return said > 0 && (uint64_t)said > number && (uint64_t)said <= FOLLOW_MAX ? (uint64_t)said
+                                                                               : number;
+}
+
 static json_t *find_alarm(const SlCoord *c, const char *cluster, const char *what, char **ret_key)
 {
     *ret_key = g_strdup_printf("%s %s", cluster, what);

@@ -27,9 +27,6 @@
     (15 * SL_MINUTE_US) /* RENDERING and COMMITTING: longer means that the answer was lost */
 #define SL_RUN_WAIT_US (7 * SL_DAY_US)  /* VERIFYING on a run that goes on (waitFor: finished) */
 #define SL_JUMP_MAX (UINT64_C(1) << 20) /* one step of a term that an agent may ask for */
-/* So far an agent's word moves the numbers of promotions and orders: more than a restored ledger can
- * have lost, and no cluster that joins later (its floors are 0) sees a leap, however often it lies. */
-#define SL_FOLLOW_MAX (SL_JUMP_MAX / 2)
 #define SL_REPORT_ENTRIES_MAX 65536     /* entries that one agent may report */
 #define SL_TOKENS_MAX 1000              /* join and API tokens */
 #define SL_ORDERS_MAX 256    /* orders in force per environment: a head's list stays small */
