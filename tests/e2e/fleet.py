@@ -21,7 +21,7 @@ import canaries
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.path.abspath(os.environ.get("SLUICE_BIN") or os.path.join(ROOT, "build", "release", "bin"))
 SERVERS = {"dev": 2, "test": 3, "prod": 4}  # the port of each environment's server, counted from the fleet's first
-PORTS, PORTS_STEP = range(20000, 32700, 10), 10
+PORTS, PORTS_STEP = range(30000, 32700, 10), 10  # above those that agents give to their back ends by default
 
 FLEET = """\
 apiVersion: gitops.sluice/v1alpha1
