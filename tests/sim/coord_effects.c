@@ -208,9 +208,11 @@ static void do_env_write(World *w, const SlCoordEffect *e)
     later->n = missing ? 1 : 0;
 }
 
-/* A move under way when the process ends has happened or not. */
+/* A move under way when the process ends has happened or not, in the repository that it was begun
+ * in: a story may have put another one in its place. */
 static void env_moved(World *w, Event *e)
 {
+    GHashTable *tips = e->data;
     bool alive = e->life == w->coord_life && w->coord != NULL;
     bool moves = alive ? !strikes(w, FAULT_ENV) : rng_chance(&w->rng, 500);
     const EnvCommit *c = g_hash_table_lookup(w->env_commits, e->b);
@@ -219,12 +221,17 @@ static void env_moved(World *w, Event *e)
              e->a);
         return;
     }
-    if (moves && g_strcmp0(g_hash_table_lookup(w->tips, e->a), c->parent) == 0) {
-        g_hash_table_replace(w->tips, g_strdup(e->a), g_strdup(e->b));
+    if (moves && g_strcmp0(g_hash_table_lookup(tips, e->a), c->parent) == 0) {
+        g_hash_table_replace(tips, g_strdup(e->a), g_strdup(e->b));
     }
     if (alive) {
         coord_send_tip(w, e->a, e->b);
     }
+}
+
+static void tips_unref(void *tips)
+{
+    g_hash_table_unref(tips);
 }
 
 static void do_env_move(World *w, const SlCoordEffect *e)
@@ -233,6 +240,8 @@ static void do_env_move(World *w, const SlCoordEffect *e)
     later->life = w->coord_life;
     later->a = g_strdup(e->env);
     later->b = g_strdup(e->new_);
+    later->data = g_hash_table_ref(w->tips);
+    later->data_free = tips_unref;
 }
 
 static Agent *agent_of(const World *w, const char *curve)

@@ -47,11 +47,13 @@ static bool restore(World *w, Plot *p)
     say(w, "the state repository is restored: %" G_GINT64_FORMAT " of %u events", p->n,
         w->ledger->len);
     g_ptr_array_set_size(w->ledger, (gint)p->n);
+    g_hash_table_unref(w->tips);
+    w->tips = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     for (guint i = 0; i < w->envs->len; i++) {
         const char *env = ((Env *)w->envs->pdata[i])->name;
         const char *tip = tip_then(w, env);
         if (tip != NULL) {
-            g_hash_table_replace(w->tips, g_strdup(env), g_strdup(tip));
+            g_hash_table_insert(w->tips, g_strdup(env), g_strdup(tip));
         }
     }
     forget_acknowledged(w);
