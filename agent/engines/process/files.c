@@ -42,6 +42,12 @@ static int open_parent(int root, const char *path)
     return sl_steal_fd(&at);
 }
 
+static bool fail(GError **error, const char *dir, const char *path)
+{
+    return sl_throw(error, errno == EIO ? SLU_DISK_FAULT : SLU_IO, "%s/%s: %s", dir, path,
+                    g_strerror(errno));
+}
+
 static bool is_right(int parent, const char *name, GBytes *bytes, unsigned mode)
 {
     struct stat st;
@@ -81,8 +87,10 @@ bool sl_files_write_one(const char *dir, const char *path, GBytes *bytes, unsign
         return sl_prefix(error, "files");
     sl_autofd root = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (root < 0)
-        return sl_throw(error, SLU_IO, "%s: %s", dir, g_strerror(errno));
+        return fail(error, dir, ".");
     sl_autofd parent = open_parent(root, path);
+    if (parent < 0 && errno != ELOOP && errno != EXDEV && errno != ENOTDIR)
+        return fail(error, dir, path);
     if (parent < 0)
         return sl_throw(error, SLU_FILES_INVALID,
                         "files: %s leads outside of its folder or through a link: %s", path,
@@ -91,8 +99,7 @@ bool sl_files_write_one(const char *dir, const char *path, GBytes *bytes, unsign
     bool right = is_right(parent, name, bytes, mode);
     if (ret_written)
         *ret_written = !right;
-    return right || replace(parent, name, bytes, mode) ||
-           sl_throw(error, SLU_IO, "%s/%s: %s", dir, path, g_strerror(errno));
+    return right || replace(parent, name, bytes, mode) || fail(error, dir, path);
 }
 
 static unsigned mode_of(const json_t *file)
@@ -114,8 +121,7 @@ bool sl_files_write(SlEngine *engine, const char *dir, const json_t *files, unsi
         return false;
     if (json_array_size(files) > SL_FILES_COUNT_MAX)
         return sl_throw(error, SLU_LIMIT, "files: more than %d", SL_FILES_COUNT_MAX);
-    json_array_foreach((json_t *)files, i, file)
-    {
+    json_array_foreach ((json_t *)files, i, file) {
         bool wrote = false;
         const char *path = sl_json_str(file, "path"), *digest = sl_json_str(file, "sha256");
         if (digest && g_str_has_prefix(digest, "sha256:"))
@@ -145,8 +151,7 @@ GArray *sl_files_watch(SlEngine *engine, const char *dir, const json_t *files,
     size_t i;
     json_t *file;
     g_hash_table_add(folders, g_strdup(dir));
-    json_array_foreach((json_t *)files, i, file)
-    {
+    json_array_foreach ((json_t *)files, i, file) {
         g_autofree char *path = g_build_filename(dir, sl_json_str_or(file, "path", "."), NULL);
         if (g_hash_table_size(folders) < WATCHED_FOLDERS_MAX)
             g_hash_table_add(folders, g_path_get_dirname(path));

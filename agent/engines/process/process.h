@@ -107,7 +107,7 @@ sl_model_digest(const char *reference); /* "model://sha256:<64>" or "sha256:<64>
 
 /* ---- files.c: blobs as files in a folder ---- */
 /* Writes every [{path, mode, sha256}] that is not there as it should be. Never leaves @dir, follows
- * no link. Errors: FILES_INVALID, IO.
+ * no link. Errors: FILES_INVALID, IO, DISK_FAULT.
  * @ret_written: number that had to be written (nullable). */
 SL_MUST_USE bool sl_files_write(SlEngine *engine, const char *dir, const json_t *files,
                                 unsigned *ret_written, GError **error);

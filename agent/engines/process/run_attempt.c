@@ -88,8 +88,9 @@ static const char *input_digest(const json_t *input)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)input, key, value) if (
-        sl_model_digest(json_string_value(value))) return sl_model_digest(json_string_value(value));
+    json_object_foreach ((json_t *)input, key, value)
+        if (sl_model_digest(json_string_value(value)))
+            return sl_model_digest(json_string_value(value));
     return NULL;
 }
 
@@ -127,8 +128,7 @@ static bool add_outputs(SlSpec *spec, const Run *run, GError **error)
 {
     size_t i;
     json_t *output;
-    json_array_foreach(sl_json_at(run->spec, "outputs"), i, output)
-    {
+    json_array_foreach (sl_json_at(run->spec, "outputs"), i, output) {
         const char *name = sl_json_str(output, "name"), *path = sl_json_str(output, "path");
         if (!name || !sl_is_name(name) || (path && !sl_check_relative_path(path, error)))
             return (error && *error) ? sl_prefix(error, "spec.outputs.%zu.path", i)
@@ -290,6 +290,14 @@ static bool take_gpus(Run *run)
     return false;
 }
 
+/* Nothing was started yet: what the machine lacks or failed at is tried again, in the same folder. What
+ * the object says wrong stays wrong. */
+static bool may_pass(const GError *error)
+{
+    return sl_error_is_retryable(error) || sl_error_class(error) == SL_CLASS_EXHAUSTED ||
+           error->code == SLU_DISK_FAULT;
+}
+
 static void launch(Run *run)
 {
     g_autoptr(GError) error = NULL;
@@ -298,8 +306,8 @@ static void launch(Run *run)
     g_autoptr(GBytes) spec = make_spec(run, &error);
     if (!spec)
         run_give_gpus(run);
-    if (!spec && (sl_error_is_retryable(error) || sl_error_class(error) == SL_CLASS_EXHAUSTED)) {
-        wait_and_retry(run, "AgentBusy", error);
+    if (!spec && may_pass(error)) {
+        wait_and_retry(run, error->code == SLU_DISK_FAULT ? "DiskFault" : "AgentBusy", error);
         return;
     }
     if (!spec) {

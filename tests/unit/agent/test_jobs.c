@@ -1,6 +1,8 @@
 /* test_jobs.c - training runs on the engine process, with real processes: environment, progress,
  * outputs, retries, limits, restart. */
 #include "tests/unit/agent/fixture.h"
+#include <errno.h>
+#include <sys/syscall.h>
 
 #define JOB(name, spec) fix_object("TrainingJob", name, spec)
 #define PY "\"command\": [\"/usr/bin/python3\", \"-c\", \"%s\"]"
@@ -9,6 +11,24 @@ static char *python(const char *code, const char *more)
 {
     g_autofree char *escaped = g_strescape(code, NULL);
     return g_strdup_printf("{" PY "%s%s}", escaped, *more ? ", " : "", more);
+}
+
+/* The next folder whose path ends so can't be made, once: the disk fails. In place of the C library's. */
+static const char *bad_folder;
+
+int mkdirat(int at, const char *path, mode_t mode)
+{
+    if (bad_folder && g_str_has_suffix(path, bad_folder)) {
+        bad_folder = NULL;
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_mkdirat, at, path, mode);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    return mkdirat(AT_FDCWD, path, mode);
 }
 
 static void test_success(void)
@@ -25,7 +45,8 @@ static void test_success(void)
                "PROGRESS_FILE',"
                "'SLUICE_TERMINATION_FILE','SLUICE_RUN','SLUICE_ATTEMPT','MASTER_ADDR','MASTER_PORT'"
                ",'RANK','LOCAL_RANK',"
-               "'WORLD_SIZE','SLUICE_CONFIG_DIR','LOCAL_WORLD_SIZE','NODE_RANK','GROUP_RANK','LC_CTYPE'}, list(e)\n"
+               "'WORLD_SIZE','SLUICE_CONFIG_DIR','LOCAL_WORLD_SIZE','NODE_RANK','GROUP_RANK','LC_"
+               "CTYPE'}, list(e)\n"
                "open(e['SLUICE_OUTPUT_MODEL']+'/w.txt','w').write('weights')\n"
                "print('::sluice step=5/10 loss=0.5', flush=True)\n"
                "open(e['SLUICE_PROGRESS_FILE'],'a').write(json.dumps({'sluice':1,'ev':'final','ok':"
@@ -264,6 +285,34 @@ static void test_input_and_files(void)
     fix_free(f);
 }
 
+/* A disk that failed once while an attempt was laid out costs the run a second, not its life. */
+static void test_disk_fails_once(void)
+{
+    static const char *const folders[] = {"/attempts/1", "/files", "data", "/checkpoint",
+                                          "/files/model"};
+    Fix *f = fix_new("process");
+    g_autofree char *data = fix_add_blob(f, "data");
+    g_autofree char *spec = g_strdup_printf(
+        "{\"command\": [\"/bin/cp\", \"data/x.txt\", \"model/w\"],"
+        "\"outputs\": [{\"name\": \"model\", \"path\": \"model\"}],"
+        "\"files\": [{\"path\": \"data/x.txt\", \"mode\": \"644\", \"sha256\": \"%s\"}]}",
+        data);
+    for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
+        g_autofree char *id = fix_run_id(folders[i]);
+        bad_folder = folders[i];
+        fix_start(f, id, JOB("train", spec));
+        FIX_UNTIL(f, is_phase(f, id, "Queued"));
+        g_assert_null(bad_folder);
+        const json_t *record = g_hash_table_lookup(f->records, id);
+        g_assert_cmpstr(sl_json_str(record, "reason"), ==, "DiskFault");
+        g_assert_nonnull(strstr(sl_json_str(record, "message"), "Input/output error"));
+        const json_t *end = fix_wait_end(f, id);
+        g_assert_cmpstr(sl_json_str(end, "phase"), ==, "Succeeded");
+        g_assert_cmpint(sl_json_int(end, "attempts", 0), ==, 1);
+    }
+    fix_free(f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -279,5 +328,6 @@ int main(int argc, char **argv)
     g_test_add_func("/jobs/secret", test_secret);
     g_test_add_func("/jobs/output-missing", test_output_missing);
     g_test_add_func("/jobs/input-and-files", test_input_and_files);
+    g_test_add_func("/jobs/disk-fails-once", test_disk_fails_once);
     return g_test_run();
 }
