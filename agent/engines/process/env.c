@@ -90,8 +90,9 @@ static bool start_command(SlEnvJob *job, const json_t *command, const char *secr
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     size_t i;
     json_t *item;
-    json_array_foreach((json_t *)command, i, item) if (json_is_string(item))
-        g_ptr_array_add(argv, (void *)json_string_value(item));
+    json_array_foreach ((json_t *)command, i, item)
+        if (json_is_string(item))
+            g_ptr_array_add(argv, (void *)json_string_value(item));
     if (argv->len == 0 || argv->len != json_array_size(command))
         return sl_throw(error, SLU_AGENT_CONFIG, "secrets.%s.command: must be a list of texts",
                         secret);
@@ -166,8 +167,9 @@ SlEnvJob *sl_env_resolve(SlEngine *engine, const json_t *job_spec, SlEnvDone don
     g_ptr_array_add(job->pairs, g_strdup(PATH_DEFAULT));
     size_t i;
     json_t *entry;
-    json_array_foreach(sl_json_at(job_spec, "env"), i,
-                       entry) if (!job->error)(void) !add_entry(job, entry, i, &job->error);
+    json_array_foreach (sl_json_at(job_spec, "env"), i, entry)
+        if (!job->error)
+            (void)!add_entry(job, entry, i, &job->error);
     sl_timer_arm(job->timer, 0);
     return job;
 }
@@ -188,7 +190,7 @@ uint16_t sl_port_take(SlEngine *engine)
     for (int tries = engine->port_high - engine->port_low + 1; tries > 0; tries--) {
         uint16_t port = engine->port_next;
         engine->port_next = port >= engine->port_high ? engine->port_low : (uint16_t)(port + 1);
-        if (sl_port_free(port))
+        if (!sl_port_declared(engine, port) && sl_port_free(port))
             return port;
     }
     return 0;

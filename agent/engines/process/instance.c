@@ -231,7 +231,7 @@ void instance_launch(Instance *instance)
             begin_probing(instance);
         return;
     }
-    if (!sl_port_free(instance->port))
+    if (!sl_port_free(instance->port) || sl_port_declared(server->engine, instance->port))
         instance->port = sl_port_take(server->engine);
     g_autoptr(GBytes) spec = instance->port ? make_spec(instance, &error) : NULL;
     if (!instance->port)

@@ -100,7 +100,9 @@ typedef void (*SlEnvDone)(GPtrArray *pairs /* of char* NAME=VALUE */, const GErr
 typedef struct SlEnvJob SlEnvJob;
 SlEnvJob *sl_env_resolve(SlEngine *engine, const json_t *job_spec, SlEnvDone done, void *user);
 void sl_env_cancel(SlEnvJob *job);
-uint16_t sl_port_take(SlEngine *engine); /* free just now, from the configured range; 0 if none */
+/* Free just now and declared by no server, from the configured range; 0 if none. */
+uint16_t sl_port_take(SlEngine *engine);
+bool sl_port_declared(const SlEngine *engine, uint16_t port); /* switch.c: some server's own */
 bool sl_port_free(uint16_t port);
 const char *
 sl_model_digest(const char *reference); /* "model://sha256:<64>" or "sha256:<64>" -> hex; NULL */

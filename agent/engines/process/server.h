@@ -70,6 +70,8 @@ void server_save(Server *server);
 void server_changed(
     Server *server); /* says health if it changed; looks whether next can take over */
 void server_settled(Server *server); /* something of it ended: is it all gone? */
+/* A version of that object in place of the next one. */
+void server_prepare(Server *server, const char *digest, const json_t *object);
 /* version.c */
 Version *version_new(Server *server, const char *digest, const json_t *object);
 void version_free(Version *version); /* what runs goes on */
@@ -94,6 +96,8 @@ void probe_cancel(Probe *probe);
 void server_take_over(Server *server); /* next becomes live */
 /* Can `next` have its declared port? If not, `live` keeps its own front and goes on. */
 bool server_port_fits(const Server *server);
+/* Its declared port is taken: back ends of other servers that hold it are moved to other ports. */
+void server_port_claim(Server *server, uint16_t port);
 void server_front_ensure(Server *server);
 void server_front_stop(Server *server);
 void version_drain_check(Version *version);

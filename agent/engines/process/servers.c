@@ -6,7 +6,8 @@
 #include <string.h>
 
 #define DEADLINE_US                                                                                \
-    (10 * SL_MINUTE_US) /* a version that is not ready by then is Degraded; it may still become    \
+    (10 *                                                                                          \
+     SL_MINUTE_US) /* a version that is not ready by then is Degraded; it may still become    \
                            ready */
 
 #define PORT_RETRY_US SL_SECOND_US /* the port of the next version is held by somebody else */
@@ -104,10 +105,12 @@ static void look(void *data)
     }
     Version *next = server->next;
     if (next && next->prepared && version_ready(next) >= version_replicas(next)) {
-        if (server_port_fits(server))
+        if (server_port_fits(server)) {
             server_take_over(server);
-        else
+        } else {
+            server_port_claim(server, version_port(next));
             sl_timer_arm(server->say_timer, PORT_RETRY_US);
+        }
     }
     say(server, false);
 }
@@ -281,16 +284,23 @@ static Server *find(SlEngine *engine, const SlEngineRef *ref)
     return g_hash_table_lookup(engine->servers, key);
 }
 
+void server_prepare(Server *server, const char *digest, const json_t *object)
+{
+    Version *next = version_new(server, digest, object);
+    discard(server, server->next);
+    server->next = next;
+    server_save(server);
+    version_prepare(next);
+}
+
 static void accept_object(Server *server, const SlEngineApply *what)
 {
     if (server->next && strcmp(server->next->digest, what->digest) == 0)
         return;
-    discard(server, g_steal_pointer(&server->next));
-    if (!server->live || strcmp(server->live->digest, what->digest) != 0) {
-        server->next = version_new(server, what->digest, what->object);
-        server_save(server);
-        version_prepare(server->next);
-    }
+    if (!server->live || strcmp(server->live->digest, what->digest) != 0)
+        server_prepare(server, what->digest, what->object);
+    else
+        discard(server, g_steal_pointer(&server->next));
 }
 
 void sl_servers_apply(SlEngine *engine, const SlEngineApply *what)

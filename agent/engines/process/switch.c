@@ -32,6 +32,62 @@ void server_write_backends(Server *server)
         sl_log_error(server->engine->log, "front-backends", error);
 }
 
+/* ---- the declared port ---- */
+
+static bool holds_port(const Version *version, uint16_t port)
+{
+    bool holds = false;
+    for (guint i = 0; version && !holds && i < version->instances->len; i++)
+        holds = ((Instance *)g_ptr_array_index(version->instances, i))->port == port;
+    return holds;
+}
+
+static bool declares_port(const Server *server, uint16_t port)
+{
+    return server->front_port == port || (server->live && version_port(server->live) == port) ||
+           (server->next && version_port(server->next) == port);
+}
+
+bool sl_port_declared(const SlEngine *engine, uint16_t port)
+{
+    bool declared = false;
+    GHashTableIter iter;
+    void *server;
+    g_hash_table_iter_init(&iter, engine->servers);
+    while (!declared && g_hash_table_iter_next(&iter, NULL, &server))
+        declared = declares_port(server, port);
+    return declared;
+}
+
+/* The switch-over moves them: the same object once more, and no connection is cut. One that is being made
+ * ready already has other ports; a draining one ends by itself. */
+void server_port_claim(Server *server, uint16_t port)
+{
+    GHashTableIter iter;
+    void *value;
+    g_hash_table_iter_init(&iter, server->engine->servers);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Server *other = value;
+        const Version *version = other->next ? other->next : other->live;
+        if (other == server || !holds_port(version, port))
+            continue;
+        g_autofree char *why =
+            g_strdup_printf("port %u of a back end is declared by %s", port, server->key);
+        sl_log(server->engine->log, SL_LOG_WARNING, "server-moved", "object", other->key, "message",
+               why, NULL);
+        server_prepare(other, version->digest, version->object);
+    }
+}
+
+bool server_port_fits(const Server *server)
+{
+    uint16_t port = server->next ? version_port(server->next) : 0;
+    return !server->live || port == 0 || port == server->front_port || sl_port_free(port) ||
+           holds_port(server->live, port); /* its own back end, which makes room as it drains */
+}
+
+/* ---- the front ---- */
+
 static void front_started(void *data, const GError *error)
 {
     Server *server = data;
@@ -40,6 +96,8 @@ static void front_started(void *data, const GError *error)
     if (error) {
         sl_shim_free(g_steal_pointer(&server->front));
         sl_timer_arm(server->front_timer, FRONT_RETRY_US);
+        if (error->code == SLU_FRONT_PORT)
+            server_port_claim(server, server->front_port);
     } else if (server->removing) {
         sl_shim_signal(server->front, SIGTERM); /* asked for while it was starting */
     }
@@ -69,12 +127,6 @@ static bool write_front(Server *server, GError **error)
         g_strdup_printf("listen: %s:%u\n", server->engine->listen, server->front_port);
     return sl_dir_make(server->front_dir, 0700, error) &&
            sl_file_write_atomic(path, text, strlen(text), 0600, error);
-}
-
-bool server_port_fits(const Server *server)
-{
-    uint16_t port = server->next ? version_port(server->next) : 0;
-    return !server->live || port == 0 || port == server->front_port || sl_port_free(port);
 }
 
 void server_front_ensure(Server *server)

@@ -51,12 +51,17 @@ static int pid_of(uint16_t port)
     return space ? (int)g_ascii_strtoll(space + 1, NULL, 10) : 0;
 }
 
+static void remove_named(Fix *f, const char *name)
+{
+    SlEngineRef ref = {"app", KIND, "-", name};
+    f->ops->remove(f->engine, &ref);
+    FIX_UNTIL(f, g_hash_table_contains(f->removed, name));
+    g_assert_cmpstr(g_hash_table_lookup(f->removed, name), ==, "");
+}
+
 static void remove_server(Fix *f)
 {
-    SlEngineRef ref = {"app", KIND, "-", "serve"};
-    f->ops->remove(f->engine, &ref);
-    FIX_UNTIL(f, g_hash_table_contains(f->removed, "serve"));
-    g_assert_cmpstr(g_hash_table_lookup(f->removed, "serve"), ==, "");
+    remove_named(f, "serve");
 }
 
 /* Put a folder with one file `w` into the store; its digest. */
@@ -271,6 +276,52 @@ static void test_port_in_use(void)
     fix_free(f);
 }
 
+/* The port that the one back end of `serve` got. */
+static uint16_t back_end(Fix *f, uint16_t port)
+{
+    g_autofree char *path = g_strdup_printf(
+        "%s/servers/app.default.modelserver.serve/front-%u/backends", f->state, port);
+    g_autofree char *text = fix_read(path);
+    const char *found = strstr(text, "backend: 127.0.0.1:");
+    return found ? (uint16_t)g_ascii_strtoll(strrchr(found, ':') + 1, NULL, 10) : 0;
+}
+
+/* A port of the back ends' range that a server declares: given to none; one that has it moves, and what
+ * it serves goes on meanwhile. */
+static void test_port_of_a_back_end(void)
+{
+    Fix *f = fix_new("process");
+    uint16_t port = test_port(9);
+    fix_apply(f, KIND, "serve", server(f, "one", port, ""));
+    FIX_UNTIL(f, fix_health_is(f, "serve", "Healthy"));
+    uint16_t wanted = back_end(f, port);
+    g_assert_cmpuint(wanted, >, 0);
+    fix_apply(f, KIND, "other", server(f, "two", wanted, ""));
+    FIX_UNTIL(f, says(f, port, "one") && fix_health_is(f, "other", "Healthy"));
+    g_assert_true(says(f, wanted, "two"));
+    FIX_UNTIL(f, fix_health_is(f, "serve", "Healthy") && says(f, port, "one"));
+    g_assert_cmpuint(back_end(f, port), !=, wanted);
+    /* The same by itself: a new version declares what a back end of the version before has. */
+    uint16_t own = back_end(f, port);
+    fix_apply(f, KIND, "serve", server(f, "three", own, ""));
+    FIX_UNTIL(f, fix_health_is(f, "serve", "Healthy") && says(f, own, "three"));
+    remove_named(f, "other");
+    remove_server(f);
+    fix_free(f);
+}
+
+/* The first port of the range is some server's own: its back end gets the next one. */
+static void test_declared_port_is_not_given(void)
+{
+    Fix *f = fix_new("process");
+    uint16_t first = (uint16_t)g_ascii_strtoll(sl_json_str(f->options, "ports"), NULL, 10);
+    fix_apply(f, KIND, "serve", server(f, "one", first, ""));
+    FIX_UNTIL(f, fix_health_is(f, "serve", "Healthy") && says(f, first, "one"));
+    g_assert_cmpuint(back_end(f, first), >, first);
+    remove_server(f);
+    fix_free(f);
+}
+
 /* The front itself is killed: a new one within a second, connections work again. */
 static void test_front_killed(void)
 {
@@ -323,6 +374,8 @@ int main(int argc, char **argv)
     g_test_add_func("/servers/corrupt-model", test_corrupt_model);
     g_test_add_func("/servers/model-verified-again", test_model_verified_again);
     g_test_add_func("/servers/port-in-use", test_port_in_use);
+    g_test_add_func("/servers/port-of-a-back-end", test_port_of_a_back_end);
+    g_test_add_func("/servers/declared-port-is-not-given", test_declared_port_is_not_given);
     g_test_add_func("/servers/front-killed", test_front_killed);
     g_test_add_func("/servers/config-map", test_config_map);
     return g_test_run();
