@@ -123,10 +123,7 @@ static void take_order(SlAgent *a, const char *key, const char *const *words)
     }
     SlAgentOrder *o = g_hash_table_lookup(a->orders, words[1]);
     if (o == NULL) {
-        if (g_hash_table_size(a->orders) >= SL_AGENT_ORDERS_MAX) {
-            sl_agent_orders_forget(a);
-        }
-        if (g_hash_table_size(a->orders) >= SL_AGENT_ORDERS_MAX) {
+        if (!sl_agent_orders_room(a)) {
             refuse_line(a, key, SLU_AGENT_FULL, "full", "there are too many orders");
             return;
         }

@@ -236,7 +236,13 @@ static void pause_flags(SlAgent *a)
     sl_agent_flag_nonce(a, "state-lost", lost, a->lost_us, said ? a->lost_nonce : NULL);
 }
 
-void sl_agent_orders_forget(SlAgent *a)
+static void stop_asking(SlAgent *a, const SlAgentOrder *o)
+{
+    g_autofree char *waiter = g_strdup_printf("order %s", o->digest);
+    sl_agent_fetch_drop(a, waiter);
+}
+
+static void forget_unlisted(SlAgent *a)
 {
     GHashTableIter iter;
     gpointer value;
@@ -244,11 +250,44 @@ void sl_agent_orders_forget(SlAgent *a)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const SlAgentOrder *o = value;
         if (!o->in_force && !o->listed) {
-            g_autofree char *waiter = g_strdup_printf("order %s", o->digest);
-            sl_agent_fetch_drop(a, waiter);
+            stop_asking(a, o);
             g_hash_table_iter_remove(&iter);
         }
     }
+}
+
+/* Refused or over before one that is only not listed (yet), then the oldest. */
+static bool goes_before(const SlAgentOrder *o, const SlAgentOrder *other)
+{
+    bool done = o->refused || o->taken, other_done = other->refused || other->taken;
+    if (done != other_done) {
+        return done;
+    }
+    return o->came != other->came ? o->came < other->came : strcmp(o->digest, other->digest) < 0;
+}
+
+/* What is in force stays, and what was not looked at yet: only that can be a valid order. */
+bool sl_agent_orders_room(SlAgent *a)
+{
+    if (g_hash_table_size(a->orders) < SL_AGENT_ORDERS_MAX) {
+        return true;
+    }
+    const SlAgentOrder *first = NULL;
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, a->orders);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const SlAgentOrder *o = value;
+        bool gives_way = !o->in_force && (o->refused || o->taken || !o->listed);
+        if (gives_way && (first == NULL || goes_before(o, first))) {
+            first = o;
+        }
+    }
+    if (first != NULL) {
+        stop_asking(a, first);
+        g_hash_table_remove(a->orders, first->digest);
+    }
+    return first != NULL;
 }
 
 void sl_agent_orders_settle(SlAgent *a)
@@ -271,7 +310,7 @@ void sl_agent_orders_settle(SlAgent *a)
             check_order(a, o);
         }
     }
-    sl_agent_orders_forget(a);
+    forget_unlisted(a);
     pause_flags(a);
 }
 

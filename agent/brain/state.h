@@ -386,7 +386,7 @@ void sl_head_state_clear(SlHeadState *h);
 /* list.c, orders.c, units.c */
 void sl_agent_list_settle(SlAgent *a);
 void sl_agent_orders_settle(SlAgent *a);
-void sl_agent_orders_forget(SlAgent *a); /* those that are neither listed nor in force */
+bool sl_agent_orders_room(SlAgent *a); /* for one more: one that can't hold gives way; false if none */
 bool sl_agent_paused(const SlAgent *a, const char *app, int64_t *ret_until_us);
 bool sl_agent_renewed(const SlAgent *a, const char *promotion, const char *app);
 void sl_agent_floors_say(SlAgent *a); /* to the coordinator, in reports */

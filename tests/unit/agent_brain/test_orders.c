@@ -250,6 +250,42 @@ static void replaced_before_a_restart(void)
     g_assert_cmpstr(since, !=, "");
 }
 
+static bool last_key(const char *key, const char *values, void *user)
+{
+    (void)values;
+    char **last = user;
+    g_free(*last);
+    *last = g_strdup(key);
+    return true;
+}
+
+/* As many orders as an agent holds, all of them refused; the pause is the last line, and has room still. */
+static void refused_orders_give_way(void)
+{
+    enum { FULL = 1024 };
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_autofree char *last = NULL;
+    sl_map_free(r->list);
+    r->list = sl_map_new();
+    for (uint64_t n = 1; n <= FULL + 1; n++) {
+        RigOrder how = {.act = SL_ACT_PAUSE, .scope = "env prod", .number = n};
+        g_autofree char *line = order_line(r, &how, RIG_KEYS(&r->eve));
+        *strchr(line, ' ') = '\0';
+        g_assert_true(sl_map_add(r->list, line, "pause", NULL));
+    }
+    sl_map_foreach(r->list, last_key, &last);
+    sl_map_remove(r->list, last);
+    rig_send_head(r, &(RigHead){0});
+    rig_assert_reported(r, "flag/paused", "since", "");
+    SlSigned *pause = g_hash_table_lookup(r->statements, last + strlen("order/"));
+    sl_signed_sign(pause, SL_STATEMENT_ORDER, r->alice.secret);
+    g_assert_true(sl_map_add(r->list, last, "pause", NULL));
+    rig_send_head(r, &(RigHead){0});
+    rig_wait(r, 2 * SL_SECOND_US);
+    g_autofree char *since = rig_reported(r, "flag/paused", "since");
+    g_assert_cmpstr(since, !=, "");
+}
+
 /* The coordinator learns below which number an order would be refused. */
 static void floors_are_reported(void)
 {
@@ -279,6 +315,7 @@ int main(int argc, char **argv)
     g_test_add_func("/orders/refusals", refusals);
     g_test_add_func("/orders/renewed-window", renewed_window);
     g_test_add_func("/orders/ended-meanwhile", ended_meanwhile);
+    g_test_add_func("/orders/refused-orders-give-way", refused_orders_give_way);
     g_test_add_func("/orders/floors-are-reported", floors_are_reported);
     return g_test_run();
 }
