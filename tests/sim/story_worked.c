@@ -163,8 +163,7 @@ static bool push_first(World *w)
     return true;
 }
 
-/* The newest commit is what @env runs, complete and Healthy. An attempt that failed under faults is
- * asked for again. */
+/* The newest commit is what @env runs, complete and Healthy. */
 static bool runs_newest(World *w, const char *env)
 {
     g_autoptr(json_t) u = unit(w, env);
@@ -178,9 +177,7 @@ static bool runs_newest(World *w, const char *env)
         sl_json_int(u, "last.withheld", 0) == 0) {
         return is_on_disk(w);
     }
-    bool gave_up =
-        strcmp(last, "FAILED") == 0 || strcmp(last, "ERRORED") == 0 || strcmp(last, "EXPIRED") == 0;
-    if (u != NULL && idle && gave_up) {
+    if (idle && kit_asks_again(w, "digits", env)) {
         (void)request_attempt(w, "promote", env);
     }
     return false;

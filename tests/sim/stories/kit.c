@@ -387,12 +387,10 @@ void kit_new_key(World *w, const char *who)
 }
 
 /* The ledger's word first: it costs nothing. */
-static bool may_be_newest(World *w, const char *app, const char *env, bool *ret_waits,
-                          const char **ret_last)
+static bool may_be_newest(World *w, const char *app, const char *env, bool *ret_waits)
 {
     const Book *b = book_of(w);
     bool newest = false;
-    *ret_last = NULL;
     for (guint i = 0; i < b->attempts->len; i++) {
         const BookAttempt *a = b->attempts->pdata[i];
         if (strcmp(a->app, app) != 0 || strcmp(a->env, env) != 0) {
@@ -400,7 +398,6 @@ static bool may_be_newest(World *w, const char *app, const char *env, bool *ret_
         }
         const char *commit = g_hash_table_lookup(b->releases, a->release);
         *ret_waits = *ret_waits || a->stage != BOOK_ENDED;
-        *ret_last = a->end != NULL ? a->end : *ret_last;
         newest = g_strcmp0(a->end, "Succeeded") == 0 && a->withheld == 0 &&
                  g_strcmp0(commit, source_newest(w)->id) == 0;
     }
@@ -423,33 +420,44 @@ int kit_comes(World *w, Plot *p, const char *server)
            kit_healthy(w, "web", "prod");
 }
 
-const char *kit_promotes(World *w, const char *app, const char *env)
+static const BookAttempt *last_attempt(World *w, const char *app, const char *env)
 {
     const Book *b = book_of(w);
     for (guint i = b->attempts->len; i > 0; i--) {
         const BookAttempt *a = b->attempts->pdata[i - 1];
         if (strcmp(a->app, app) == 0 && strcmp(a->env, env) == 0) {
-            return a->unchanged && g_strcmp0(a->end, "Failed") == 0 ? "redeploy" : "promote";
+            return a;
         }
     }
-    return "promote";
+    return NULL;
+}
+
+const char *kit_promotes(World *w, const char *app, const char *env)
+{
+    const BookAttempt *a = last_attempt(w, app, env);
+    return a != NULL && a->unchanged && g_strcmp0(a->end, "Failed") == 0 ? "redeploy" : "promote";
+}
+
+bool kit_asks_again(World *w, const char *app, const char *env)
+{
+    static const char *const gave_up[] = {"Failed", "Errored", "Expired", NULL};
+    const BookAttempt *a = last_attempt(w, app, env);
+    return a != NULL && a->stage == BOOK_ENDED &&
+           (g_strv_contains(gave_up, a->end) || a->act == SL_ACT_REDEPLOY);
 }
 
 bool kit_bring(World *w, Plot *p, const char *app, const char *env)
 {
     bool waits = false;
-    const char *last = NULL;
-    if (may_be_newest(w, app, env, &waits, &last)) {
+    if (may_be_newest(w, app, env, &waits)) {
         g_autoptr(json_t) u = kit_unit(w, app, env);
         if (is_newest(w, u)) {
             return true;
         }
     }
     kit_sign(w, p, app, env);
-    /* By itself it comes once; what failed under faults is asked for again. */
-    static const char *const gave_up[] = {"Failed", "Errored", "Expired", NULL};
     bool by_people = strcmp(env, "prod") == 0;
-    if (!waits && (by_people || (last != NULL && g_strv_contains(gave_up, last)))) {
+    if (!waits && (by_people || kit_asks_again(w, app, env))) {
         (void)kit_ask(w, p, kit_promotes(w, app, env), app, env, NULL);
     }
     return false;

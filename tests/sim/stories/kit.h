@@ -108,6 +108,9 @@ int kit_comes(World *w, Plot *p, const char *server);
  * not come, for agents refuse the statement (signed in a wrong year, or by a key that was revoked
  * since): it is signed anew. */
 const char *kit_promotes(World *w, const char *app, const char *env);
+/* By itself a release comes once. People ask for it again when its attempt failed under faults, and
+ * after a redeploy, which brought what was committed before. */
+bool kit_asks_again(World *w, const char *app, const char *env);
 /* Asks and signs (who must) until the newest commit runs there. */
 bool kit_bring(World *w, Plot *p, const char *app, const char *env);
 /* One request for a new attempt; its number in p->attempt. */
