@@ -59,6 +59,7 @@ static bool apply_goal(SlAgent *a, SlUnit *u, const SlGoal *g, unsigned *open)
     if (is_free(a, o, *open)) {
         (void)emit_object(a, u, o, SL_AGENT_DO_APPLY);
         o->op = SL_OP_APPLY;
+        o->unanswered++;
         (*open)++;
     }
     return false;
@@ -196,11 +197,17 @@ static void fail(SlAgent *a, SlUnit *u, SlAgentObject *o, SlHealth health, const
                  message);
 }
 
+/* An engine answers each APPLY once, in their order. An answer names bytes: after v1, v2 and v1 again the
+ * first one is about the wanted bytes, and v2 is still to come before they stand there. */
 void sl_agent_applied(SlAgent *a, const SlAgentInput *in)
 {
     SlUnit *u = NULL;
     SlAgentObject *o = find(a, &in->object, &u);
-    if (o == NULL || o->op != SL_OP_APPLY || g_strcmp0(in->digest, o->digest) != 0) {
+    if (o == NULL) {
+        return;
+    }
+    o->unanswered -= MIN(o->unanswered, 1);
+    if (o->unanswered > 0 || o->op != SL_OP_APPLY || g_strcmp0(in->digest, o->digest) != 0) {
         return;
     }
     o->op = SL_OP_NONE;

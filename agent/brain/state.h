@@ -79,7 +79,8 @@ typedef struct {
     bool applied; /* APPLIED came for digest (saved lazily: applying again is harmless) */
     /* memory */
     SlOp op;
-    bool adopted; /* ADOPT was sent in this boot */
+    bool adopted;        /* ADOPT was sent in this boot */
+    unsigned unanswered; /* APPLYs: what stands there only the last one's answer says */
     unsigned tries;
     int64_t retry_us; /* elapsed */
     SlVerdict verdict;

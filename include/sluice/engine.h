@@ -82,7 +82,8 @@ typedef struct {
     SlEngine *(*open)(const SlEngineConfig *config, GError **error);
     void (*close)(SlEngine *engine); /* everything it started goes on */
 
-    /* applied() follows when the object is in place (a server: accepted; health follows by observed()). */
+    /* applied() follows when the object is in place (a server: accepted; health follows by observed()): once for each apply,
+     * in their order, also when a later one has replaced it meanwhile. */
     void (*apply)(SlEngine *engine, const SlEngineApply *what);
     /* removed() follows when it is gone; a thing that is not there is gone. */
     void (*remove)(SlEngine *engine, const SlEngineRef *ref);

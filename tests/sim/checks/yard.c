@@ -192,17 +192,8 @@ bool yard_has_line(World *w, const Agent *a, const char *bundle, const char *wha
     return false;
 }
 
-/* Operations that the agent asked for are under way there: v1, v2 and v1 again, say. It was told that v1
- * stands there, which was so; v2 follows for a moment, and v1 once more. An answer names bytes, not the
- * operation, so the agent can't know. */
-static bool is_busy(const World *w, const Agent *a, const char *key)
-{
-    const int64_t *until_us = g_hash_table_lookup(a->busy, key);
-    return until_us != NULL && *until_us > w->now;
-}
-
 /* Of every object of the bundle that is no job: stands it there, Healthy? @ret_other: does one stand
- * there with other bytes, and will so? */
+ * there with other bytes? */
 static bool stands(World *w, const Agent *a, const char *bundle, bool *ret_other)
 {
     GBytes *bytes = bundle != NULL ? yard_blob(w, a, bundle) : NULL;
@@ -222,7 +213,7 @@ static bool stands(World *w, const Agent *a, const char *bundle, bool *ret_other
         g_autofree char *key = g_strdup_printf("%s %s %s", f[1], f[2], f[3]);
         const EngineObject *o = g_hash_table_lookup(a->objects, key);
         bool other = o != NULL && strcmp(o->digest, f[5]) != 0;
-        *ret_other = *ret_other || (other && !is_busy(w, a, key));
+        *ret_other = *ret_other || other;
         all = all && o != NULL && !other && !o->broken && o->healthy_at <= w->now;
     }
     return all;

@@ -31,6 +31,7 @@ typedef struct {
     json_t *options;
     GHashTable *blobs;   /* digest -> GBytes* */
     GHashTable *applied; /* name -> error message or "" */
+    GPtrArray *answers;  /* digests that applied() named, one after the other */
     GHashTable *removed; /* name -> message */
     GHashTable *health;  /* name -> "Healthy Reason message" */
     GHashTable *records; /* run id -> json */
@@ -41,7 +42,7 @@ typedef struct {
 static inline void fix_applied(void *user, const SlEngineRef *ref, const char *digest,
                                const GError *error)
 {
-    (void)digest;
+    g_ptr_array_add(((Fix *)user)->answers, g_strdup(digest));
     g_hash_table_replace(((Fix *)user)->applied, g_strdup(ref->name),
                          g_strdup(error ? error->message : ""));
 }
@@ -135,6 +136,7 @@ static inline Fix *fix_new(const char *engine)
     f->blobs =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
     f->applied = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    f->answers = g_ptr_array_new_with_free_func(g_free);
     f->removed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     f->health = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     f->records =
@@ -150,6 +152,7 @@ static inline void fix_free(Fix *f)
     (void)!sl_dir_remove_tree(f->dir, NULL);
     g_hash_table_unref(f->blobs);
     g_hash_table_unref(f->applied);
+    g_ptr_array_unref(f->answers);
     g_hash_table_unref(f->removed);
     g_hash_table_unref(f->health);
     g_hash_table_unref(f->records);
