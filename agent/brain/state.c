@@ -286,7 +286,8 @@ static bool journal_from_json(SlAgent *a, const json_t *o, GError **error)
     j->object = dup_str(o, "object");
     j->namespace_ = dup_str(o, "namespace");
     j->generation = get_uint(o, "generation");
-    j->state = (SlJournalState)sl_json_int(o, "state", SL_JOURNAL_STARTED);
+    int64_t state = sl_json_int(o, "state", SL_JOURNAL_STARTED);
+    j->state = (SlJournalState)CLAMP(state, 0, SL_N_JOURNAL - 1);
     j->inputs = strings_from_json(sl_json_at(o, "inputs"));
     j->sent_us = -1;
     g_hash_table_replace(a->runs, j->id, j);
@@ -297,6 +298,10 @@ static bool journal_from_json(SlAgent *a, const json_t *o, GError **error)
             return false;
         }
         j->seal_digest = sl_signed_digest(j->seal);
+    }
+    if (state != (int64_t)j->state || (j->seal != NULL) != (j->state == SL_JOURNAL_SEALED)) {
+        return sl_throw(error, SLU_AGENT_STATE, "run %.12s: state %" G_GINT64_FORMAT " with%s seal",
+                        id, state, j->seal != NULL ? " a" : "out a");
     }
     return true;
 }
