@@ -311,6 +311,28 @@ static void test_source_trouble(void)
     rig_free(rig);
 }
 
+/* A ledger somebody left with the last term there is: refused, for the next start could take none. */
+static void test_last_term(void)
+{
+    Rig *rig = rig_new();
+    g_autoptr(SlCoord) coord = rig_new_coord(rig);
+    g_autoptr(GError) error = NULL;
+    for (guint i = 0; i < rig->ledger->len; i++) {
+        const json_t *event = g_ptr_array_index(rig->ledger, i);
+        if (strcmp(sl_json_str(event, "type"), "Lease") == 0) {
+            g_autoptr(json_t) last = json_deep_copy(event);
+            sl_json_set_int(last, "term", INT64_MAX);
+            g_assert_false(sl_coord_fold(coord, last, &error));
+            g_assert_error(error, SL_ERROR, SLU_LEDGER_EVENT);
+            g_assert_nonnull(strstr(error->message, "too far above"));
+            rig_free(rig);
+            return;
+        }
+        g_assert_true(sl_coord_fold(coord, event, &error));
+    }
+    g_assert_not_reached();
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -327,5 +349,6 @@ int main(int argc, char **argv)
     g_test_add_func("/recovery/render-errors", test_render_errors);
     g_test_add_func("/recovery/health-timeout", test_health_timeout);
     g_test_add_func("/recovery/source-trouble", test_source_trouble);
+    g_test_add_func("/recovery/last-term", test_last_term);
     return g_test_run();
 }
