@@ -142,8 +142,9 @@ static void take_order(World *w, const Agent *a, const SlSigned *s)
 }
 
 /* A pause counts once a slot was seen to hold it; an order that came later and is in its floors ends
- * it there too. */
-static void read_slot(World *w, Agent *a)
+ * it there too. A slot whose fsync failed may be there at the next start: what it ends is over, what
+ * it holds (@saved is false) need not be read again after the next crash. */
+static void read_slot(World *w, Agent *a, bool saved)
 {
     Yard *y = yard_of(w, a);
     const json_t *floors = y->pauses->len > 0 ? sl_json_at(yard_slot(w, a), "floors") : NULL;
@@ -161,7 +162,7 @@ static void read_slot(World *w, Agent *a)
             continue;
         }
         /* A newer pause takes its place. */
-        p->firm = newer ? false : p->firm || g_strcmp0(digest, p->digest) == 0;
+        p->firm = newer ? false : p->firm || (saved && g_strcmp0(digest, p->digest) == 0);
         i++;
     }
 }
@@ -194,7 +195,9 @@ void check_paused(World *w, const Moment *m)
         if (m->agent_in->type == SL_AGENT_STATEMENT) {
             take_order(w, m->agent, m->agent_in->statement);
         } else if (m->agent_in->type == SL_AGENT_SAVED && m->agent_in->error == NULL) {
-            read_slot(w, m->agent);
+            read_slot(w, m->agent, true);
+        } else if (m->agent_in->type == SL_AGENT_START) {
+            read_slot(w, m->agent, false);
         }
         return;
     }
