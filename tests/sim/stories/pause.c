@@ -34,9 +34,17 @@ static bool pause_prod(World *w, Plot *p)
     return kit_order(w, p, "alice", draft(p, "pause"));
 }
 
+/* A pause that was over before the agents took it (a clock was wrong) is given again. */
+static bool paused_again(World *w, Plot *p)
+{
+    if (w->now > p->since + 5 * SL_MINUTE_US) {
+        (void)kit_order(w, p, "alice", draft(p, "pause"));
+    }
+    return false;
+}
+
 static bool all_paused(World *w, Plot *p)
 {
-    (void)p;
     Agent *a = NULL;
     for (unsigned i = 0; (a = agent_in(w, "prod", i)) != NULL; i++) {
         const Yard *y = yard_of(w, a);
@@ -45,9 +53,10 @@ static bool all_paused(World *w, Plot *p)
             firm = firm || ((const YardPause *)y->pauses->pdata[k])->firm;
         }
         if (!firm) {
-            return false;
+            return paused_again(w, p);
         }
     }
+    g_clear_pointer(&p->text, g_free); /* of one more pause, if one was drafted */
     return true;
 }
 
