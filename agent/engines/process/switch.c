@@ -53,6 +53,8 @@ bool sl_port_declared(const SlEngine *engine, uint16_t port)
     bool declared = false;
     GHashTableIter iter;
     void *server;
+    if (!engine->servers)
+        return false; /* the doctor loads none */
     g_hash_table_iter_init(&iter, engine->servers);
     while (!declared && g_hash_table_iter_next(&iter, NULL, &server))
         declared = declares_port(server, port);
