@@ -15,7 +15,6 @@
 #define TICK_MAX_US (10 * SL_SECOND_US) /* a wrong clock or a forgotten wake costs at most this */
 #define STATUS_EVERY_US (SL_SECOND_US / 2)
 #define STATUS_SHARE 50 /* of time: the whole status of 1,000 applications takes 0.1 s to write */
-#define STATUS_LATEST_US (5 * SL_SECOND_US) /* one slow write of a busy disk is not for long */
 
 static int64_t now_us(void)
 {
@@ -33,8 +32,7 @@ void sl_shell_status_soon(SlShell *shell)
     if (shell->status_armed || shell->stopping)
         return;
     shell->status_armed = true; /* once for a burst, and never put off by the next input */
-    int64_t wait_us = shell->status_took_us * STATUS_SHARE;
-    sl_timer_arm(shell->status_timer, CLAMP(wait_us, STATUS_EVERY_US, STATUS_LATEST_US));
+    sl_timer_arm(shell->status_timer, MAX(STATUS_EVERY_US, shell->status_took_us * STATUS_SHARE));
 }
 
 void sl_shell_step(SlShell *shell, const SlAgentInput *input)
