@@ -275,6 +275,13 @@ static bool journal_from_json(SlAgent *a, const json_t *o, GError **error)
     if (id == NULL) {
         return false;
     }
+    const json_t *seal = sl_json_at(o, "seal");
+    int64_t state = sl_json_int(o, "state", SL_JOURNAL_STARTED);
+    if (state < 0 || state >= SL_N_JOURNAL ||
+        json_is_object(seal) != (state == SL_JOURNAL_SEALED)) {
+        return sl_throw(error, SLU_AGENT_STATE, "run %.12s: state %" G_GINT64_FORMAT " with%s seal",
+                        id, state, json_is_object(seal) ? " a" : "out a");
+    }
     SlJournal *j = g_new0(SlJournal, 1);
     j->id = g_strdup(id);
     j->app = dup_str(o, "app");
@@ -286,22 +293,16 @@ static bool journal_from_json(SlAgent *a, const json_t *o, GError **error)
     j->object = dup_str(o, "object");
     j->namespace_ = dup_str(o, "namespace");
     j->generation = get_uint(o, "generation");
-    int64_t state = sl_json_int(o, "state", SL_JOURNAL_STARTED);
-    j->state = (SlJournalState)CLAMP(state, 0, SL_N_JOURNAL - 1);
+    j->state = (SlJournalState)state;
     j->inputs = strings_from_json(sl_json_at(o, "inputs"));
     j->sent_us = -1;
     g_hash_table_replace(a->runs, j->id, j);
-    json_t *seal = sl_json_at(o, "seal");
     if (json_is_object(seal)) {
         j->seal = sl_signed_from_json(seal, error);
         if (j->seal == NULL) {
             return false;
         }
         j->seal_digest = sl_signed_digest(j->seal);
-    }
-    if (state != (int64_t)j->state || (j->seal != NULL) != (j->state == SL_JOURNAL_SEALED)) {
-        return sl_throw(error, SLU_AGENT_STATE, "run %.12s: state %" G_GINT64_FORMAT " with%s seal",
-                        id, state, j->seal != NULL ? " a" : "out a");
     }
     return true;
 }

@@ -68,6 +68,34 @@ static void contradictions(void)
     g_assert_error(error, SL_ERROR, SLU_UNSUPPORTED);
 }
 
+/* A run is sealed exactly when its seal is there: what no agent writes, none follows. */
+static void sealed_without_seal(void)
+{
+    g_autoptr(Rig) r = rig_new("prod", false);
+    g_autoptr(GError) error = NULL;
+    uint64_t generation = 0;
+    GBytes *slot = r->slots[0] != NULL ? r->slots[0] : r->slots[1];
+    g_autoptr(json_t) content = sl_slot_unpack(slot, &generation, &error);
+    g_assert_no_error(error);
+    for (int state = -1; state <= SL_N_JOURNAL; state++) {
+        json_object_set_new(content, "runs",
+                            json_pack("[{s:s,s:i,s:n}]", "id", "r1", "state", state, "seal"));
+        g_autoptr(GBytes) packed = sl_slot_pack(content, generation + 2);
+        g_clear_pointer(&r->slots[0], g_bytes_unref);
+        r->slots[0] = g_bytes_ref(packed);
+        g_autoptr(SlAgent) agent = try_new(r, "prod1", "prod", &error);
+        if (state == SL_JOURNAL_PLACED || state == SL_JOURNAL_STARTED) {
+            g_assert_no_error(error);
+            g_assert_nonnull(agent);
+            continue;
+        }
+        g_assert_null(agent);
+        g_assert_error(error, SL_ERROR, SLU_AGENT_STATE);
+        g_assert_nonnull(strstr(error->message, "without a seal"));
+        g_clear_error(&error);
+    }
+}
+
 /* The slot that was being written is torn: the one before it is used, and nothing goes back below
  * it. */
 static void torn_slot(void)
@@ -137,6 +165,7 @@ int main(int argc, char **argv)
     g_test_add_func("/slots/pack-and-unpack", pack_and_unpack);
     g_test_add_func("/slots/every-damage-is-seen", every_damage_is_seen);
     g_test_add_func("/slots/contradictions", contradictions);
+    g_test_add_func("/slots/sealed-without-seal", sealed_without_seal);
     g_test_add_func("/slots/torn-slot", torn_slot);
     g_test_add_func("/slots/fallback-keeps-floors", fallback_keeps_floors);
     g_test_add_func("/slots/first-slot-refuses", first_slot_refuses);
