@@ -123,6 +123,7 @@ void sl_brain_trouble(SlCoord *c, const SlCoordTrouble *in);
 void sl_brain_troubles_end(SlCoord *c); /* alarms of the link that were not said again */
 void sl_brain_troubles_clock_back(SlCoord *c);
 void sl_brain_enrol(SlCoord *c, const SlCoordEnrol *in);
+uint64_t sl_brain_next_term(const SlCoord *c, uint64_t above);
 void sl_brain_lease(SlCoord *c, uint64_t above);
 SlSession *sl_brain_session(const SlCoord *c, const char *cluster);
 /* Parsed entry of what a cluster reported; NULL. (transfer full) */

@@ -44,9 +44,8 @@ bool sl_fold_lease(SlCoord *c, const json_t *event, int64_t at_us, GError **erro
         return sl_throw(error, SLU_LEDGER_EVENT,
                         "term %" G_GINT64_FORMAT " is not above %" G_GUINT64_FORMAT, term, c->term);
     }
-    /* As sl_brain_lease chooses it: a term near the end of the numbers would leave none for the next. */
-    uint64_t most = MAX(c->seq, c->term + SL_JUMP_MAX) + 2;
-    if ((uint64_t)term > most) {
+    /* A term near the end of the numbers would leave none for the next. */
+    if ((uint64_t)term > sl_brain_next_term(c, c->term + SL_JUMP_MAX)) {
         return sl_throw(error, SLU_LEDGER_EVENT,
                         "term %" G_GINT64_FORMAT " is too far above %" G_GUINT64_FORMAT, term,
                         c->term);

@@ -44,11 +44,15 @@ void sl_brain_send_steps(SlCoord *c, const SlEnv *env, SlSession *session)
     session->registry = MAX(session->registry, env->registry_version);
 }
 
+uint64_t sl_brain_next_term(const SlCoord *c, uint64_t above)
+{
+    return MAX(c->seq + 1, MAX(c->term, above) + 1);
+}
+
 void sl_brain_lease(SlCoord *c, uint64_t above)
 {
-    uint64_t term = MAX(c->seq + 1, MAX(c->term, above) + 1);
     json_t *event = sl_event("Lease");
-    sl_json_set_int(event, "term", (int64_t)term);
+    sl_json_set_int(event, "term", (int64_t)sl_brain_next_term(c, above));
     sl_emit(c, event);
     g_hash_table_remove_all(c->head_versions); /* versions start at 1 in each term */
     GHashTableIter iter;
