@@ -56,7 +56,6 @@ static bool all_paused(World *w, Plot *p)
             return paused_again(w, p);
         }
     }
-    g_clear_pointer(&p->text, g_free); /* of one more pause, if one was drafted */
     return true;
 }
 
