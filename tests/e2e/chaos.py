@@ -225,8 +225,13 @@ class Story:
         self.wait("rollback is acknowledged", lambda: self.ask("rollback", "app/prod", "--to-attempt", target, "--yes") or
                   self.f.serves("prod") == answer)
         self.wait(f"prod serves {answer} again", lambda: self.f.serves("prod") == answer)
-        self.wait("the rollback succeeded", lambda: self.f.unit("prod")["last"]["state"] == "SUCCEEDED" and self.f.unit("prod")["pinned"])
+        self.wait("the rollback succeeded", lambda: self.rolled_back(self.f.unit("prod")))
         self.wait("prod is unpinned", lambda: self.f.sluice("unpin", "app/prod", "--reason", "chaos", code=None).returncode == 0)
+
+    @staticmethod
+    def rolled_back(unit):
+        """The last attempt that ended is this rollback: until then it is the promotion before."""
+        return unit["pinned"] and (unit["last"]["act"], unit["last"]["state"]) == ("rollback", "SUCCEEDED")
 
     def first(self):
         self.f.push("first")
