@@ -35,12 +35,18 @@ static Event *object_event(World *w, int64_t us, void (*fire)(World *, Event *),
 }
 
 /* Operations of one object come in their order: each begins when the one before has answered. */
-static int64_t in_turn(World *w, Agent *a, const SlAgentEffect *e, int64_t us)
+static int64_t turn_of(const World *w, const Agent *a, const SlAgentEffect *e)
 {
     g_autofree char *key = g_strdup_printf("%s %s %s", e->kind, e->namespace_, e->name);
     const int64_t *busy_until = g_hash_table_lookup(a->busy, key);
-    int64_t done = (busy_until != NULL ? MAX(*busy_until, w->now) : w->now) + us;
-    g_hash_table_replace(a->busy, g_steal_pointer(&key), g_memdup2(&done, sizeof(done)));
+    return busy_until != NULL ? MAX(*busy_until, w->now) : w->now;
+}
+
+static int64_t in_turn(const World *w, Agent *a, const SlAgentEffect *e, int64_t us)
+{
+    int64_t done = turn_of(w, a, e) + us;
+    g_hash_table_replace(a->busy, g_strdup_printf("%s %s %s", e->kind, e->namespace_, e->name),
+                         g_memdup2(&done, sizeof(done)));
     return done - w->now;
 }
 
@@ -107,12 +113,6 @@ static char *value_after(const char *text, const char *word, size_t most)
                       : NULL;
 }
 
-/* What these bytes need is on the cluster's own disk after the first time. */
-static char *was_here(const Agent *a, const char *digest)
-{
-    return g_strdup_printf("%s %s", a->cluster, digest);
-}
-
 static void put_object(World *w, Agent *a, const Event *e)
 {
     g_autofree char *here = g_strdup_printf("broken-%s\"", a->env);
@@ -125,7 +125,6 @@ static void put_object(World *w, Agent *a, const Event *e)
     o->digest = g_strdup(e->c);
     o->healthy_at = w->now + rng_between(&w->rng, SL_SECOND_US / 10, 4 * SL_SECOND_US);
     o->ours = true;
-    g_hash_table_replace(world_keep_table(w, "fetched"), was_here(a, e->c), NULL);
     o->broken = has_argument(a, e->c, "broken\"") || has_argument(a, e->c, here);
     o->healthy_at += has_argument(a, e->c, "slow\"") ? 7 * SL_MINUTE_US : 0;
     g_hash_table_replace(a->objects, g_strdup(e->b), o);
@@ -377,10 +376,23 @@ void engine_stray(World *w, Agent *a)
                                .message = ""});
 }
 
-static bool is_fetched(World *w, const Agent *a, const char *digest)
+/* What these bytes need is on the cluster's own disk this long after they were asked for first, also
+ * when the agent ended meanwhile. */
+#define FETCH_US (12 * SL_MINUTE_US)
+
+static int64_t fetch_left(World *w, const Agent *a, const SlAgentEffect *e)
 {
-    g_autofree char *key = was_here(a, digest);
-    return g_hash_table_contains(world_keep_table(w, "fetched"), key);
+    GHashTable *fetches = world_keep_table(w, "fetches");
+    g_autofree char *here = g_strdup_printf("%s %s", a->cluster, e->digest);
+    const char *begun = g_hash_table_lookup(fetches, here);
+    int64_t at = w->now;
+    if (begun == NULL) {
+        g_hash_table_insert(fetches, g_steal_pointer(&here),
+                            g_strdup_printf("%" G_GINT64_FORMAT, w->now));
+    } else {
+        (void)sl_parse_int64(begun, &at);
+    }
+    return MAX(0, at + FETCH_US - turn_of(w, a, e));
 }
 
 void engine_do(World *w, Agent *a, const SlAgentEffect *e)
@@ -391,9 +403,7 @@ void engine_do(World *w, Agent *a, const SlAgentEffect *e)
     switch (e->type) {
     case SL_AGENT_DO_APPLY:
         delay += has_argument(a, e->digest, "tarries\"") ? SL_MINUTE_US : 0;
-        delay += has_argument(a, e->digest, crawls) && !is_fetched(w, a, e->digest)
-                     ? 12 * SL_MINUTE_US
-                     : 0;
+        delay += has_argument(a, e->digest, crawls) ? fetch_left(w, a, e) : 0;
         (void)object_event(w, in_turn(w, a, e, delay), applied, a, e);
         break;
     case SL_AGENT_DO_REMOVE:

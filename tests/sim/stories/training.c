@@ -41,11 +41,21 @@ static unsigned count_runs(World *w, bool going, const BookRun **ret_last)
     return n;
 }
 
+/* An attempt that was given up because nobody had the right year is asked for again, also when its run
+ * was placed: no cluster takes the run of a promotion that it does not take. */
+static bool is_started(World *w, Plot *p, const BookRun *run)
+{
+    if (run == NULL || !g_hash_table_contains(w->run_starts, run->id)) {
+        (void)kit_bring(w, p, "web", "dev");
+        return false;
+    }
+    return true;
+}
+
 static bool has_failed(World *w, Plot *p)
 {
-    (void)p;
     const BookRun *last = NULL;
-    return count_runs(w, false, &last) == 1 && last->seal != NULL;
+    return count_runs(w, false, &last) <= 1 && is_started(w, p, last) && last->seal != NULL;
 }
 
 static json_t *start_draft(void)
@@ -84,15 +94,11 @@ static bool push_long(World *w, Plot *p)
     return true;
 }
 
-/* An attempt that expired because nobody had the right year is asked for again. */
 static bool goes_on(World *w, Plot *p)
 {
     const BookRun *last = NULL;
-    if (count_runs(w, true, &last) == 0) {
-        (void)kit_bring(w, p, "web", "dev");
-        return false;
-    }
-    return g_hash_table_contains(w->run_starts, last->id);
+    (void)count_runs(w, true, &last);
+    return is_started(w, p, last);
 }
 
 static bool push_good(World *w, Plot *p)
