@@ -22,9 +22,11 @@ static bool second_comes(World *w, Plot *p)
     return how > 0;
 }
 
-/* Somebody may have deleted it since: it is written again, as slowly. */
+/* Somebody may have deleted it since: it is written again. It may have been asked for once more in the
+ * moment when it came: that is signed too. */
 static bool is_calm(World *w, Plot *p)
 {
+    kit_sign(w, p, "web", "prod");
     return kit_calm(w, p) && kit_healthy(w, "web", "prod");
 }
 
