@@ -75,14 +75,20 @@ static bool run_again(World *w, Plot *p)
     return false;
 }
 
-/* An order that was over before the cluster took it is given again, for the same run. */
+/* An order, or the attempt that it waits for, that was over before the cluster took it is given again,
+ * for the same run. */
 static bool again_failed(World *w, Plot *p)
 {
     const BookRun *last = NULL;
     if (count_runs(w, true, &last) == 0) {
         return true;
     }
-    if (!w->faults && !g_hash_table_contains(w->run_starts, last->id)) {
+    if (w->faults || g_hash_table_contains(w->run_starts, last->id)) {
+        return false;
+    }
+    if (kit_asks_again(w, "web", "dev")) {
+        (void)kit_bring(w, p, "web", "dev");
+    } else {
         (void)kit_order(w, p, NULL, start_draft());
     }
     return false;
