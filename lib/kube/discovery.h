@@ -10,7 +10,7 @@ void sl_kube_discovery_free(SlKubeDiscovery *discovery); /* before the client */
  * small requests if nothing changed (ETag). */
 void sl_kube_discovery_refresh(SlKubeDiscovery *discovery,
                                void (*done)(const GError *error, void *user), void *user);
-/* UNKNOWN before the first fetch. @ret_kind is borrowed until the next turn of the loop. */
+/* As sl_kube_kinds_find; UNKNOWN before the first fetch. @ret_kind is borrowed until the next turn of the loop. */
 SlKubeFound sl_kube_discovery_find(const SlKubeDiscovery *discovery, const char *group,
                                    const char *version, const char *kind,
                                    const SlKubeKind **ret_kind);

@@ -208,9 +208,35 @@ bool sl_kube_kinds_add(SlKubeKinds *kinds, const json_t *list, const SlKubeKinds
 
 /* ---- asking ---- */
 
+static SlKubeFound find_any(const SlKubeKinds *kinds, const char *group, const char *kind,
+                            const SlKubeKind **ret_kind)
+{
+    g_autofree char *prefix = g_strdup_printf("%s/", group);
+    GHashTableIter iter;
+    gpointer key, value;
+    g_hash_table_iter_init(&iter, kinds->kinds);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const SlKubeKind *each = value;
+        if (strcmp(each->group, group) == 0 && strcmp(each->kind, kind) == 0) {
+            *ret_kind = each;
+            return SL_KUBE_PRESENT;
+        }
+    }
+    g_hash_table_iter_init(&iter, kinds->stale);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        if (g_str_has_prefix(key, prefix)) {
+            return SL_KUBE_UNKNOWN;
+        }
+    }
+    return SL_KUBE_ABSENT;
+}
+
 SlKubeFound sl_kube_kinds_find(const SlKubeKinds *kinds, const char *group, const char *version,
                                const char *kind, const SlKubeKind **ret_kind)
 {
+    if (version == NULL) {
+        return find_any(kinds, group, kind, ret_kind);
+    }
     g_autofree char *gv = g_strdup_printf("%s/%s", group, version);
     g_autofree char *key = g_strdup_printf("%s/%s", gv, kind);
     const SlKubeKind *found = g_hash_table_lookup(kinds->kinds, key);

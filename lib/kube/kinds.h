@@ -35,7 +35,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SlKubeKinds, sl_kube_kinds_free)
  * is taken from @before (nullable), where it was known. Errors: KUBE_DISCOVERY, KUBE_ANSWER, LIMIT. */
 SL_MUST_USE bool sl_kube_kinds_add(SlKubeKinds *kinds, const json_t *list,
                                    const SlKubeKinds *before, GError **error);
-/* PRESENT sets @ret_kind (borrowed while the table lives). */
+/* PRESENT sets @ret_kind (borrowed while the table lives). @version NULL = any that is served. */
 SlKubeFound sl_kube_kinds_find(const SlKubeKinds *kinds, const char *group, const char *version,
                                const char *kind, const SlKubeKind **ret_kind);
 unsigned sl_kube_kinds_count(const SlKubeKinds *kinds);
