@@ -18,6 +18,13 @@ static int run(SlCli *cli)
     if (sl_cli_flag(cli, "disrupt")) {
         sl_json_set_bool(args, "disrupt", true);
     }
+    if (sl_cli_flag(cli, "force-fields")) {
+        sl_json_set_bool(args, "forceFields", true);
+    }
+    const char *const *kinds = sl_cli_option_all(cli, "privileged");
+    if (kinds[0] != NULL) {
+        json_object_set_new(args, "privileged", sl_json_strv(kinds));
+    }
     return sl_cli_attempt(cli, "promote", args);
 }
 
@@ -28,6 +35,10 @@ static const SlCliOption options[] = {
     {"release", 'r', "ID", "which release (default: the newest that may go there)", "release"},
     {"allow-prune", 0, NULL, "more than 30 % of the unit's objects may go", NULL},
     {"disrupt", 0, NULL, "what runs may be interrupted", NULL},
+    {"force-fields", 0, NULL, "objects and fields that others have in the cluster are taken over",
+     NULL},
+    {"privileged", 0, "KIND",
+     "repeated; a kind that the root calls privileged, like core/ServiceAccount", NULL},
     SL_ATTEMPT_OPTIONS,
     {0},
 };

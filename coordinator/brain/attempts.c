@@ -75,6 +75,9 @@ uint64_t sl_brain_request(SlCoord *c, const SlAsk *ask)
     if (ask->disrupt) {
         sl_json_set_bool(event, "disrupt", true);
     }
+    if (ask->force_fields) {
+        sl_json_set_bool(event, "forceFields", true);
+    }
     if (ask->privileged != NULL) {
         json_object_set_new(event, "privileged", json_deep_copy(ask->privileged));
     }

@@ -47,7 +47,7 @@ void sl_brain_auto(SlCoord *c, const SlRound *round);
 typedef struct {
     const char *app, *env, *release, *requester, *reason;
     SlAct act;
-    bool allow_prune, disrupt;
+    bool allow_prune, disrupt, force_fields;
     json_t *privileged; /* borrowed or NULL */
     uint64_t to;
 } SlAsk;

@@ -67,6 +67,7 @@ bool sl_fold_requested(SlCoord *c, const json_t *event, int64_t at_us, GError **
     a->reason = g_strdup(sl_json_str_or(event, "reason", "new release"));
     a->allow_prune = sl_json_bool(event, "allowPrune", false);
     a->disrupt = sl_json_bool(event, "disrupt", false);
+    a->force_fields = sl_json_bool(event, "forceFields", false);
     a->privileged = sl_json_strv_at(event, "privileged");
     a->to = (uint64_t)sl_json_int(event, "to", 0);
     a->requested_us = at_us;

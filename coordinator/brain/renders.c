@@ -138,7 +138,8 @@ static bool can_be_taken(const SlCoord *c, const SlAttempt *live, const SlPromot
  * a statement that has it. */
 static bool says_more(const SlAttempt *a, const SlPromotion *live)
 {
-    bool more = (a->allow_prune && !live->allow_prune) || (a->disrupt && !live->disrupt);
+    bool more = (a->allow_prune && !live->allow_prune) || (a->disrupt && !live->disrupt) ||
+                (a->force_fields && !live->force_fields);
     for (char **kind = a->privileged; kind != NULL && *kind != NULL && !more; kind++) {
         more = !g_strv_contains((const char *const *)live->privileged, *kind);
     }

@@ -11,7 +11,7 @@ static const struct {
     const char *args; /* words that it knows: a misspelt one must not mean something else */
 } verbs[] = {
     {"promote", sl_verb_promote, "request", false,
-     "app env release reason allowPrune disrupt privileged"},
+     "app env release reason allowPrune disrupt forceFields privileged"},
     {"rollback", sl_verb_rollback, "request", false, "app env to reason"},
     {"redeploy", sl_verb_redeploy, "request", false, "app env reason allowPrune disrupt"},
     {"remove", sl_verb_remove, "request", false, "app env reason allowPrune disrupt"},

@@ -141,6 +141,7 @@ GBytes *sl_brain_statement(SlCoord *c, SlAttempt *a, const SlRelease *r, uint64_
         .auto_rollback_to = (char *)(uintptr_t)auto_rollback_to(c, u, a, targets),
         .allow_prune = a->allow_prune,
         .disrupt = a->disrupt,
+        .force_fields = a->force_fields,
         .privileged = a->privileged != NULL ? a->privileged : none,
         .authors = authors,
         .not_before_us = c->now_us,

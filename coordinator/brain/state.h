@@ -70,7 +70,7 @@ typedef struct {
     uint64_t n;
     char *app, *env, *release, *requester, *reason;
     SlAct act;
-    bool allow_prune, disrupt;
+    bool allow_prune, disrupt, force_fields;
     char **privileged;
     uint64_t to;    /* rollback: the attempt whose folder comes back */
     uint64_t order; /* of the release when it was asked for */

@@ -176,6 +176,7 @@ json_t *sl_verb_promote(SlCoord *c, const SlCoordRequest *in, int *ret_status, G
     ask.release = r->id;
     ask.allow_prune = sl_json_bool(in->args, "allowPrune", false);
     ask.disrupt = sl_json_bool(in->args, "disrupt", false);
+    ask.force_fields = sl_json_bool(in->args, "forceFields", false);
     ask.privileged = json_object_get(in->args, "privileged");
     pin_if_older(c, ask.app, ask.env, r, in->person);
     return attempt_body(sl_brain_request(c, &ask), ret_status);
