@@ -170,6 +170,7 @@ static bool open_engine(SlShell *shell, GError **error)
         return false;
     shell->engine_events = sl_shell_engine_events(shell);
     SlEngineConfig config = {.state_dir = dir,
+                             .cluster = shell->conf->cluster,
                              .options = options,
                              .exec_path = exec,
                              .loop = shell->loop,

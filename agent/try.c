@@ -201,8 +201,7 @@ static bool fetch_inputs(const Try *t, GError **error)
     size_t i;
     json_t *input;
     g_autofree char *cache = below(t, "models");
-    json_array_foreach(sl_json_at(t->object, "spec.inputs"), i, input)
-    {
+    json_array_foreach (sl_json_at(t->object, "spec.inputs"), i, input) {
         const char *digest = sl_json_str(input, "model");
         digest = digest && g_str_has_prefix(digest, "model://") ? digest + 8 : digest;
         digest = digest && g_str_has_prefix(digest, "sha256:") ? digest + 7 : digest;
@@ -231,6 +230,7 @@ static bool open_engine(Try *t, GError **error)
     t->models = sl_models_open(&models, error);
     t->events = (SlEngineEvents){t, applied, removed, observed, run_changed, run_ended};
     SlEngineConfig config = {.state_dir = state,
+                             .cluster = "try",
                              .options = options,
                              .exec_path = exec,
                              .loop = t->loop,
@@ -255,8 +255,7 @@ static json_t *take_outputs(const Try *t, const char *attempt)
     g_autofree char *outputs = below(t, "outputs");
     if (!sl_dir_make(outputs, 0755, NULL))
         return list;
-    json_array_foreach(sl_json_at(t->object, "spec.outputs"), i, output)
-    {
+    json_array_foreach (sl_json_at(t->object, "spec.outputs"), i, output) {
         const char *name = sl_json_str_or(output, "name", "output"),
                    *path = sl_json_str(output, "path");
         g_autofree char *from = g_build_filename(attempt, path ? "files" : "outputs",

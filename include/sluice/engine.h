@@ -33,6 +33,7 @@ typedef struct {
 
 typedef struct {
     const char *state_dir;   /* own folder, mode 0700, exists */
+    const char *cluster;     /* of the agent */
     const json_t *options;   /* the agent's configuration under engines.<name> */
     const char *exec_path;   /* the sluice-exec program */
     SlLoop *loop;

@@ -169,8 +169,7 @@ static void test_table(void)
         g_assert_true(ops->can_apply && ops->open && ops->close && ops->apply && ops->remove &&
                       ops->adopt && ops->run_start && ops->run_stop && ops->run_adopt &&
                       ops->run_forget && ops->log);
-        g_assert_true(ops->can_apply(SL_API_GROUP "/TrainingJob") &&
-                      ops->can_apply(SL_API_GROUP "/ModelServer"));
+        g_assert_true(ops->can_apply(MAP));
     }
     g_assert_cmpuint(count, >, 0);
     g_assert_null(sl_engine_find("no-such-engine"));
@@ -181,18 +180,26 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*test)(const void *data);
-    } rows[] = {{"says-nothing-inside", test_says_nothing_inside},
-                {"answers-each-apply", test_answers_each_apply},
-                {"apply-twice-remove-twice", test_apply_twice_remove_twice},
-                {"adopt-missing", test_adopt_missing},
-                {"run-ends-once-per-ask", test_run_ends_once_per_ask},
-                {"run-stop", test_run_stop},
-                {"run-adopt-lost", test_run_adopt_lost},
-                {"log-errors", test_log_errors}};
+        bool runs; /* of engines that start runs */
+    } rows[] = {{"says-nothing-inside", test_says_nothing_inside, false},
+                {"answers-each-apply", test_answers_each_apply, false},
+                {"apply-twice-remove-twice", test_apply_twice_remove_twice, false},
+                {"adopt-missing", test_adopt_missing, false},
+                {"run-ends-once-per-ask", test_run_ends_once_per_ask, true},
+                {"run-stop", test_run_stop, true},
+                {"run-adopt-lost", test_run_adopt_lost, false},
+                {"log-errors", test_log_errors, false}};
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/engine/table", test_table);
     for (const SlEngineOps *const *engine = sl_engines(); *engine; engine++) {
+        /* Its rows run at the API server of tests/cluster. */
+        if (strcmp((*engine)->name, "kubernetes") == 0 && g_getenv(FIX_KUBECONFIG) == NULL) {
+            continue;
+        }
         for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+            if (rows[i].runs && !(*engine)->can_apply(SL_API_GROUP "/TrainingJob")) {
+                continue;
+            }
             g_autofree char *path = g_strdup_printf("/engine/%s/%s", (*engine)->name, rows[i].name);
             g_test_add_data_func(path, (*engine)->name, rows[i].test);
         }

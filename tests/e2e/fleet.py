@@ -293,10 +293,11 @@ class Fleet:
     def start_agent(self, name):
         self.start(name, BIN + "/sluice-agent", "run", "--dir", os.path.join(self.dir, name))
 
-    def add_cluster(self, name, env, sign=False):
+    def add_cluster(self, name, env, sign=False, engine="process", **options):
         token = self.sluice("cluster", "add", name, "--env", env, "--token").stdout.strip()
-        join = subprocess.Popen([BIN + "/sluice-agent", "join", "--dir", os.path.join(self.dir, name),
-                                 "--option", "modelStore=" + os.path.join(self.state, "models")],
+        options.setdefault("modelStore", os.path.join(self.state, "models"))
+        join = subprocess.Popen([BIN + "/sluice-agent", "join", "--dir", os.path.join(self.dir, name), "--engine", engine,
+                                 *(word for option in options.items() for word in ("--option", "=".join(option)))],
                                 env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         join.stdin.write(token + "\n")
         join.stdin.flush()

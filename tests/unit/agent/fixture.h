@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Of an API server for the engine `kubernetes`. */
+#define FIX_KUBECONFIG "SLUICE_TEST_KUBECONFIG"
 #define WAIT_US (20 * SL_SECOND_US)
 
 typedef struct {
@@ -87,6 +89,7 @@ static inline void fix_open(Fix *f)
     g_assert_no_error(error);
     f->events = (SlEngineEvents){f, fix_applied, fix_removed, fix_observed, fix_run, fix_ended};
     SlEngineConfig config = {.state_dir = f->state,
+                             .cluster = "dev1",
                              .options = f->options,
                              .exec_path = SLUICE_BIN_DIR "/sluice-exec",
                              .loop = f->loop,
@@ -130,6 +133,9 @@ static inline Fix *fix_new(const char *engine)
         unsigned low = 20000 + (unsigned)getpid() % 100 * 100;
         g_autofree char *ports = g_strdup_printf("%u-%u", low, low + 99);
         json_object_set_new(f->options, "ports", json_string(ports));
+    }
+    if (strcmp(engine, "kubernetes") == 0) {
+        json_object_set_new(f->options, "kubeconfig", json_string(g_getenv(FIX_KUBECONFIG)));
     }
     f->ops = sl_engine_find(engine);
     g_assert_nonnull(f->ops);
