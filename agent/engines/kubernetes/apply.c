@@ -13,7 +13,8 @@ void sl_kube_apply_answer(Thing *thing, const GError *error)
     if (op->type == KUBE_APPLY) {
         out->applied(out->user, &ref, op->digest, error);
     } else if (error != NULL && error->code != SLU_KUBE_NOT_FOUND) {
-        sl_kube_say(thing, SL_HEALTH_UNKNOWN, "Unreadable", error->message);
+        sl_kube_say(thing, SL_HEALTH_UNKNOWN,
+                    error->code == SLU_KUBE_EXISTS ? "NotOurs" : "Unreadable", error->message);
     } else if (error != NULL) {
         sl_kube_missing(thing, "it is not in the cluster");
     }
@@ -52,6 +53,8 @@ static void written(const SlKubeAnswer *answer, const GError *error, void *user)
     KubeOp *op = g_queue_peek_head(&thing->ops);
     thing->call = NULL;
     if (error != NULL) {
+        g_clear_pointer(&thing->digest,
+                        g_free); /* it may have come there: written anew next time */
         fail(thing, error);
         return;
     }

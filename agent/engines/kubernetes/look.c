@@ -52,9 +52,12 @@ void sl_kube_written(Thing *thing, const json_t *object)
     (void)sl_parse_uint64(sl_json_str_or(object, "metadata.resourceVersion", ""), &thing->revision);
 }
 
-/* The path of a field that is not ours any more, or NULL. (transfer full) */
+/* The path of a field that is not ours any more, or NULL: of the object, or our mark. (transfer full) */
 static char *lost_field(Thing *thing, const json_t *object)
 {
+    if (sl_thing_owner(thing, object) != KUBE_OURS) {
+        return g_strdup(".metadata.annotations." SL_KUBE_MARK);
+    }
     g_autofree char *now = fields_digest(object);
     if (g_strcmp0(now, thing->fields) == 0) {
         return NULL;
@@ -147,8 +150,15 @@ void sl_kube_look(Thing *thing, const json_t *object)
     if (op != NULL && op->type == KUBE_REMOVE) {
         return;
     }
+    const char *uid = sl_json_str_or(object, "metadata.uid", "");
+    if (g_strcmp0(thing->uid, uid) != 0 && sl_thing_owner(thing, object) != KUBE_OURS) {
+        if (thing->uid != NULL) {
+            sl_kube_missing(thing, "another object has its name");
+        }
+        return;
+    }
     g_free(thing->uid);
-    thing->uid = g_strdup(sl_json_str_or(object, "metadata.uid", ""));
+    thing->uid = g_strdup(uid);
     g_autofree char *lost = lost_field(thing, object);
     if (lost != NULL && !thing->drifted) {
         drift(thing, object, lost);

@@ -103,6 +103,9 @@ static void looked(const SlKubeAnswer *answer, const GError *problem, void *user
 
 void sl_kube_remove_look(Thing *thing)
 {
+    if (thing->call != NULL) {
+        return; /* it is being looked at */
+    }
     g_autoptr(GError) error = NULL;
     g_autofree char *path = path_of(thing, &error);
     if (path == NULL) {
@@ -119,6 +122,7 @@ void sl_kube_remove_begin(Thing *thing, KubeOp *op)
 {
     (void)op;
     g_autoptr(GError) error = NULL;
+    sl_timer_arm(thing->timer, -1); /* of its health until now */
     if (is_kept_always(thing)) {
         (void)sl_throw(&error, SLU_KUBE_REFUSED, "Namespace %s is never deleted", thing->name);
         over(thing, error);
